@@ -1,0 +1,151 @@
+//! The image: what a loader writes to the chip, as real bits, and its decoded tables.
+//!
+//! Invariant: `codec::encode_core` and `codec::decode_core` are inverse; the bits alone decide what the chip does.
+//! docs/bundle-format.md is the law for every field.
+
+use crate::target::{Compression, Sign};
+use bitvec::prelude::*;
+
+/// Bits of a memory or table: LSB first within 64-bit words.
+pub type Bits = BitVec<u64, Lsb0>;
+
+/// One family's image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Image {
+    /// The packed family's.
+    Packed(PackedImage),
+}
+
+/// Image of a packed-family chip or board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedImage {
+    /// The cores that are used, ascending by `core`.
+    pub cores: Vec<CoreImage>,
+}
+
+/// The bits of one core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoreImage {
+    /// Physical core: chip * cores_per_chip + router * cores_per_router + slot, router = y * width + x.
+    pub core: u32,
+    /// Registers that the whole core shares: number of compartments, delay bits, table lengths.
+    pub registers: Bits,
+    /// Synaptic memory, from word 0 to the last word used.
+    pub synapse_memory: Bits,
+    /// Input axon table ("synapse map").
+    pub in_axons: Bits,
+    /// Synapse formats; id 0 is the terminator and has no record.
+    pub formats: Bits,
+    /// Compartment profiles.
+    pub compartment_profiles: Bits,
+    /// Threshold profiles.
+    pub threshold_profiles: Bits,
+    /// Compartments.
+    pub compartments: Bits,
+    /// Output axon table.
+    pub out_axons: Bits,
+}
+
+/// Synapse format record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SynapseFormat {
+    /// Stored weight width in bits.
+    pub weight_bits: u8,
+    /// Stored index width in bits (Sparse: each synapse; else: the entry's prefix).
+    pub index_bits: u8,
+    /// Stored skip width in bits (RunLength only, else 0).
+    pub skip_bits: u8,
+    /// Stored delay width in bits.
+    pub delay_bits: u8,
+    /// How entries name their posts.
+    pub compression: Compression,
+    /// Sign mode.
+    pub sign: Sign,
+    /// Weight exponent.
+    pub exponent: i8,
+}
+
+/// One synapse as stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoredSynapse {
+    /// Compartment of this core.
+    pub compartment: u16,
+    /// Weight mantissa on the format's grid, -256 ..= 255.
+    pub mantissa: i16,
+    /// Delay register in chip steps: arrival is 1 + delay steps after a neuron's spike, delay steps after a host spike.
+    pub delay: u8,
+}
+
+/// One synaptic entry: synapses of one format under one header. Dense entries may hold zeros (filler).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SynapseEntry {
+    /// Index into `CoreTables::formats` (the stored id is one more: id 0 terminates).
+    pub format: u8,
+    /// The synapses, compartments ascending (strictly for RunLength and Dense).
+    pub synapses: Vec<StoredSynapse>,
+}
+
+/// An input axon: the entries that its spike reads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InAxon {
+    /// Entries in the order of memory.
+    pub entries: Vec<SynapseEntry>,
+}
+
+/// Compartment profile record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CompartmentProfile {
+    /// Effective decay of u in 1/4096, 1 ..= 4096 on Loihi 1 (the register holds it less the target's offset).
+    pub decay_u: u16,
+    /// Effective decay of v in 1/4096.
+    pub decay_v: u16,
+    /// Refractory period in steps, 1 = none lost.
+    pub refractory: u8,
+}
+
+/// Compartment record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compartment {
+    /// Index into `compartment_profiles`.
+    pub profile: u8,
+    /// Index into `threshold_profiles`.
+    pub threshold_profile: u8,
+    /// Bias mantissa at load time (before the host's schedule writes).
+    pub bias_mantissa: i16,
+    /// Bias exponent at load time.
+    pub bias_exponent: u8,
+    /// First entry in `out_axons`.
+    pub out_axon_start: u16,
+    /// Number of entries in `out_axons`.
+    pub out_axon_count: u16,
+}
+
+/// Output axon record: one message for each spike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutAxon {
+    /// Destination core (physical number).
+    pub core: u32,
+    /// Input axon of that core.
+    pub in_axon: u16,
+}
+
+/// A core's tables, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoreTables {
+    /// Physical core.
+    pub core: u32,
+    /// Delay bits of the dendritic accumulator: delays reach 2^bits - 2; 0 = no delays.
+    pub delay_bits: u8,
+    /// Synapse formats.
+    pub formats: Vec<SynapseFormat>,
+    /// Input axons.
+    pub in_axons: Vec<InAxon>,
+    /// Compartment profiles.
+    pub compartment_profiles: Vec<CompartmentProfile>,
+    /// Thresholds: mantissas.
+    pub threshold_profiles: Vec<u32>,
+    /// Compartments.
+    pub compartments: Vec<Compartment>,
+    /// Output axons. An off-chip destination takes its extra entries by the target's cost, counted, not stored.
+    pub out_axons: Vec<OutAxon>,
+}

@@ -1,0 +1,2 @@
+//! The spikec command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The compiler: lower, quantize, partition, place, emit.

@@ -1,0 +1,1 @@
+//! Readers and writers of network files: NIR and the RON model file.

@@ -1,0 +1,127 @@
+//! The chip's registers: neurons and weights of a packed-family core (Loihi 1 and its like).
+//!
+//! The step law is docs/semantics.md, section 3.
+
+use crate::net::Number;
+use serde::{Deserialize, Serialize};
+
+/// Which signs the weights of a format can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SignMode {
+    /// Both: -256 ..= 254, on the grid of 2^(9 - bits).
+    Mixed,
+    /// 0 ..= 255, on the grid of 2^(8 - bits).
+    Excitatory,
+    /// -255 ..= 0, on the grid of 2^(8 - bits).
+    Inhibitory,
+}
+
+/// Format shared by the weights of a projection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WeightFormat {
+    /// Stored width in bits, 1 ..= 8. The target may store a wider one where it lacks this width.
+    pub bits: u8,
+    /// Weight exponent: the weight acts as mantissa * 2^exponent.
+    pub exponent: i8,
+    /// Signs.
+    pub sign: SignMode,
+}
+
+impl WeightFormat {
+    /// log2 of the grid: mantissas are multiples of 2^shift.
+    pub fn grid_shift(&self) -> u32 {
+        8 - self.bits as u32 + (self.sign == SignMode::Mixed) as u32
+    }
+    /// Smallest and largest mantissa of the format (both on the grid).
+    pub fn mantissa_range(&self) -> (i16, i16) {
+        let s = self.grid_shift();
+        match self.sign {
+            SignMode::Mixed => (-256, 256 - (1 << s)),
+            SignMode::Excitatory => (0, 256 - (1 << s)),
+            SignMode::Inhibitory => (-(256 - (1 << s)), 0),
+        }
+    }
+    /// `mantissa` truncated toward zero onto the grid: `trunc(w / 2^s) * 2^s` (Brian2Loihi's rule, Michaelis et al. 2022).
+    pub fn on_grid(&self, mantissa: i16) -> i16 {
+        let g = 1i16 << self.grid_shift();
+        mantissa / g * g
+    }
+}
+
+/// A bias: `mantissa * 2^exponent`, in units of v.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Bias {
+    /// Signed mantissa (13 bits on Loihi 1: at most 4095 in magnitude).
+    pub mantissa: i16,
+    /// Exponent, 0 ..= 7 on Loihi 1.
+    pub exponent: u8,
+}
+
+impl Bias {
+    /// The value in units of v.
+    pub fn value(self) -> i32 {
+        (self.mantissa as i32) << self.exponent
+    }
+}
+
+/// Registers of a neuron.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixedNeuron {
+    /// Effective decay of u in 1/4096: u keeps (4096 - decay_u) / 4096; 4096 keeps nothing. The register's offset is the target's affair.
+    pub decay_u: u16,
+    /// Effective decay of v in 1/4096.
+    pub decay_v: u16,
+    /// Threshold mantissa; the threshold is mantissa * 2^threshold_shift.
+    pub threshold: u32,
+    /// Steps from a spike to the next step that may integrate: 1 = none lost.
+    pub refractory: u8,
+    /// Constant bias.
+    pub bias: Bias,
+}
+
+/// Widths and rounding shared by all neurons of a fixed net; they come from the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixedRules {
+    /// Weights act as floor(mantissa * 2^exponent) * 2^align_shift.
+    pub align_shift: u8,
+    /// Acting weights are clipped to +-(2^weight_limit_bits - 2^align_shift).
+    pub weight_limit_bits: u8,
+    /// u wraps at this many bits, sign included.
+    pub u_bits: u8,
+    /// Smallest v (clipped).
+    pub v_min: i32,
+    /// Largest v (clipped).
+    pub v_max: i32,
+    /// Thresholds are mantissa * 2^threshold_shift.
+    pub threshold_shift: u8,
+}
+
+impl Default for FixedRules {
+    /// Loihi 1 as modelled by Brian2Loihi, NxSDK's emulator in nengo-loihi and Lava: 6, 21, 24 bits, +-(2^23 - 1), 6.
+    fn default() -> Self {
+        FixedRules { align_shift: 6, weight_limit_bits: 21, u_bits: 24, v_min: -(1 << 23) + 1, v_max: (1 << 23) - 1, threshold_shift: 6 }
+    }
+}
+
+impl FixedRules {
+    /// The weight as it acts on u: `clip(floor(mantissa * 2^exponent) * 2^align, +-(2^limit - 2^align))`
+    /// (Brian2Loihi, `calcActualWeights`).
+    pub fn acting_weight(&self, mantissa: i16, exponent: i8) -> i32 {
+        let a = self.align_shift as u32;
+        let scaled: i64 = if exponent >= 0 { (mantissa as i64) << exponent } else { (mantissa as i64) >> (-exponent as u32) };
+        let limit = (1i64 << self.weight_limit_bits) - (1i64 << a);
+        (scaled << a).clamp(-limit, limit) as i32
+    }
+}
+
+/// The number system of the chip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fixed;
+
+impl Number for Fixed {
+    /// Mantissa on the format's grid, -256 ..= 255.
+    type Weight = i16;
+    type Neuron = FixedNeuron;
+    type Format = WeightFormat;
+    type Rules = FixedRules;
+}

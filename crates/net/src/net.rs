@@ -1,0 +1,247 @@
+//! `Net<N>`: neurons and synapses, generic in the number.
+//!
+//! In: `Network::elaborate` (floats) or an integer network file (registers). Out: what lowering, quantizing, the
+//! reference interpreter and the image check all read.
+//! Invariant: synapses are CSR by presynaptic neuron, posts ascending within a row (equal posts: by delay);
+//! `origin` maps each neuron to its index in the population as trained; before lowering it is the identity and `skew` is 0.
+
+use crate::ids::{PopulationId, ProjectionId};
+use serde::{Deserialize, Serialize};
+
+/// A number system for nets: floats as trained, or the chip's registers.
+pub trait Number: 'static + Clone + std::fmt::Debug + PartialEq {
+    /// Weight of a synapse.
+    type Weight: Copy + PartialEq + std::fmt::Debug + Send + Sync + Serialize + serde::de::DeserializeOwned;
+    /// Parameters of a neuron.
+    type Neuron: Clone + PartialEq + std::fmt::Debug + Send + Sync + Serialize + serde::de::DeserializeOwned;
+    /// Format shared by the weights of a projection.
+    type Format: Clone + PartialEq + std::fmt::Debug + Send + Sync + Serialize + serde::de::DeserializeOwned;
+    /// Rules shared by all neurons of the net.
+    type Rules: Clone + PartialEq + std::fmt::Debug + Send + Sync + Serialize + serde::de::DeserializeOwned;
+}
+
+/// What a population is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub enum Role<N: Number> {
+    /// External channels that spike; `origin.len()` channels.
+    SpikeInput,
+    /// External channels with analog values; only host projections leave it.
+    AnalogInput,
+    /// Neurons with their parameters.
+    Neurons(Vec<N::Neuron>),
+}
+
+/// A population of a net.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Population<N: Number> {
+    /// Name as in the network.
+    pub name: String,
+    /// Shape as trained (row-major), kept for geometry and recordings; its product is the trained length.
+    pub shape: Vec<u32>,
+    /// Index as trained of each surviving neuron, ascending. Its length is the population's size now.
+    pub origin: Vec<u32>,
+    /// Network step t is computed in chip step t + skew. 0 before lowering and for inputs.
+    pub skew: u32,
+    /// Inputs or neurons.
+    pub role: Role<N>,
+}
+
+impl<N: Number> Population<N> {
+    /// Number of neurons or channels now.
+    pub fn len(&self) -> usize {
+        self.origin.len()
+    }
+    /// True when no neuron is left.
+    pub fn is_empty(&self) -> bool {
+        self.origin.is_empty()
+    }
+    /// Number of neurons or channels as trained.
+    pub fn trained_len(&self) -> usize {
+        self.shape.iter().map(|&s| s as usize).product()
+    }
+    /// True for spike and analog inputs.
+    pub fn is_input(&self) -> bool {
+        !matches!(self.role, Role::Neurons(_))
+    }
+    /// The neurons' parameters; empty for inputs.
+    pub fn neurons(&self) -> &[N::Neuron] {
+        match &self.role {
+            Role::Neurons(n) => n,
+            _ => &[],
+        }
+    }
+}
+
+/// Net delays of synapses in network steps: a spike of step t acts in step t + delay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Delays {
+    /// The same for all.
+    Uniform(u16),
+    /// One for each synapse, in the order of the synapses.
+    Each(Vec<u16>),
+}
+
+/// Synapses of a projection, CSR by presynaptic neuron.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Synapses<W> {
+    /// `offsets[i]..offsets[i + 1]` are the synapses of presynaptic neuron i; length pre + 1.
+    pub offsets: Vec<u32>,
+    /// Postsynaptic neuron of each synapse, ascending within a row.
+    pub posts: Vec<u32>,
+    /// Weight of each synapse, never zero in a `Net<Float>`.
+    pub weights: Vec<W>,
+    /// Delays.
+    pub delays: Delays,
+}
+
+impl<W: Copy> Synapses<W> {
+    /// Builds the CSR from (pre, post, weight, delay) tuples in any order; stable for equal keys (pre, post, delay).
+    pub fn from_tuples(pres: usize, mut tuples: Vec<(u32, u32, W, u16)>) -> Self {
+        tuples.sort_by_key(|&(i, j, _, d)| (i, j, d));
+        let mut offsets = vec![0u32; pres + 1];
+        for t in &tuples {
+            offsets[t.0 as usize + 1] += 1;
+        }
+        for i in 0..pres {
+            offsets[i + 1] += offsets[i];
+        }
+        let uniform = tuples.first().map_or(0, |t| t.3);
+        let delays = if tuples.iter().all(|t| t.3 == uniform) {
+            Delays::Uniform(uniform)
+        } else {
+            Delays::Each(tuples.iter().map(|t| t.3).collect())
+        };
+        Synapses {
+            offsets,
+            posts: tuples.iter().map(|t| t.1).collect(),
+            weights: tuples.iter().map(|t| t.2).collect(),
+            delays,
+        }
+    }
+
+    /// Number of synapses.
+    pub fn len(&self) -> usize {
+        self.posts.len()
+    }
+    /// True when there is no synapse.
+    pub fn is_empty(&self) -> bool {
+        self.posts.is_empty()
+    }
+    /// Range of the synapses of presynaptic neuron `pre`.
+    pub fn row(&self, pre: usize) -> std::ops::Range<usize> {
+        self.offsets[pre] as usize..self.offsets[pre + 1] as usize
+    }
+    /// Net delay of synapse `k` in network steps.
+    pub fn delay(&self, k: usize) -> u16 {
+        match &self.delays {
+            Delays::Uniform(d) => *d,
+            Delays::Each(v) => v[k],
+        }
+    }
+    /// Smallest and largest net delay; (0, 0) when empty.
+    pub fn delay_bounds(&self) -> (u16, u16) {
+        match &self.delays {
+            Delays::Uniform(d) => (*d, *d),
+            Delays::Each(v) => (v.iter().copied().min().unwrap_or(0), v.iter().copied().max().unwrap_or(0)),
+        }
+    }
+    /// All synapses as (pre, post, weight, delay).
+    pub fn iter(&self) -> impl Iterator<Item = (u32, u32, W, u16)> + '_ {
+        (0..self.offsets.len() - 1)
+            .flat_map(move |i| self.row(i).map(move |k| (i as u32, self.posts[k], self.weights[k], self.delay(k))))
+    }
+}
+
+/// Synapses that run on the chip.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Projection<N: Number> {
+    /// Name as in the network.
+    pub name: String,
+    /// Presynaptic population (spike input or neurons).
+    pub pre: PopulationId,
+    /// Postsynaptic population (neurons).
+    pub post: PopulationId,
+    /// Format of the weights.
+    pub format: N::Format,
+    /// The synapses.
+    pub synapses: Synapses<N::Weight>,
+}
+
+/// A linear map from analog inputs that the host computes: its sums become the bias of the post neurons.
+///
+/// Sum of neuron j: `offset[j] + sum over ascending i of weight[j, i] * value[i]`, in f64, without fused multiply-add;
+/// the bias in steps of the post's number is that sum times `gain[j]` (for floats 1: the sum is the current q).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostProjection {
+    /// Name as in the network.
+    pub name: String,
+    /// Analog input population.
+    pub pre: PopulationId,
+    /// Postsynaptic population (neurons).
+    pub post: PopulationId,
+    /// `offsets[j]..offsets[j + 1]` are the terms of post neuron j.
+    pub offsets: Vec<u32>,
+    /// Input channel of each term, ascending within a row.
+    pub channels: Vec<u32>,
+    /// Weight of each term, as trained.
+    pub weights: Vec<f32>,
+    /// Constant of each post neuron.
+    pub constants: Vec<f64>,
+    /// Factor of each post neuron from the sum to the post's number (registers: v units). 1 for floats.
+    pub gains: Vec<f64>,
+    /// Net delay in network steps.
+    pub delay_steps: u32,
+}
+
+/// A net of neurons and synapses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Net<N: Number> {
+    /// Name.
+    pub name: String,
+    /// Rules shared by all neurons.
+    pub rules: N::Rules,
+    /// All populations.
+    pub populations: Vec<Population<N>>,
+    /// All projections on the chip.
+    pub projections: Vec<Projection<N>>,
+    /// All projections on the host.
+    pub host_projections: Vec<HostProjection>,
+    /// The population that the decoder reads.
+    pub output: PopulationId,
+}
+
+impl<N: Number> Net<N> {
+    /// The population `id`.
+    pub fn population(&self, id: PopulationId) -> &Population<N> {
+        &self.populations[id.index()]
+    }
+    /// The projection `id`.
+    pub fn projection(&self, id: ProjectionId) -> &Projection<N> {
+        &self.projections[id.index()]
+    }
+    /// Number of synapses on the chip.
+    pub fn synapse_count(&self) -> usize {
+        self.projections.iter().map(|p| p.synapses.len()).sum()
+    }
+    /// Number of terms that the host computes.
+    pub fn host_term_count(&self) -> usize {
+        self.host_projections.iter().map(|p| p.weights.len()).sum()
+    }
+    /// Number of neurons (inputs not counted).
+    pub fn neuron_count(&self) -> usize {
+        self.populations.iter().filter(|p| !p.is_input()).map(|p| p.len()).sum()
+    }
+    /// Largest skew: a sample of T network steps takes T + this many chip steps.
+    pub fn max_skew(&self) -> u32 {
+        self.populations.iter().map(|p| p.skew).max().unwrap_or(0)
+    }
+    /// Chip delay of a synapse of `projection` with net delay `d_net`, in chip steps:
+    /// `d_net + skew(post) - skew(pre)` (Leiserson and Saxe's retiming). Negative only before lowering.
+    pub fn chip_delay(&self, projection: &Projection<N>, d_net: u16) -> i64 {
+        d_net as i64 + self.population(projection.post).skew as i64 - self.population(projection.pre).skew as i64
+    }
+}

@@ -1,0 +1,43 @@
+//! `Quantized`: a net in the chip's registers, with what it claims about the network it came from.
+
+use crate::fixed::Fixed;
+use crate::net::Net;
+use serde::{Deserialize, Serialize};
+
+/// How the registers relate to the floats they came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Scaling {
+    /// The network was given in registers: everything must be equal.
+    Exact,
+    /// Rounded from floats.
+    Scaled {
+        /// For each population, for each surviving neuron: v units (registers) for one float unit of v. Empty for inputs.
+        v_units: Vec<Vec<f64>>,
+        /// Largest distance of a weight mantissa from its ideal value, in grid steps (0.5 = plain rounding).
+        deviation_steps: f64,
+    },
+}
+
+/// A lowered net in registers: dead neurons gone, skews set, rules from the target. The bundle's reference section holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quantized {
+    /// The net.
+    pub net: Net<Fixed>,
+    /// Its relation to the network as given.
+    pub scaling: Scaling,
+    /// BLAKE3 of the network as given (`Network::digest` or `Net::digest`).
+    pub network_digest: [u8; 32],
+}
+
+impl Quantized {
+    /// Bytes of the bundle's reference section.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("a Quantized has no type that postcard refuses")
+    }
+
+    /// Reads the bytes of a reference section; says why not.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, postcard::Error> {
+        let (value, rest) = postcard::take_from_bytes::<Self>(bytes)?;
+        if rest.is_empty() { Ok(value) } else { Err(postcard::Error::DeserializeBadEncoding) }
+    }
+}

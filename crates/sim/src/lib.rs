@@ -1,0 +1,1 @@
+//! The simulator: boots a bundle from its bits alone and runs it.

@@ -1,0 +1,1 @@
+//! Generators, mutators and oracle readers for the tests of the other crates.

@@ -1,0 +1,1 @@
+//! The verifier: does the image behave as the network does?
