@@ -1,0 +1,343 @@
+//! The raw arguments, exactly as typed. `job` resolves them.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Compile trained, pruned spiking neural networks onto neuromorphic chips.
+#[derive(Debug, Parser)]
+#[command(name = "spikec", version, about, propagate_version = true, max_term_width = 110,
+    after_help = "Exit codes: 0 yes; 1 no (does not verify); 2 bad usage or input; 3 does not fit; 101 a bug of ours.")]
+pub struct Cli {
+    /// Machine-readable result on stdout.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Worker threads (results never depend on it); default: one for each processor.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Will it fit? Lists every finding, with a remedy; exit 3 if not.
+    Check(CheckArgs),
+    /// Compile a network into a chip image (one .spkb bundle).
+    Compile(CompileArgs),
+    /// Run a bundle on data with the simulator, which sees the bundle's bits alone.
+    Simulate(SimulateArgs),
+    /// Prove that a bundle is the network: its image statically, its behaviour spike for spike.
+    Verify(VerifyArgs),
+    /// Show a network, a bundle or a target; compare two.
+    Inspect(InspectArgs),
+    /// Real data files into DATA.npz.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Chip descriptions: list, show, check.
+    #[command(subcommand)]
+    Target(TargetCommand),
+    /// The main job on the built-in example, end to end.
+    Quickstart(QuickstartArgs),
+    /// Shell completions on stdout.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Options that say how a network file is read.
+#[derive(Debug, Clone, Args)]
+pub struct NetworkArgs {
+    /// The network: a .nir file, or a .ron model beside its arrays.
+    #[arg(value_name = "NET")]
+    pub network: PathBuf,
+    /// Length of a network step in the file's unit of time (seconds in NIR); overrides the file's own.
+    #[arg(long, value_name = "S")]
+    pub dt: Option<f64>,
+    /// What NIR can't say (fires at > or >=, kind of reset): the framework that the network comes from.
+    #[arg(long, value_name = "C", value_parser = ["nir", "spikingjelly", "snntorch", "norse", "sinabs", "lava"])]
+    pub convention: Option<String>,
+    /// How continuous time becomes steps (default: the convention's).
+    #[arg(long, value_name = "D")]
+    pub discretization: Option<DiscretizationArg>,
+}
+
+/// How continuous time becomes steps.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DiscretizationArg {
+    /// Forward Euler.
+    Euler,
+    /// Exact exponential.
+    Exact,
+}
+
+/// How data become spikes or currents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CodingArg {
+    /// The kind of the calibration data where given, else spikes.
+    Auto,
+    /// The data are spikes.
+    Spikes,
+    /// Analog values become bias registers, computed by the host for each sample.
+    #[value(alias = "direct")]
+    Bias,
+    /// Analog values become spike rates, so that the first layer runs on the chip.
+    Rate,
+    /// Analog values become spike times, so that the first layer runs on the chip.
+    Latency,
+}
+
+/// Quantization method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum QuantizerArg {
+    /// One scale for a layer, from the largest weight.
+    MaxAbs,
+    /// Scales of neurons in the chip's threshold classes, of least squared weight error.
+    RowScale,
+}
+
+/// Effort of the search, in work units (never in seconds).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EffortArg {
+    /// First legal mapping.
+    Fast,
+    /// Balanced cores.
+    Default,
+    /// As `default`, with every order tried and the one with the fewest cores kept.
+    Best,
+}
+
+/// Options of mapping, shared by `check` and `compile`.
+#[derive(Debug, Clone, Args)]
+pub struct MappingArgs {
+    /// Chip: a built-in name (`spikec target list`) or a .ron file.
+    #[arg(long, short, value_name = "T")]
+    pub target: String,
+    /// Data for calibration: tells the kind of input and the scale of analog values.
+    #[arg(long, value_name = "DATA.npz")]
+    pub calibration: Option<PathBuf>,
+    /// Stored width of a weight in bits.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub weight_bits: u8,
+    /// Quantization method.
+    #[arg(long, value_name = "Q", default_value = "row-scale")]
+    pub quantizer: QuantizerArg,
+    /// How the data become spikes or currents.
+    #[arg(long, value_name = "C", default_value = "auto")]
+    pub input_coding: CodingArg,
+    /// Value that spikes in every step (rate) or at once (latency); default: the largest of the calibration data.
+    #[arg(long, value_name = "X")]
+    pub full_scale: Option<f64>,
+    /// From output spikes to a class: count, first-spike, vote:G, potential, spikes.
+    #[arg(long, value_name = "D", default_value = "count")]
+    pub decoder: String,
+    /// Network steps of a sample where the data don't say.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub steps: Option<u32>,
+    /// Effort of the search.
+    #[arg(long, value_name = "E", default_value = "default")]
+    pub effort: EffortArg,
+    /// Partitioner.
+    #[arg(long, value_name = "P", default_value = "sequential")]
+    pub partitioner: String,
+    /// Keep neurons that can never matter.
+    #[arg(long)]
+    pub keep_dead: bool,
+    /// Seed.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// `spikec check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Mapping.
+    #[command(flatten)]
+    pub mapping: MappingArgs,
+}
+
+/// `spikec compile`.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    /// The network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Mapping.
+    #[command(flatten)]
+    pub mapping: MappingArgs,
+    /// The bundle to write.
+    #[arg(long, short, value_name = "OUT.spkb")]
+    pub output: PathBuf,
+    /// Write the whole report as JSON.
+    #[arg(long, value_name = "R.json")]
+    pub report: Option<PathBuf>,
+}
+
+/// Level of timing.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum TimingArg {
+    /// Spikes and counters only.
+    None,
+}
+
+/// What to record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RecordArg {
+    /// Every spike of every population.
+    Spikes,
+    /// Potentials of the output population after each network step.
+    Potentials,
+}
+
+/// `spikec simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// The bundle.
+    #[arg(value_name = "OUT.spkb")]
+    pub bundle: PathBuf,
+    /// The data.
+    #[arg(long, short, value_name = "DATA.npz")]
+    pub input: PathBuf,
+    /// Only the first N samples.
+    #[arg(long, value_name = "N")]
+    pub samples: Option<usize>,
+    /// Network steps of a sample; default: the data's, else the bundle's.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub steps: Option<u32>,
+    /// Level of timing.
+    #[arg(long, value_name = "LEVEL", default_value = "none")]
+    pub timing: TimingArg,
+    /// What to record into the output file.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub record: Vec<RecordArg>,
+    /// Write spike counts, predictions and recordings.
+    #[arg(long, short, value_name = "RUN.npz")]
+    pub output: Option<PathBuf>,
+    /// Write the counters as JSON.
+    #[arg(long, value_name = "R.json")]
+    pub report: Option<PathBuf>,
+}
+
+/// `spikec verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// The bundle.
+    #[arg(value_name = "OUT.spkb")]
+    pub bundle: PathBuf,
+    /// Data for the behaviour check and the loss.
+    #[arg(long, short, value_name = "DATA.npz")]
+    pub input: Option<PathBuf>,
+    /// Only the first N samples.
+    #[arg(long, value_name = "N")]
+    pub samples: Option<usize>,
+    /// Network steps of a sample; default: the data's, else the bundle's.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub steps: Option<u32>,
+}
+
+/// Output format of `inspect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// `spikec inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A network (.nir, .ron), a bundle (.spkb) or a target (.ron or a built-in name).
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Output format.
+    #[arg(long, value_name = "F", default_value = "text")]
+    pub format: FormatArg,
+    /// Show what differs from another file of the same kind; exit 1 if anything does.
+    #[arg(long, value_name = "OTHER")]
+    pub diff: Option<PathBuf>,
+    /// Of a bundle: every synapse of every core as well.
+    #[arg(long)]
+    pub synapses: bool,
+}
+
+/// `spikec data`.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// IDX files (MNIST and its like).
+    Idx(IdxArgs),
+}
+
+/// How images become input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum IdxCodingArg {
+    /// Analog values (pixel / 255 - mean) / std.
+    Direct,
+    /// Spikes: each pixel fires with probability pixel / 255 in each step.
+    Poisson,
+}
+
+/// `spikec data idx`.
+#[derive(Debug, Args)]
+pub struct IdxArgs {
+    /// Images (IDX3, also .gz).
+    #[arg(value_name = "IMAGES")]
+    pub images: PathBuf,
+    /// Labels (IDX1, also .gz).
+    #[arg(long, value_name = "LABELS")]
+    pub labels: Option<PathBuf>,
+    /// How images become input.
+    #[arg(long, value_name = "C", default_value = "direct")]
+    pub coding: IdxCodingArg,
+    /// Mean of the direct coding.
+    #[arg(long, default_value_t = 0.1307)]
+    pub mean: f32,
+    /// Standard deviation of the direct coding.
+    #[arg(long, default_value_t = 0.3081)]
+    pub std: f32,
+    /// Steps of the Poisson coding.
+    #[arg(long, value_name = "T", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub steps: u32,
+    /// Seed of the Poisson coding.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Only the first N images.
+    #[arg(long, value_name = "N")]
+    pub samples: Option<usize>,
+    /// The file to write.
+    #[arg(long, short, value_name = "DATA.npz")]
+    pub output: PathBuf,
+}
+
+/// `spikec target`.
+#[derive(Debug, Subcommand)]
+pub enum TargetCommand {
+    /// The built-in chips.
+    List,
+    /// Every number of a chip with its source and confidence.
+    Show {
+        /// A built-in name or a .ron file.
+        target: String,
+    },
+    /// Check a chip description itself.
+    Check {
+        /// A built-in name or a .ron file.
+        target: String,
+    },
+}
+
+/// `spikec quickstart`.
+#[derive(Debug, Args)]
+pub struct QuickstartArgs {
+    /// Folder for the bundle.
+    #[arg(long, short, value_name = "DIR", default_value = "quickstart-out")]
+    pub output: PathBuf,
+}

@@ -1,0 +1,213 @@
+//! Files into typed values: networks, targets, data, bundles.
+
+use crate::args::{CodingArg, DiscretizationArg, NetworkArgs};
+use crate::failure::Failure;
+use crate::files;
+use spikec_chip::Bundle;
+use spikec_chip::bundle::Encoder;
+use spikec_chip::target::Target;
+use spikec_data::{DataSet, Stimulus};
+use spikec_import::{ImportError, ImportOptions, Model};
+use spikec_net::{Discretization, Fixed, Float, InputCoding, InputKind, Net, Network, code_inputs};
+use std::path::Path;
+
+/// What a network file says, with what the user added.
+pub fn network(args: &NetworkArgs) -> Result<Model, Failure> {
+    let path = &args.network;
+    let bytes = files::read(path)?;
+    let options = ImportOptions {
+        dt_s: args.dt,
+        convention: args.convention.clone(),
+        discretization: args.discretization.map(|d| match d {
+            DiscretizationArg::Euler => Discretization::Euler,
+            DiscretizationArg::Exact => Discretization::Exact,
+        }),
+        name: path.file_stem().map_or_else(|| "network".into(), |s| s.to_string_lossy().into_owned()),
+    };
+    let imported = spikec_import::read(path, &bytes, &options, &|p: &Path| std::fs::read(p)).map_err(|e| {
+        let failure = Failure::file(path, &e).hint(e.hint());
+        match (&e, String::from_utf8(bytes.clone())) {
+            (ImportError::Ron { line, column, message, .. }, Ok(text)) => failure.caret(path, &text, *line, *column, message),
+            _ => failure,
+        }
+    })?;
+    for warning in &imported.warnings {
+        eprintln!("warning: {}: {warning}", path.display());
+    }
+    Ok(imported.model)
+}
+
+/// A chip: a built-in name, or a file that is checked itself.
+pub fn target(name: &str) -> Result<Target, Failure> {
+    let path = Path::new(name);
+    let looks_like_file = name.ends_with(".ron") || name.contains(['/', '\\']);
+    if !looks_like_file {
+        return spikec_chip::find(name).ok_or_else(|| {
+            let known: Vec<&str> = spikec_chip::builtin().iter().map(|(n, _)| *n).collect();
+            Failure::input(format!("no target named `{name}`")).hint(format!("built in: {}; or give a .ron file", known.join(", ")))
+        });
+    }
+    let (target, findings) = target_file(path)?;
+    if let Some(first) = findings.first() {
+        return Err(Failure::file(path, format_args!("the target contradicts itself ({} findings): {first}", findings.len()))
+            .hint(format!("`spikec target check {name}` lists them all")));
+    }
+    Ok(target)
+}
+
+/// A chip description with the findings of its own check.
+pub fn target_file(path: &Path) -> Result<(Target, Vec<String>), Failure> {
+    let text = files::read_text(path)?;
+    let target = Target::from_ron(&text).map_err(|e| {
+        Failure::file(path, &e).hint(e.hint()).caret(path, &text, e.line(), e.column(), &e.detail())
+    })?;
+    let findings = target.check().iter().map(|f| f.to_string()).collect();
+    Ok((target, findings))
+}
+
+/// Samples.
+pub fn data(path: &Path, take: Option<usize>) -> Result<DataSet, Failure> {
+    if take == Some(0) {
+        return Err(Failure::input("--samples 0 leaves nothing to run").hint("give at least 1"));
+    }
+    let bytes = files::read(path)?;
+    let set = DataSet::from_bytes(&bytes, take).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
+    if set.samples.is_empty() {
+        return Err(Failure::file(path, "has no samples"));
+    }
+    Ok(set)
+}
+
+/// A bundle, all digests checked.
+pub fn bundle(path: &Path) -> Result<Bundle, Failure> {
+    let bytes = files::read(path)?;
+    Bundle::from_bytes(&bytes).map_err(|e| Failure::file(path, &e).hint(e.hint()))
+}
+
+/// How a network's data reach the chip, resolved.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Coding {
+    /// The data are spikes.
+    Spikes,
+    /// Values become biases.
+    Bias,
+    /// Values become rates.
+    Rate(f64),
+    /// Values become times.
+    Latency(f64),
+}
+
+impl Coding {
+    /// From the arguments and the calibration data.
+    pub fn resolve(arg: CodingArg, full_scale: Option<f64>, calibration: Option<&DataSet>) -> Result<Self, Failure> {
+        if let Some(x) = full_scale
+            && !(x.is_finite() && x > 0.0)
+        {
+            return Err(Failure::input(format!("--full-scale {x} is not a positive number")));
+        }
+        let scale = || {
+            full_scale.or_else(|| calibration.and_then(largest_value)).ok_or_else(|| {
+                Failure::input("the scale of the analog values is not known").hint("give --full-scale X (the largest magnitude of a value) or --calibration DATA.npz")
+            })
+        };
+        Ok(match arg {
+            CodingArg::Spikes => Coding::Spikes,
+            CodingArg::Bias => Coding::Bias,
+            CodingArg::Rate => Coding::Rate(scale()?),
+            CodingArg::Latency => Coding::Latency(scale()?),
+            CodingArg::Auto => match calibration.and_then(|c| c.samples.first()) {
+                Some(Stimulus::Values(_)) => Coding::Bias,
+                _ => Coding::Spikes,
+            },
+        })
+    }
+
+    /// From a bundle's encoder.
+    pub fn of_encoder(encoder: &Encoder) -> Self {
+        match encoder {
+            Encoder::Spikes => Coding::Spikes,
+            Encoder::Bias => Coding::Bias,
+            Encoder::Rate { full_scale } => Coding::Rate(*full_scale),
+            Encoder::Latency { full_scale } => Coding::Latency(*full_scale),
+        }
+    }
+
+    /// As the bundle's encoder.
+    pub fn encoder(self) -> Encoder {
+        match self {
+            Coding::Spikes => Encoder::Spikes,
+            Coding::Bias => Encoder::Bias,
+            Coding::Rate(full_scale) => Encoder::Rate { full_scale },
+            Coding::Latency(full_scale) => Encoder::Latency { full_scale },
+        }
+    }
+
+    /// As an option's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Coding::Spikes => "spikes",
+            Coding::Bias => "bias",
+            Coding::Rate(_) => "rate",
+            Coding::Latency(_) => "latency",
+        }
+    }
+}
+
+fn largest_value(set: &DataSet) -> Option<f64> {
+    let mut largest = 0.0f32;
+    for sample in &set.samples {
+        if let Stimulus::Values(v) = sample {
+            largest = v.frames.iter().fold(largest, |m, x| m.max(x.abs()));
+        }
+    }
+    (largest > 0.0).then_some(largest as f64)
+}
+
+/// A network, ready for the compiler or the verifier.
+pub enum Prepared {
+    /// From floats.
+    Trained {
+        /// As read.
+        network: Box<Network>,
+        /// Neurons and synapses, inputs coded.
+        net: Net<Float>,
+        /// As elaborated, before input coding: what the float reference runs.
+        plain: Net<Float>,
+        /// Digest of the network as read.
+        digest: [u8; 32],
+    },
+    /// Already in registers.
+    Registers {
+        /// As read.
+        net: Net<Fixed>,
+        /// Its digest.
+        digest: [u8; 32],
+    },
+}
+
+/// Elaborates a model and codes its inputs.
+pub fn prepare(path: &Path, model: Model, coding: Coding) -> Result<Prepared, Failure> {
+    match model {
+        Model::Registers(net) => {
+            if coding != Coding::Spikes {
+                return Err(Failure::file(path, format_args!("is a network in chip integers: its inputs are spikes, not `{}`", coding.name()))
+                    .hint("leave --input-coding away"));
+            }
+            let digest = net.digest();
+            Ok(Prepared::Registers { net, digest })
+        }
+        Model::Trained(network) => {
+            let kind = if coding == Coding::Spikes { InputKind::Spikes } else { InputKind::Analog };
+            let plain = network.elaborate(kind).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
+            let coded = match coding {
+                Coding::Spikes => InputCoding::Spikes,
+                Coding::Bias => InputCoding::Bias,
+                Coding::Rate(full_scale) => InputCoding::Rate { full_scale },
+                Coding::Latency(full_scale) => InputCoding::Latency { full_scale },
+            };
+            let net = code_inputs(plain.clone(), coded).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
+            let digest = network.digest();
+            Ok(Prepared::Trained { network: Box::new(network), net, plain, digest })
+        }
+    }
+}
