@@ -1,4 +1,5 @@
 //! The compiler: lower, quantize, partition, place, emit.
 
 pub mod finding;
+pub mod retime;
 pub use finding::{Finding, Severity};

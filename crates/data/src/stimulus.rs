@@ -15,13 +15,26 @@ pub struct SpikeTrain {
 }
 
 impl SpikeTrain {
+    /// A train of no steps.
+    pub fn empty(width: u32) -> Self {
+        SpikeTrain { width, offsets: vec![0], channels: Vec::new() }
+    }
+
+    /// Ends a step: the channels pushed since the last end (ascending) are its spikes.
+    ///
+    /// # Panics
+    /// When there are more than `u32::MAX` spikes.
+    pub fn end_step(&mut self) {
+        self.offsets.push(u32::try_from(self.channels.len()).expect("fewer than 2^32 spikes in a sample"));
+    }
+
     /// Builds a train from the channels of each step; sorts every step.
     pub fn from_steps(width: u32, steps: impl IntoIterator<Item = Vec<u32>>) -> Self {
-        let mut train = SpikeTrain { width, offsets: vec![0], channels: Vec::new() };
+        let mut train = SpikeTrain::empty(width);
         for mut step in steps {
             step.sort_unstable();
             train.channels.extend_from_slice(&step);
-            train.offsets.push(train.channels.len() as u32);
+            train.end_step();
         }
         train
     }

@@ -1,1 +1,12 @@
 //! Reports as JSON and as tables for a terminal.
+//!
+//! In: what the stages return. Out: serializable views and their text. Invariant: every number is measured or computed
+//! by the stage that it comes from; nothing is estimated here, and nothing is printed here.
+
+pub mod bundle;
+pub mod compile;
+pub mod network;
+pub mod run;
+pub mod table;
+pub mod target;
+pub mod verify;

@@ -1,0 +1,215 @@
+//! Checks that a target's numbers can be used together.
+//!
+//! In: a [`Target`]. Out: all findings, sorted by key.
+//! Invariant: on a target without findings neither the cost model nor the codec overflows or panics, and every index type
+//! of [`crate::image`] holds every index.
+//! Why: a chip description is input; nothing later asks again.
+
+use crate::cost::delay_limit;
+use crate::target::*;
+use std::fmt::{Debug, Display};
+
+/// A number of a target that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("{key}: found {found}, expected {expected}")]
+pub struct TargetFinding {
+    /// Path of the key.
+    pub key: String,
+    /// What stands there.
+    pub found: String,
+    /// What would do.
+    pub expected: String,
+}
+
+impl TargetFinding {
+    /// A remedy.
+    pub fn hint(&self) -> String {
+        format!("set {} to {}", self.key, self.expected)
+    }
+}
+
+/// Most bits of one core's synaptic memory, and most cores of a board, that the tools handle.
+const MOST_MEMORY_BITS: u64 = 1 << 32;
+const MOST_CORES: u64 = 1 << 20;
+
+impl Target {
+    /// All numbers that contradict each other or that no chip can have, sorted by key.
+    pub fn check(&self) -> Vec<TargetFinding> {
+        let mut c = Checker(Vec::new());
+        c.require("name", &self.name, !self.name.trim().is_empty(), "a name");
+        for n in self.numbers() {
+            if n.source.trim().is_empty() {
+                c.require(&n.key, "no source", false, "where the number was read");
+            }
+        }
+        c.topology(&self.topology);
+        match &self.family {
+            Family::Packed(p) => c.packed(p),
+        }
+        c.0.sort();
+        c.0.dedup();
+        c.0
+    }
+}
+
+struct Checker(Vec<TargetFinding>);
+
+impl Checker {
+    fn require(&mut self, key: &str, found: impl Debug, holds: bool, expected: impl Display) {
+        if !holds {
+            self.0.push(TargetFinding { key: key.into(), found: format!("{found:?}"), expected: expected.to_string() });
+        }
+    }
+
+    fn range<T: Copy + Into<i64>>(&mut self, key: &str, found: T, min: i64, max: i64) {
+        let found = found.into();
+        self.require(key, found, (min..=max).contains(&found), format_args!("{min} ..= {max}"));
+    }
+
+    /// A list of widths: ascending, without repetition, each within `min ..= max`.
+    fn widths(&mut self, key: &str, widths: &[u8], min: u8, max: u8) {
+        let holds = !widths.is_empty()
+            && widths.windows(2).all(|w| w[0] < w[1])
+            && widths.iter().all(|w| (min..=max).contains(w));
+        self.require(key, widths, holds, format_args!("ascending widths within {min} ..= {max}"));
+    }
+
+    /// A list of kinds: not empty, without repetition.
+    fn kinds<T: Debug + PartialEq>(&mut self, key: &str, kinds: &[T]) {
+        let holds = !kinds.is_empty() && (1..kinds.len()).all(|i| !kinds[..i].contains(&kinds[i]));
+        self.require(key, kinds, holds, "at least one, none twice");
+    }
+
+    fn topology(&mut self, t: &Topology) {
+        self.range("topology.width", *t.width, 1, 1 << 15);
+        self.range("topology.height", *t.height, 1, 1 << 15);
+        self.range("topology.cores_per_router", *t.cores_per_router, 1, 1 << 15);
+        self.range("topology.chips", *t.chips, 1, 1 << 15);
+        let factors = [*t.width, *t.height, *t.cores_per_router, *t.chips];
+        let cores = factors.iter().try_fold(1u64, |product, &f| product.checked_mul(u64::from(f)));
+        let found = format!("{} chips of {} x {} x {} cores", *t.chips, *t.width, *t.height, *t.cores_per_router);
+        self.require("topology.chips", found, cores.is_some_and(|n| n <= MOST_CORES), format_args!("at most {MOST_CORES} cores"));
+        let single = *t.kind != TopologyKind::Mesh || *t.cores_per_router == 1;
+        self.require("topology.cores_per_router", *t.cores_per_router, single, "1 in a Mesh (or kind: ConcentratedMesh)");
+        self.range("topology.link_buffer", *t.link_buffer, 1, 1 << 20);
+        self.range("topology.flits_per_spike", *t.flits_per_spike, 1, 1 << 10);
+        let inside = t.host_port.0 < *t.width && t.host_port.1 < *t.height;
+        self.require("topology.host_port", *t.host_port, inside, format_args!("a router of the {} x {} mesh", *t.width, *t.height));
+        self.range("topology.input_hop_steps", *t.input_hop_steps, 0, 255);
+        self.range("topology.neuron_hop_steps", *t.neuron_hop_steps, 1, 255);
+    }
+
+    fn packed(&mut self, p: &Packed) {
+        self.core(&p.core);
+        self.memory(&p.synapse_memory, &p.core);
+        self.encodings(&p.synapse_memory, p);
+        self.weights(&p.weights);
+        self.neuron(&p.neuron);
+        self.costs(&p.timing_ns, &p.energy_pj);
+    }
+
+    fn core(&mut self, c: &PackedCore) {
+        self.range("core.compartments", *c.compartments, 1, 1 << 16);
+        self.range("core.update_group", *c.update_group, 1, i64::from(*c.compartments).max(1));
+        self.range("core.in_axons", *c.in_axons, 1, 1 << 16);
+        self.range("core.out_axon_entries", *c.out_axon_entries, 1, u16::MAX.into());
+        let entries = i64::from(*c.out_axon_entries).clamp(1, u16::MAX.into());
+        self.range("core.out_axons_per_neuron", *c.out_axons_per_neuron, 1, entries);
+        self.range("core.out_axon_cost_discrete", *c.out_axon_cost_discrete, 1, entries);
+        self.range("core.out_axon_cost_population", *c.out_axon_cost_population, 1, entries);
+        self.range("core.out_axon_cost_off_chip_extra", *c.out_axon_cost_off_chip_extra, 0, entries);
+        self.range("core.compartment_profiles", *c.compartment_profiles, 1, 256);
+        self.range("core.threshold_profiles", *c.threshold_profiles, 1, 256);
+        self.range("core.delay_slots_total", *c.delay_slots_total, (*c.compartments).into(), u32::MAX.into());
+    }
+
+    fn memory(&mut self, m: &SynapseMemory, core: &PackedCore) {
+        self.range("synapse_memory.word_bits", *m.word_bits, 1, 1 << 16);
+        let words = (MOST_MEMORY_BITS / u64::from(*m.word_bits).max(1)) as i64;
+        self.range("synapse_memory.words", *m.words, 1, words);
+        self.range("synapse_memory.usable_words", *m.usable_words, 1, (*m.words).into());
+        self.range("synapse_memory.max_words_per_axon", *m.max_words_per_axon, 1, (*m.usable_words).into());
+        self.range("synapse_memory.format_id_bits", *m.format_id_bits, 1, 8);
+        let (id_bits, count_bits) = ((*m.format_id_bits).min(8), (*m.count_bits).min(16));
+        self.range("synapse_memory.terminator_min_free_bits", *m.terminator_min_free_bits, id_bits.into(), (*m.word_bits).into());
+        // Id 0 is the terminator's.
+        self.range("synapse_memory.max_formats", *m.max_formats, 1, (1i64 << id_bits) - 1);
+        self.range("synapse_memory.count_bits", *m.count_bits, 1, 16);
+        self.range("synapse_memory.max_synapses_per_entry", *m.max_synapses_per_entry, 1, (1i64 << count_bits) - 1);
+        self.widths("synapse_memory.index_bits", &m.index_bits, 1, 16);
+        let reach = m.index_bits.iter().any(|&w| w >= 16 || u64::from(*core.compartments) <= 1u64 << w);
+        self.require("synapse_memory.index_bits", &*m.index_bits, reach, format_args!("a width that holds {} indices", *core.compartments));
+        self.widths("synapse_memory.delay_bits", &m.delay_bits, 0, 8);
+        self.range("synapse_memory.max_delay", *m.max_delay, 0, u8::MAX.into());
+        let reach = m.delay_bits.iter().map(|&w| delay_limit(w)).max().unwrap_or(0);
+        let needed = format_args!("a width that reaches the largest delay {} (2^bits - 2)", *m.max_delay).to_string();
+        self.require("synapse_memory.delay_bits", &*m.delay_bits, reach >= *m.max_delay, needed);
+        let slots = m.delay_bits.iter().all(|&w| 1u64 << w.min(32) <= u64::from(*core.delay_slots_total));
+        self.require("synapse_memory.delay_bits", &*m.delay_bits, slots, format_args!("2^bits at most core.delay_slots_total = {}", *core.delay_slots_total));
+    }
+
+    /// Widths and compressions; the widest entry of one synapse fits into an axon's list.
+    fn encodings(&mut self, m: &SynapseMemory, p: &Packed) {
+        self.kinds("synapse_memory.compressions", &m.compressions);
+        self.widths("synapse_memory.weight_bits", &m.weight_bits, 1, *p.weights.mantissa_bits);
+        let run_length = m.compressions.contains(&Compression::RunLength);
+        if run_length || !m.skip_bits.is_empty() {
+            self.widths("synapse_memory.skip_bits", &m.skip_bits, 1, 16);
+        }
+        let widest = |widths: &[u8]| u64::from(widths.iter().copied().max().unwrap_or(0));
+        let synapse = widest(&m.weight_bits) + widest(&m.delay_bits) + widest(&m.index_bits) + widest(&m.skip_bits);
+        let header = u64::from(*m.format_id_bits) + u64::from(*m.count_bits);
+        let list = u64::from(*m.word_bits) * u64::from(*m.max_words_per_axon);
+        let needed = header + synapse + u64::from(*m.terminator_min_free_bits);
+        let found = format!("{} bits x {} words of an axon", *m.word_bits, *m.max_words_per_axon);
+        self.require("synapse_memory.word_bits", found, list >= needed, format_args!("at least {needed} bits for an entry of one synapse and the terminator"));
+    }
+
+    fn weights(&mut self, w: &WeightSpec) {
+        self.kinds("weights.signs", &w.signs);
+        self.range("weights.mantissa_bits", *w.mantissa_bits, 1, 14);
+        let (low, high) = *w.exponent;
+        let holds = low <= high && low >= -15 && high <= 15;
+        self.require("weights.exponent", (low, high), holds, "(smallest, largest) within -15 ..= 15");
+        self.range("weights.limit_bits", *w.limit_bits, 1, 30);
+        self.range("weights.align_shift", *w.align_shift, 0, i64::from(*w.limit_bits) - 1);
+    }
+
+    fn neuron(&mut self, n: &NeuronSpec) {
+        self.range("neuron.input_bits", *n.input_bits, 1, 62);
+        self.range("neuron.u_bits", *n.u_bits, 2, 31);
+        self.range("neuron.v_min", *n.v_min, i32::MIN.into(), 0);
+        self.range("neuron.v_max", *n.v_max, 0, i32::MAX.into());
+        self.require("neuron.v_min", *n.v_min, *n.v_min < *n.v_max, format_args!("less than v_max = {}", *n.v_max));
+        self.range("neuron.decay_bits", *n.decay_bits, 1, 15);
+        // A register of all ones plus the offset keeps nothing; more would turn the sign.
+        self.range("neuron.u_decay_offset", *n.u_decay_offset, 0, 1);
+        self.range("neuron.v_decay_offset", *n.v_decay_offset, 0, 1);
+        self.range("neuron.threshold_mantissa_bits", *n.threshold_mantissa_bits, 1, 31);
+        self.range("neuron.threshold_shift", *n.threshold_shift, 0, 31 - i64::from(*n.threshold_mantissa_bits).min(31));
+        self.range("neuron.bias_mantissa_bits", *n.bias_mantissa_bits, 2, 16);
+        self.range("neuron.bias_exponent_max", *n.bias_exponent_max, 0, 31 - i64::from(*n.bias_mantissa_bits).min(31));
+        let (low, high) = *n.refractory;
+        self.require("neuron.refractory", (low, high), 1 <= low && low <= high, "(smallest, largest), at least 1");
+        self.kinds("neuron.resets", &n.resets);
+        self.range("neuron.soft_reset_compartments", *n.soft_reset_compartments, 1, 1 << 16);
+    }
+
+    fn costs(&mut self, timing: &TimingNs, energy: &EnergyPj) {
+        let TimingNs { barrier_by_tiles: barrier, .. } = timing;
+        macro_rules! costs {
+            ($path:literal, $table:ident: $($field:ident),*) => {
+                $( self.require(concat!($path, ".", stringify!($field)), *$table.$field,
+                    $table.$field.is_finite() && *$table.$field >= 0.0, "a finite number, not negative"); )*
+            };
+        }
+        costs!("timing_ns", timing: neuron_access, neuron_update, spike_out, axon_out, axon_in, synapse_dense,
+            synapse_sparse, synapse_conv, hop_x, hop_y, host_write);
+        costs!("energy_pj", energy: neuron_access, neuron_update, spike_out, axon_out, axon_in, synapse_dense,
+            synapse_sparse, synapse_conv, hop_x, hop_y, host_write);
+        let holds = barrier.first().is_some_and(|&(tiles, _)| tiles <= 1)
+            && barrier.windows(2).all(|w| w[0].0 < w[1].0)
+            && barrier.iter().all(|&(_, ns)| ns.is_finite() && ns >= 0.0);
+        self.require("timing_ns.barrier_by_tiles", &**barrier, holds, "(tiles, ns) from 1 tile on, tiles ascending, finite times");
+    }
+}

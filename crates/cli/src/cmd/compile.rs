@@ -1,0 +1,158 @@
+//! `spikec compile`: a network into a bundle.
+
+use crate::args::{CompileArgs, DiscretizationArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg};
+use crate::failure::{DOES_NOT_FIT, Failure};
+use crate::files::Output;
+use crate::load::{self, Coding, Prepared};
+use crate::progress;
+use spikec_chip::bundle::DecoderKind;
+use spikec_chip::target::Target;
+use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Quantizer};
+
+/// Runs the command.
+pub fn run(args: &CompileArgs, json: bool) -> Result<u8, Failure> {
+    let output = Output::create(&args.output)?;
+    let report_file = args.report.as_deref().map(Output::create).transpose()?;
+    let job = Job::resolve(&args.network, &args.mapping)?;
+    let compiled = job.compile()?;
+    let bytes = compiled.bundle.to_bytes();
+    let size = bytes.len();
+    output.commit(&bytes)?;
+    if let Some(file) = report_file {
+        file.commit(super::to_json(&compiled.report).as_bytes())?;
+    }
+    if json {
+        super::print_json(&compiled.report);
+    } else {
+        super::print(&job.header());
+        super::print(&spikec_report::compile::text(&compiled.report));
+        let next = format!("{} written ({size} bytes). Next: spikec verify {} {1} --input DATA.npz", args.output.display(), args.network.network.display());
+        super::print(&next.replacen("{1}", &args.output.display().to_string(), 1));
+    }
+    Ok(0)
+}
+
+/// Everything that a compilation needs, resolved.
+pub struct Job {
+    /// The chip.
+    pub target: Target,
+    /// The network.
+    pub prepared: Prepared,
+    /// How data reach the chip.
+    pub coding: Coding,
+    /// Options of the compiler.
+    pub options: CompileOptions,
+}
+
+impl Job {
+    /// From the arguments.
+    pub fn resolve(network: &NetworkArgs, mapping: &MappingArgs) -> Result<Self, Failure> {
+        let target = load::target(&mapping.target)?;
+        let calibration = mapping.calibration.as_deref().map(|p| load::data(p, None)).transpose()?;
+        let coding = Coding::resolve(mapping.input_coding, mapping.full_scale, calibration.as_ref())?;
+        let model = load::network(network)?;
+        let prepared = load::prepare(&network.network, model, coding)?;
+        let decoder = decoder(&mapping.decoder)?;
+        let options = CompileOptions {
+            weight_bits: mapping.weight_bits,
+            quantizer: match mapping.quantizer {
+                QuantizerArg::MaxAbs => Quantizer::MaxAbs,
+                QuantizerArg::RowScale => Quantizer::RowScale,
+            },
+            encoder: coding.encoder(),
+            decoder,
+            default_steps: mapping.steps,
+            partitioner: mapping.partitioner.clone(),
+            effort: match mapping.effort {
+                EffortArg::Fast => Effort::Fast,
+                EffortArg::Default => Effort::Default,
+                EffortArg::Best => Effort::Best,
+            },
+            remove_dead: !mapping.keep_dead,
+            seed: mapping.seed,
+            provenance: provenance(network, mapping, coding, &prepared),
+            ..CompileOptions::default()
+        };
+        Ok(Job { target, prepared, coding, options })
+    }
+
+    fn input(&self) -> Input<'_> {
+        match &self.prepared {
+            Prepared::Trained { net, digest, .. } => Input::Trained { net, digest: *digest },
+            Prepared::Registers { net, digest } => Input::Registers { net, digest: *digest },
+        }
+    }
+
+    /// Compiles, with the stages on stderr.
+    pub fn compile(&self) -> Result<Compiled, Failure> {
+        let bar = progress::stages();
+        let result = spikec_compile::compile(self.input(), &self.target, &self.options, &mut |stage| {
+            bar.set_message(stage.to_string());
+            bar.tick();
+        });
+        bar.finish_and_clear();
+        result.map_err(|e| failure(&e))
+    }
+
+    /// Every finding.
+    pub fn check(&self) -> Result<Vec<spikec_compile::Finding>, Failure> {
+        spikec_compile::check(self.input(), &self.target, &self.options).map_err(|e| failure(&e))
+    }
+
+    /// What was read and how it was understood.
+    pub fn header(&self) -> String {
+        match &self.prepared {
+            Prepared::Trained { network, .. } => format!("{}\ninput coding: {}", spikec_report::network::header(network), self.coding.name()),
+            Prepared::Registers { net, .. } => format!("network {}: chip integers, taken as they are", net.name),
+        }
+    }
+}
+
+fn failure(error: &CompileError) -> Failure {
+    let findings = error.findings();
+    let mut message = error.to_string();
+    for finding in findings {
+        message.push_str(&format!("\n  {finding}"));
+    }
+    let failure = Failure::input(message).hint(error.hint());
+    if error.does_not_fit() { failure.code(DOES_NOT_FIT) } else { failure }
+}
+
+fn decoder(text: &str) -> Result<DecoderKind, Failure> {
+    Ok(match text {
+        "count" => DecoderKind::Count,
+        "first-spike" => DecoderKind::FirstSpike,
+        "potential" => DecoderKind::Potential,
+        "spikes" => DecoderKind::Spikes,
+        _ => match text.strip_prefix("vote:").and_then(|g| g.parse::<u32>().ok()) {
+            Some(group) if group > 0 => DecoderKind::Vote(group),
+            _ => {
+                return Err(Failure::input(format!("no decoder `{text}`")).hint("one of: count, first-spike, vote:G (groups of G outputs), potential, spikes"));
+            }
+        },
+    })
+}
+
+/// Options for the bundle's provenance: what `verify` needs to read the network in the same way, and what the user chose.
+fn provenance(network: &NetworkArgs, mapping: &MappingArgs, coding: Coding, prepared: &Prepared) -> Vec<(String, String)> {
+    let mut options: Vec<(String, String)> = Vec::new();
+    let mut add = |name: &str, value: String| options.push((name.to_string(), value));
+    add("target", mapping.target.clone());
+    if let Prepared::Trained { network, .. } = prepared {
+        add("convention", network.conventions.name.clone());
+        add("dt", network.conventions.dt_s.to_string());
+    }
+    if let Some(d) = network.discretization {
+        add("discretization", match d { DiscretizationArg::Euler => "euler", DiscretizationArg::Exact => "exact" }.into());
+    }
+    add("input-coding", coding.name().into());
+    if let Coding::Rate(x) | Coding::Latency(x) = coding {
+        add("full-scale", x.to_string());
+    }
+    add("weight-bits", mapping.weight_bits.to_string());
+    add("quantizer", format!("{:?}", mapping.quantizer));
+    add("decoder", mapping.decoder.clone());
+    add("effort", format!("{:?}", mapping.effort));
+    add("partitioner", mapping.partitioner.clone());
+    options
+}

@@ -1,0 +1,174 @@
+//! The net as a packer sees it: each neuron's incoming synapses, with chip delays and stored weight widths.
+//!
+//! In: a `Quantized` and the target. Out: [`Wiring`], CSR by postsynaptic neuron.
+//! Invariant: a *unit* numbers neurons and input channels of all populations in net order; each unit is one axon to a core.
+//! Cost: linear in the synapses. Why: partitioner and packer ask for the synapses of a neuron, the net stores those from one.
+
+use crate::finding::Finding;
+use spikec_chip::cost;
+use spikec_chip::target::{Sign, Target};
+use spikec_net::{Fixed, Net, PopulationId, Quantized, Role, SignMode};
+
+/// A neuron of a net.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NeuronRef {
+    /// Its population.
+    pub population: PopulationId,
+    /// Its index among the surviving neurons of the population.
+    pub neuron: u32,
+}
+
+/// What the weights of a synapse format share, whatever names the posts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WeightClass {
+    /// Sign mode.
+    pub sign: Sign,
+    /// Weight exponent.
+    pub exponent: i8,
+    /// Stored width in bits.
+    pub bits: u8,
+}
+
+/// A synapse that enters a neuron.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incoming {
+    /// Unit of the presynaptic neuron or channel.
+    pub source: u32,
+    /// Weight mantissa.
+    pub mantissa: i16,
+    /// Delay register: chip delay less the hop, 0 ..= 65535.
+    pub delay: u16,
+    /// Index into [`Wiring::classes`].
+    pub class: u16,
+}
+
+/// Incoming synapses of every unit.
+#[derive(Debug)]
+pub struct Wiring {
+    /// First unit of each population, then the number of units.
+    bases: Vec<u32>,
+    neurons: Vec<bool>,
+    offsets: Vec<usize>,
+    incoming: Vec<Incoming>,
+    classes: Vec<WeightClass>,
+    problems: Vec<Finding>,
+}
+
+/// The sign mode of stored formats.
+pub fn stored_sign(sign: SignMode) -> Sign {
+    match sign {
+        SignMode::Mixed => Sign::Mixed,
+        SignMode::Excitatory => Sign::Excitatory,
+        SignMode::Inhibitory => Sign::Inhibitory,
+    }
+}
+
+impl Wiring {
+    /// Builds the view. What no core could ever hold (a delay below the hop, a weight width that the target lacks) is in
+    /// [`Wiring::problems`].
+    pub fn new(q: &Quantized, target: &Target) -> Wiring {
+        let net = &q.net;
+        let memory = &target.packed().synapse_memory;
+        let mut problems = Vec::new();
+        let mut bases = vec![0u32];
+        for p in &net.populations {
+            bases.push(bases.last().copied().unwrap_or(0) + p.len() as u32);
+        }
+        let units = bases.last().copied().unwrap_or(0) as usize;
+        let mut offsets = vec![0usize; units + 1];
+        for p in &net.projections {
+            let base = bases[p.post.index()] as usize;
+            for &post in &p.synapses.posts {
+                offsets[base + post as usize + 1] += 1;
+            }
+        }
+        for i in 0..units {
+            offsets[i + 1] += offsets[i];
+        }
+        let mut next = offsets.clone();
+        let mut incoming = vec![Incoming { source: 0, mantissa: 0, delay: 0, class: 0 }; offsets[units]];
+        let mut classes: Vec<WeightClass> = Vec::new();
+        for p in &net.projections {
+            let widest = memory.weight_bits.iter().copied().max().unwrap_or(8);
+            let bits = cost::stored_weight_bits(memory, p.format.bits).unwrap_or_else(|| {
+                let remedy = format!("use weights of at most {widest} bits");
+                problems.push(Finding::error("C12", "weight width (bits)", p.format.bits.into(), widest.into(), remedy).layer(&*p.name));
+                widest
+            });
+            let class = WeightClass { sign: stored_sign(p.format.sign), exponent: p.format.exponent, bits };
+            let class = classes.iter().position(|c| *c == class).unwrap_or_else(|| {
+                classes.push(class);
+                classes.len() - 1
+            });
+            let input = net.population(p.pre).is_input();
+            let hop = i64::from(if input { *target.topology.input_hop_steps } else { *target.topology.neuron_hop_steps });
+            let skew = net.chip_delay(p, 0) - hop;
+            let (pre, post) = (bases[p.pre.index()], bases[p.post.index()] as usize);
+            let mut least = i64::MAX;
+            for (i, j, mantissa, d) in p.synapses.iter() {
+                let register = i64::from(d) + skew;
+                least = least.min(register);
+                let at = &mut next[post + j as usize];
+                incoming[*at] = Incoming { source: pre + i, mantissa, delay: register.clamp(0, 65535) as u16, class: class as u16 };
+                *at += 1;
+            }
+            if least < 0 {
+                let remedy = "lower the net again: a synapse acts before its spike can arrive";
+                problems.push(Finding::error("C11", "least chip delay (steps)", (least + hop) as f64, hop as f64, remedy).layer(&*p.name));
+            }
+        }
+        let neurons = net.populations.iter().map(|p| !p.is_input()).collect();
+        Wiring { bases, neurons, offsets, incoming, classes, problems }
+    }
+
+    /// Number of units.
+    pub fn units(&self) -> u32 {
+        self.bases.last().copied().unwrap_or(0)
+    }
+    /// The unit of neuron or channel `index` of `population`; the caller knows that it exists.
+    pub fn unit(&self, population: PopulationId, index: u32) -> u32 {
+        self.bases[population.index()] + index
+    }
+    /// The unit of a neuron; `None` when there is no such neuron.
+    pub fn neuron_unit(&self, n: NeuronRef) -> Option<u32> {
+        let p = n.population.index();
+        (self.neurons.get(p) == Some(&true) && n.neuron < self.bases[p + 1] - self.bases[p]).then(|| self.bases[p] + n.neuron)
+    }
+    /// The neuron or channel of a unit.
+    pub fn reference(&self, unit: u32) -> NeuronRef {
+        let p = self.bases.partition_point(|&b| b <= unit) - 1;
+        NeuronRef { population: PopulationId::from(p), neuron: unit - self.bases[p] }
+    }
+    /// Units of all neurons, ascending.
+    pub fn neuron_units(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.neurons.len()).filter(|&p| self.neurons[p]).flat_map(|p| self.bases[p]..self.bases[p + 1])
+    }
+    /// True when the unit is a neuron, false for an input channel.
+    pub fn is_neuron(&self, unit: u32) -> bool {
+        self.neurons[self.reference(unit).population.index()]
+    }
+    /// Synapses into a unit, by projection, then presynaptic index.
+    pub fn incoming(&self, unit: u32) -> &[Incoming] {
+        &self.incoming[self.offsets[unit as usize]..self.offsets[unit as usize + 1]]
+    }
+    /// Number of synapses.
+    pub fn synapse_count(&self) -> usize {
+        self.incoming.len()
+    }
+    /// Weight classes of the net.
+    pub fn classes(&self) -> &[WeightClass] {
+        &self.classes
+    }
+    /// What no core could hold.
+    pub fn problems(&self) -> &[Finding] {
+        &self.problems
+    }
+}
+
+/// Registers of a unit that is a neuron.
+pub(crate) fn registers(net: &Net<Fixed>, n: NeuronRef) -> &spikec_net::FixedNeuron {
+    match &net.population(n.population).role {
+        Role::Neurons(v) => &v[n.neuron as usize],
+        Role::SpikeInput | Role::AnalogInput => unreachable!("only neurons are packed"),
+    }
+}

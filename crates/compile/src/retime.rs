@@ -1,0 +1,251 @@
+//! Retiming: the skew of each population, so that a spike has the chip steps that it needs on its way.
+//!
+//! In: a net with net delays, and the target's hops. Out: one skew a population, and the chip delays they give.
+//! Invariant: for every synapse `d_net + s(post) - s(pre) >= hop`; inputs have skew 0 and no skew is negative. Of all
+//! solutions this is the earliest: each skew is the smallest that any solution has. A chain of L layers gets 0, 1, 2, ...
+//! Cost: Bellman-Ford, O(populations * projections) at worst, one or two sweeps for a feed-forward net.
+//! Why: Leiserson and Saxe, "Retiming Synchronous Circuitry" (1991): difference constraints, feasible exactly when no
+//! cycle has less net delay than hops; the earliest solution is the longest path. Skip connections balance by themselves.
+
+use crate::finding::Finding;
+use spikec_chip::Target;
+use spikec_net::{Net, Number, Projection};
+use thiserror::Error;
+
+/// A loop of projections whose net delay is too short for the chip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TightLoop {
+    /// Names of the populations, in the order of the loop.
+    pub populations: Vec<String>,
+    /// Names of the projections; `projections[k]` leaves `populations[k]`.
+    pub projections: Vec<String>,
+    /// Sum of the smallest net delays, in network steps.
+    pub net_delay_steps: u64,
+    /// Sum of the hops, in chip steps.
+    pub hop_steps: u64,
+}
+
+impl std::fmt::Display for TightLoop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (population, projection) in self.populations.iter().zip(&self.projections) {
+            write!(f, "{population} -[{projection}]-> ")?;
+        }
+        write!(f, "{}", self.populations.first().map_or("", |s| s))
+    }
+}
+
+/// Why a net has no skews.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RetimeError {
+    /// A loop needs more chip steps than its delay allows.
+    #[error("loop {0}: found a net delay of {n} steps, expected at least the {h} chip steps of its hops", n = .0.net_delay_steps, h = .0.hop_steps)]
+    Infeasible(TightLoop),
+    /// A skew does not fit into 32 bits (hops of the target are absurd).
+    #[error("population {population}: found a skew of {skew} chip steps, expected at most {max}", max = u32::MAX)]
+    Overflow {
+        /// Name.
+        population: String,
+        /// Skew.
+        skew: i64,
+    },
+}
+
+impl RetimeError {
+    /// A remedy.
+    pub fn hint(&self) -> String {
+        match self {
+            RetimeError::Infeasible(tight) => format!(
+                "give the projections of the loop {} more step(s) of delay in all, for instance one for the edge that closes it",
+                tight.hop_steps - tight.net_delay_steps
+            ),
+            RetimeError::Overflow { .. } => "check neuron_hop_steps and input_hop_steps of the target".into(),
+        }
+    }
+}
+
+/// `s(post) - s(pre) >= need`.
+struct Constraint {
+    pre: usize,
+    post: usize,
+    need: i64,
+}
+
+/// Chip steps that a spike of the projection's pre needs at least.
+pub fn hop_steps<N: Number>(net: &Net<N>, projection: &Projection<N>, target: &Target) -> u32 {
+    let t = &target.topology;
+    if net.population(projection.pre).is_input() { *t.input_hop_steps } else { *t.neuron_hop_steps }
+}
+
+/// The earliest skews of all populations, in chip steps. Projections without a synapse bind nothing; host projections
+/// bind nothing either (the host writes a frame before the step in which it acts, and skews are not negative).
+///
+/// Errors: a loop with less net delay than hops is named.
+pub fn skews<N: Number>(net: &Net<N>, target: &Target) -> Result<Vec<u32>, RetimeError> {
+    let used: Vec<&Projection<N>> = net.projections.iter().filter(|p| !p.synapses.is_empty()).collect();
+    let constraints: Vec<Constraint> = used
+        .iter()
+        .map(|p| Constraint {
+            pre: p.pre.index(),
+            post: p.post.index(),
+            need: hop_steps(net, p, target) as i64 - p.synapses.delay_bounds().0 as i64,
+        })
+        .collect();
+    let skews = earliest(net.populations.len(), &constraints).map_err(|cycle| {
+        RetimeError::Infeasible(TightLoop {
+            populations: cycle.iter().map(|&k| net.population(used[k].pre).name.clone()).collect(),
+            projections: cycle.iter().map(|&k| used[k].name.clone()).collect(),
+            net_delay_steps: cycle.iter().map(|&k| used[k].synapses.delay_bounds().0 as u64).sum(),
+            hop_steps: cycle.iter().map(|&k| hop_steps(net, used[k], target) as u64).sum(),
+        })
+    })?;
+    let narrow = |(p, s): (usize, i64)| {
+        u32::try_from(s).map_err(|_| RetimeError::Overflow { population: net.populations[p].name.clone(), skew: s })
+    };
+    skews.into_iter().enumerate().map(narrow).collect()
+}
+
+/// Smallest non-negative solution, or the constraints of a cycle whose needs sum to more than 0, in its order.
+fn earliest(nodes: usize, constraints: &[Constraint]) -> Result<Vec<i64>, Vec<usize>> {
+    let mut skew = vec![0i64; nodes];
+    let mut cause: Vec<Option<usize>> = vec![None; nodes];
+    // A longest path without a cycle has at most `nodes - 1` constraints: the sweep after those must change nothing.
+    for _ in 0..nodes.max(1) {
+        let mut changed = false;
+        for (k, c) in constraints.iter().enumerate() {
+            let least = skew[c.pre].saturating_add(c.need);
+            if least > skew[c.post] {
+                (skew[c.post], cause[c.post], changed) = (least, Some(k), true);
+            }
+        }
+        if !changed {
+            return Ok(skew);
+        }
+    }
+    Err(cycle_of(&cause, constraints))
+}
+
+/// A cycle in the graph of causes (each node has at most one); there is one when the sweeps don't end.
+fn cycle_of(cause: &[Option<usize>], constraints: &[Constraint]) -> Vec<usize> {
+    let mut seen_from = vec![usize::MAX; cause.len()];
+    for start in 0..cause.len() {
+        let mut node = start;
+        while seen_from[node] == usize::MAX {
+            seen_from[node] = start;
+            match cause[node] {
+                Some(k) => node = constraints[k].pre,
+                None => break,
+            }
+        }
+        if seen_from[node] != start || cause[node].is_none() {
+            continue;
+        }
+        let mut cycle = Vec::new();
+        let first = node;
+        while let Some(k) = cause[node] {
+            cycle.push(k);
+            node = constraints[k].pre;
+            if node == first {
+                break;
+            }
+        }
+        cycle.reverse();
+        return cycle;
+    }
+    Vec::new()
+}
+
+/// Smallest and largest chip delay of a projection's synapses, with the skews of the net.
+pub fn chip_delay_range<N: Number>(net: &Net<N>, projection: &Projection<N>) -> (i64, i64) {
+    let (least, most) = projection.synapses.delay_bounds();
+    (net.chip_delay(projection, least), net.chip_delay(projection, most))
+}
+
+/// C11: delay registers (`chip delay - hop`) that the target can't hold, one finding a projection.
+pub fn delay_findings<N: Number>(net: &Net<N>, target: &Target) -> Vec<Finding> {
+    let max = *target.packed().synapse_memory.max_delay;
+    let check = |p: &Projection<N>| {
+        if p.synapses.is_empty() {
+            return None;
+        }
+        let hop = hop_steps(net, p, target) as i64;
+        let (least, most) = chip_delay_range(net, p);
+        let (need, limit, remedy) = if most - hop > max as i64 {
+            (most - hop, max as i64, "shorten the delay, or add a layer of relay neurons on the short branch")
+        } else if least < hop {
+            (least - hop, 0, "lower the net again: its skews do not fit its delays")
+        } else {
+            return None;
+        };
+        let resource = "delay register (chip steps beyond the hop)";
+        Some(Finding::error("C11", resource, need as f64, limit as f64, remedy).layer(&p.name))
+    };
+    net.projections.iter().filter_map(check).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn constraints(edges: &[(usize, usize, i64)]) -> Vec<Constraint> {
+        edges.iter().map(|&(pre, post, need)| Constraint { pre, post, need }).collect()
+    }
+
+    /// All assignments up to `bound`, the smallest sum first: the earliest solution is below every other one.
+    fn brute_force(nodes: usize, edges: &[(usize, usize, i64)], bound: i64) -> Option<Vec<i64>> {
+        let total = (bound + 1).pow(nodes as u32);
+        let digits = |mut code: i64| {
+            (0..nodes)
+                .map(|_| {
+                    let d = code % (bound + 1);
+                    code /= bound + 1;
+                    d
+                })
+                .collect::<Vec<_>>()
+        };
+        (0..total)
+            .map(digits)
+            .filter(|s| edges.iter().all(|&(a, b, need)| s[b] - s[a] >= need))
+            .min_by_key(|s| s.iter().sum::<i64>())
+    }
+
+    #[test]
+    fn a_chain_counts_its_layers_and_a_skip_waits() {
+        // input -> a -> b -> c, and a -> c
+        let s = earliest(4, &constraints(&[(0, 1, 0), (1, 2, 1), (2, 3, 1), (1, 3, 1)]));
+        assert_eq!(s, Ok(vec![0, 0, 1, 2]));
+    }
+
+    #[test]
+    fn a_tight_loop_is_returned_in_order() {
+        let cycle = earliest(4, &constraints(&[(0, 1, 0), (1, 2, 1), (2, 3, 1), (3, 1, -1)])).unwrap_err();
+        let mut sorted = cycle.clone();
+        sorted.sort();
+        assert_eq!(sorted, [1, 2, 3]);
+        let place = |k| cycle.iter().position(|&c| c == k).unwrap();
+        assert_eq!((place(1) + 1) % 3, place(2));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn the_solution_is_the_smallest_and_infeasible_means_a_positive_cycle(
+            edges in prop::collection::vec((0usize..4, 0usize..4, -2i64..=1), 0..7)
+        ) {
+            let found = earliest(4, &constraints(&edges));
+            // Needs of at most 1 over at most 3 steps: a solution within 0..=3 exists if any does.
+            let best = brute_force(4, &edges, 3);
+            match (found, best) {
+                (Ok(s), Some(b)) => prop_assert_eq!(s, b),
+                (Err(cycle), None) => {
+                    prop_assert!(!cycle.is_empty());
+                    prop_assert!(cycle.iter().map(|&k| edges[k].2).sum::<i64>() > 0);
+                    for (i, &k) in cycle.iter().enumerate() {
+                        prop_assert_eq!(edges[k].1, edges[cycle[(i + 1) % cycle.len()]].0);
+                    }
+                }
+                (found, best) => prop_assert!(false, "found {:?}, brute force {:?}", found, best),
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! A bundle as text: manifest, host sections, and every core's tables, decoded from the image's bits.
+
+use crate::network::hex;
+use crate::table::{count, table};
+use serde::Serialize;
+use spikec_chip::bundle::{Bundle, Encoder};
+use spikec_chip::codec::{CodecError, decode_core};
+use spikec_chip::image::{CoreTables, Image};
+
+/// A bundle for people and programs.
+#[derive(Debug, Serialize)]
+pub struct BundleView {
+    /// The manifest, as stored.
+    pub manifest: String,
+    /// Target name.
+    pub target: String,
+    /// What the host does.
+    pub host: HostView,
+    /// Populations.
+    pub populations: Vec<PopulationView>,
+    /// Cores.
+    pub cores: Vec<CoreView>,
+}
+
+/// The host's part.
+#[derive(Debug, Serialize)]
+pub struct HostView {
+    /// Encoder.
+    pub encoder: Encoder,
+    /// Channels of the data.
+    pub input_width: u32,
+    /// Spiking channels that reach the chip.
+    pub input_channels: u64,
+    /// Input axons that they feed.
+    pub input_axons: u64,
+    /// Terms of the host's linear maps.
+    pub host_terms: u64,
+    /// Constant biases written.
+    pub bias_writes: u64,
+    /// Decoder, as stored.
+    pub decoder: String,
+    /// Largest skew.
+    pub max_skew: u32,
+    /// Default network steps.
+    pub default_steps: Option<u32>,
+}
+
+/// A population's symbols.
+#[derive(Debug, Serialize)]
+pub struct PopulationView {
+    /// Name.
+    pub name: String,
+    /// Shape as trained.
+    pub shape: Vec<u32>,
+    /// Skew in chip steps.
+    pub skew: u32,
+    /// Neurons on the chip.
+    pub on_chip: u64,
+}
+
+/// A core.
+#[derive(Debug, Serialize)]
+pub struct CoreView {
+    /// Physical core.
+    pub core: u32,
+    /// Bits of each memory and table.
+    pub bits: Vec<(String, u64)>,
+    /// BLAKE3 of the synaptic memory, hex.
+    pub synapse_memory_digest: String,
+    /// Delay bits.
+    pub delay_bits: u8,
+    /// Formats, one line each.
+    pub formats: Vec<String>,
+    /// Compartment profiles, one line each.
+    pub compartment_profiles: Vec<String>,
+    /// Threshold mantissas.
+    pub thresholds: Vec<u32>,
+    /// Compartments, one line each.
+    pub compartments: Vec<String>,
+    /// Out-axons: (core, in-axon).
+    pub out_axons: Vec<(u32, u16)>,
+    /// Synapses of each in-axon.
+    pub in_axon_synapses: Vec<u32>,
+    /// Every synapse, if asked for.
+    pub synapses: Option<Vec<String>>,
+}
+
+/// Decodes a bundle.
+pub fn view(bundle: &Bundle, synapses: bool) -> Result<BundleView, CodecError> {
+    let Image::Packed(image) = &bundle.image;
+    let mut cores = Vec::with_capacity(image.cores.len());
+    for c in &image.cores {
+        let tables = decode_core(c, &bundle.target)?;
+        let bits = [
+            ("registers", &c.registers),
+            ("synapse memory", &c.synapse_memory),
+            ("in-axons", &c.in_axons),
+            ("formats", &c.formats),
+            ("compartment profiles", &c.compartment_profiles),
+            ("threshold profiles", &c.threshold_profiles),
+            ("compartments", &c.compartments),
+            ("out-axons", &c.out_axons),
+        ];
+        let mut bytes = Vec::new();
+        for word in c.synapse_memory.as_raw_slice() {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        cores.push(core(&tables, bits.iter().map(|(n, b)| (n.to_string(), b.len() as u64)).collect(), spikec_chip::digest(&bytes), synapses));
+    }
+    let host = &bundle.host;
+    Ok(BundleView {
+        manifest: bundle.manifest_text(),
+        target: bundle.target.name.clone(),
+        host: HostView {
+            encoder: host.encoder.clone(),
+            input_width: host.input_width,
+            input_channels: host.input_axons.iter().filter(|a| !a.is_empty()).count() as u64,
+            input_axons: host.input_axons.iter().map(|a| a.len() as u64).sum(),
+            host_terms: host.maps.iter().map(|m| m.weights.len() as u64).sum(),
+            bias_writes: host.bias_writes.len() as u64,
+            decoder: format!("{:?}", host.decoder.kind),
+            max_skew: host.max_skew,
+            default_steps: host.default_steps,
+        },
+        populations: bundle
+            .symbols
+            .populations
+            .iter()
+            .map(|p| PopulationView { name: p.name.clone(), shape: p.shape.clone(), skew: p.skew, on_chip: p.neurons.len() as u64 })
+            .collect(),
+        cores,
+    })
+}
+
+fn core(t: &CoreTables, bits: Vec<(String, u64)>, digest: [u8; 32], synapses: bool) -> CoreView {
+    let lines = || {
+        let mut lines = Vec::new();
+        for (a, axon) in t.in_axons.iter().enumerate() {
+            for entry in &axon.entries {
+                for s in &entry.synapses {
+                    lines.push(format!("axon {a} -> compartment {}: {} (format {}, delay {})", s.compartment, s.mantissa, entry.format, s.delay));
+                }
+            }
+        }
+        lines
+    };
+    CoreView {
+        core: t.core,
+        bits,
+        synapse_memory_digest: hex(&digest),
+        delay_bits: t.delay_bits,
+        formats: t
+            .formats
+            .iter()
+            .map(|f| {
+                format!(
+                    "{:?} {:?}: weight {} bits, index {}, skip {}, delay {}, exponent {}",
+                    f.compression, f.sign, f.weight_bits, f.index_bits, f.skip_bits, f.delay_bits, f.exponent
+                )
+            })
+            .collect(),
+        compartment_profiles: t
+            .compartment_profiles
+            .iter()
+            .map(|p| format!("decay_u {} decay_v {} refractory {}", p.decay_u, p.decay_v, p.refractory))
+            .collect(),
+        thresholds: t.threshold_profiles.clone(),
+        compartments: t
+            .compartments
+            .iter()
+            .map(|c| {
+                format!(
+                    "profile {} threshold {} bias {}*2^{} out-axons {}..{}",
+                    c.profile,
+                    c.threshold_profile,
+                    c.bias_mantissa,
+                    c.bias_exponent,
+                    c.out_axon_start,
+                    c.out_axon_start as u32 + c.out_axon_count as u32
+                )
+            })
+            .collect(),
+        out_axons: t.out_axons.iter().map(|a| (a.core, a.in_axon)).collect(),
+        in_axon_synapses: t.in_axons.iter().map(|a| a.entries.iter().map(|e| e.synapses.len() as u32).sum()).collect(),
+        synapses: synapses.then(lines),
+    }
+}
+
+/// The view as text.
+pub fn text(v: &BundleView) -> String {
+    let mut out = v.manifest.clone();
+    if !out.ends_with('\n') {
+        out.push('\n');
+    }
+    let h = &v.host;
+    out.push_str(&format!(
+        "\nhost: encoder {:?}, {} channels of data, {} spiking channels into {} in-axons, {} host terms, {} bias writes, decoder {}, max skew {}, default steps {}\n",
+        h.encoder,
+        count(h.input_width as u64),
+        count(h.input_channels),
+        count(h.input_axons),
+        count(h.host_terms),
+        count(h.bias_writes),
+        h.decoder,
+        h.max_skew,
+        h.default_steps.map_or("none".into(), |s| s.to_string())
+    ));
+    out.push_str(&table(
+        &["population", "shape", "skew", "on chip"],
+        v.populations.iter().map(|p| {
+            vec![p.name.clone(), p.shape.iter().map(|d| d.to_string()).collect::<Vec<_>>().join("x"), p.skew.to_string(), count(p.on_chip)]
+        }),
+    ));
+    out.push('\n');
+    for c in &v.cores {
+        out.push_str(&format!("\ncore {} (delay bits {}, synapse memory {})\n", c.core, c.delay_bits, &c.synapse_memory_digest[..16]));
+        for (name, bits) in &c.bits {
+            out.push_str(&format!("  {name}: {} bits\n", count(*bits)));
+        }
+        let mut list = |name: &str, lines: &mut dyn Iterator<Item = String>| {
+            for (k, line) in lines.enumerate() {
+                out.push_str(&format!("  {name} {k}: {line}\n"));
+            }
+        };
+        list("format", &mut c.formats.iter().cloned());
+        list("compartment profile", &mut c.compartment_profiles.iter().cloned());
+        list("threshold", &mut c.thresholds.iter().map(|t| t.to_string()));
+        list("compartment", &mut c.compartments.iter().cloned());
+        list("out-axon", &mut c.out_axons.iter().map(|(core, axon)| format!("core {core}, in-axon {axon}")));
+        list("in-axon", &mut c.in_axon_synapses.iter().map(|n| format!("{n} synapses")));
+        if let Some(synapses) = &c.synapses {
+            for line in synapses {
+                out.push_str(&format!("  {line}\n"));
+            }
+        }
+    }
+    out
+}
