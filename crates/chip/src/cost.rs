@@ -163,3 +163,160 @@ pub fn out_axon_entries(core: &PackedCore, off_chip: bool) -> u32 {
     let extra = if off_chip { *core.out_axon_cost_off_chip_extra } else { 0 };
     core.out_axon_cost_discrete.saturating_add(extra)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::{Family, Sign};
+    use crate::testing::{loihi1, random_entries, random_format};
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+
+    fn format(compression: Compression) -> SynapseFormat {
+        SynapseFormat { weight_bits: 8, index_bits: 8, skip_bits: 0, delay_bits: 0, compression, sign: Sign::Mixed, exponent: 0 }
+    }
+
+    #[test]
+    fn dense_lists_counted_by_hand() {
+        let target = loihi1();
+        let m = &target.packed().synapse_memory;
+        let f = format(Compression::Dense);
+        let posts: Vec<u16> = (0..153).collect();
+        // 60 + 60 + 32 synapses: 3 headers of 4 + 6 + 8 bits and 152 weights of 8.
+        let sections = split(m, &f, &posts[..152], false);
+        assert_eq!(sections.iter().map(|s| (s.first, s.stored)).collect::<Vec<_>>(), [(0, 60), (60, 60), (120, 32)]);
+        assert_eq!(list_bits(m, &f, &sections), 1270);
+        assert_eq!(axon_words(m, &f, &posts[..152], false), 20);
+        assert_eq!(axon_words(m, &f, &posts, false), 21);
+    }
+
+    #[test]
+    fn other_lists_counted_by_hand() {
+        let target = loihi1();
+        let m = &target.packed().synapse_memory;
+        // 10 + 3 * (8 + 8) = 58 bits: 6 are free. One delay bit more in all: no room for the terminator.
+        let sparse = format(Compression::Sparse);
+        assert_eq!(entry_bits(m, &sparse, 3), 58);
+        assert_eq!(axon_words(m, &sparse, &[3, 90, 90], false), 1);
+        // Gaps 1 and 40: the second doesn't fit 5 bits, so two entries of 18 bits and 13 a synapse.
+        let run = SynapseFormat { skip_bits: 5, ..format(Compression::RunLength) };
+        let sections = split(m, &run, &[2, 4, 45], false);
+        assert_eq!(sections.iter().map(|s| s.range.clone()).collect::<Vec<_>>(), [0..2, 2..3]);
+        assert_eq!(list_bits(m, &run, &sections), 2 * 18 + 3 * 13);
+        // A gap of 1 costs 8 bits as filler and 18 as a header; a gap of 3 costs 24.
+        let dense = format(Compression::Dense);
+        let filled = split(m, &dense, &[2, 4, 8], true);
+        assert_eq!(filled.iter().map(|s| (s.first, s.stored)).collect::<Vec<_>>(), [(2, 3), (8, 1)]);
+        assert_eq!(list_bits(m, &dense, &filled), 2 * 18 + 4 * 8);
+    }
+
+    #[test]
+    fn the_terminator_takes_a_word_below_six_free_bits() {
+        let target = loihi1();
+        let m = &target.packed().synapse_memory;
+        let expected = [(0, 1), (1, 1), (58, 1), (59, 2), (63, 2), (64, 2), (65, 2), (122, 2), (123, 3), (128, 3)];
+        for (bits, count) in expected {
+            assert_eq!(words(m, bits), count, "{bits} bits");
+        }
+    }
+
+    #[test]
+    fn smallest_widths() {
+        let target = loihi1();
+        let m = &target.packed().synapse_memory;
+        assert_eq!([0, 63, 64, 1023, 1024].map(|i| index_bits(m, i)), [Some(6), Some(6), Some(7), Some(10), None]);
+        assert_eq!([0, 3, 4, 31, 32].map(|g| skip_bits(m, g)), [Some(2), Some(2), Some(3), Some(5), None]);
+        assert_eq!([0, 1, 6, 7, 62, 63].map(|d| delay_bits(m, d)), [Some(0), Some(3), Some(3), Some(4), Some(6), None]);
+        assert_eq!([1, 6, 7, 8, 9].map(|b| stored_weight_bits(m, b)), [Some(1), Some(6), Some(8), Some(8), None]);
+        assert_eq!(delay_slots(1024, 3), 8192);
+        let core = &target.packed().core;
+        assert_eq!((out_axon_entries(core, false), out_axon_entries(core, true)), (1, 2));
+    }
+
+    /// Least bits over all ways to cut, by trying each.
+    fn brute_force(m: &SynapseMemory, f: &SynapseFormat, posts: &[u16], fill: bool) -> u64 {
+        let most = *m.max_synapses_per_entry;
+        let entry = |posts: &[u16]| -> Option<u64> {
+            let gaps = || posts.windows(2).map(|w| i64::from(w[1]) - i64::from(w[0]) - 1);
+            let stored = match f.compression {
+                Compression::Sparse => Some(posts.len() as u32),
+                Compression::RunLength => gaps().all(|g| g >= 0 && g < 1 << f.skip_bits).then_some(posts.len() as u32),
+                Compression::Dense if fill => gaps().all(|g| g >= 0).then(|| u32::from(posts[posts.len() - 1] - posts[0]) + 1),
+                Compression::Dense => gaps().all(|g| g == 0).then_some(posts.len() as u32),
+            }?;
+            (stored <= most).then(|| entry_bits(m, f, stored))
+        };
+        let mut least = u64::MAX;
+        for cuts in 0..1u32 << posts.len().saturating_sub(1) {
+            let mut start = 0;
+            let mut bits = Some(0u64);
+            for end in 1..=posts.len() {
+                if end == posts.len() || cuts >> (end - 1) & 1 == 1 {
+                    bits = bits.and_then(|b| Some(b + entry(&posts[start..end])?));
+                    start = end;
+                }
+            }
+            least = least.min(bits.unwrap_or(u64::MAX));
+        }
+        least
+    }
+
+    proptest! {
+        #[test]
+        fn split_takes_the_least_bits(
+            mut posts in prop::collection::vec(0u16..40, 0..9),
+            seed in any::<u64>(),
+            most in 1u32..12,
+            fill in any::<bool>(),
+        ) {
+            posts.sort_unstable();
+            let mut target = loihi1();
+            let f = random_format(&mut rand::rngs::StdRng::seed_from_u64(seed), &target);
+            let Family::Packed(p) = &mut target.family;
+            p.synapse_memory.max_synapses_per_entry.value = most;
+            let m = &p.synapse_memory;
+            let sections = split(m, &f, &posts, fill);
+            prop_assert_eq!(list_bits(m, &f, &sections), brute_force(m, &f, &posts, fill));
+            prop_assert!(sections.iter().all(|s| u32::from(s.stored) <= most && posts[s.range.start] == s.first));
+            let covered: Vec<usize> = sections.iter().flat_map(|s| s.range.clone()).collect();
+            prop_assert_eq!(covered, (0..posts.len()).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn filler_never_costs_more_than_cuts(mut posts in prop::collection::btree_set(0u16..1024, 0..300), weight_bits in 1u8..=8) {
+            let target = loihi1();
+            let m = &target.packed().synapse_memory;
+            let posts: Vec<u16> = std::mem::take(&mut posts).into_iter().collect();
+            let f = SynapseFormat { weight_bits, index_bits: 10, ..format(Compression::Dense) };
+            let cut = list_bits(m, &f, &split(m, &f, &posts, false));
+            let filled = list_bits(m, &f, &split(m, &f, &posts, true));
+            prop_assert!(filled <= cut);
+        }
+
+        #[test]
+        fn the_codec_writes_as_many_words(posts in prop::collection::btree_set(0u16..1024, 0..300), seed in any::<u64>(), fill in any::<bool>()) {
+            use crate::image::*;
+            let target = loihi1();
+            let m = &target.packed().synapse_memory;
+            let rng = &mut rand::rngs::StdRng::seed_from_u64(seed);
+            let f = random_format(rng, &target);
+            let posts: Vec<u16> = posts.into_iter().filter(|&p| u32::from(p) < 1 << f.index_bits).collect();
+            let entries = random_entries(rng, &target, &[f], 0, &posts, 3, fill);
+            let tables = CoreTables {
+                core: 0,
+                delay_bits: 3,
+                formats: vec![f],
+                in_axons: vec![InAxon { entries }],
+                compartment_profiles: vec![CompartmentProfile { decay_u: 1, decay_v: 0, refractory: 1 }],
+                threshold_profiles: vec![0],
+                compartments: vec![
+                    Compartment { profile: 0, threshold_profile: 0, bias_mantissa: 0, bias_exponent: 0, out_axon_start: 0, out_axon_count: 0 };
+                    1024
+                ],
+                out_axons: vec![],
+            };
+            let image = crate::codec::encode_core(&tables, &target).unwrap();
+            prop_assert_eq!(image.synapse_memory.len() as u32, 64 * axon_words(m, &f, &posts, fill));
+        }
+    }
+}

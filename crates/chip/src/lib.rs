@@ -2,15 +2,30 @@
 //!
 //! Invariant: compiler and simulator both depend on this crate and never on each other; nothing here knows a network.
 
+mod archive;
+mod bits;
 pub mod bundle;
+pub mod codec;
+mod codec_check;
+mod codec_error;
+pub mod container;
 pub mod cost;
 pub mod image;
+mod layout;
+mod sections;
 pub mod target;
 pub mod target_check;
 pub mod target_file;
+#[cfg(test)]
+mod testing;
+pub mod validate;
 
 pub use bundle::{Bundle, Loadable};
+pub use container::BundleError;
+pub use codec::{CodecError, CodecProblem, Table, decode_core, encode_core};
 pub use image::{CoreImage, CoreTables, Image, PackedImage};
+pub use sections::FramingError;
 pub use target::Target;
 pub use target_check::TargetFinding;
 pub use target_file::{TargetError, TargetNumber, builtin, find};
+pub use validate::BundleFinding;

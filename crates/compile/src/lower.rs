@@ -54,7 +54,7 @@ pub struct PopulationLowered {
     pub no_way_out: u32,
     /// Removed because nothing that can spike leads to it (a way out there is).
     pub no_way_in: u32,
-    /// Kept without a synapse or host term: their bias alone makes them fire.
+    /// Kept without a synapse or host term, because their bias alone may make them fire.
     pub constants: u32,
     /// Network step t is computed in chip step t + skew.
     pub skew: u32,
@@ -179,8 +179,8 @@ fn ways_out<N: Number>(net: &Net<N>) -> Vec<Vec<bool>> {
     reached
 }
 
-/// Neurons of each population that no synapse and no host term reaches.
-fn constants<N: Number>(net: &Net<N>) -> Vec<u32> {
+/// How many neurons of each population no synapse and no host term reaches, but their bias alone may make fire.
+fn constants<N: Liveness>(net: &Net<N>) -> Vec<u32> {
     let mut driven: Vec<Vec<bool>> = net.populations.iter().map(|p| vec![false; p.len()]).collect();
     for p in &net.projections {
         for &j in &p.synapses.posts {
@@ -192,8 +192,10 @@ fn constants<N: Number>(net: &Net<N>) -> Vec<u32> {
             driven[h.post.index()][j] |= row[1] > row[0];
         }
     }
-    let free = |(p, driven): (&Population<N>, &Vec<bool>)| if p.is_input() { 0 } else { driven.iter().filter(|d| !**d).count() as u32 };
-    net.populations.iter().zip(&driven).map(free).collect()
+    let alone = |(p, driven): (&Population<N>, &Vec<bool>)| {
+        p.neurons().iter().zip(driven).filter(|(n, d)| !**d && N::fires_alone(&net.rules, n)).count() as u32
+    };
+    net.populations.iter().zip(&driven).map(alone).collect()
 }
 
 /// The net with only the neurons and channels of `keep`, and the indices of the projections that are left.

@@ -24,9 +24,7 @@ pub fn predict(decode: Decode, counts: &[u32], first_spike: &[Option<u32>], pote
     match decode {
         Decode::Count | Decode::Spikes => best(counts.iter().copied()),
         Decode::FirstSpike => best(first_spike.iter().map(|t| t.map(|t| std::cmp::Reverse(t)))),
-        Decode::Vote(group) => {
-            best(counts.chunks(group.max(1) as usize).map(|g| g.iter().map(|&n| u64::from(n)).sum::<u64>()))
-        }
+        Decode::Vote(group) => best(counts.chunks(group.max(1) as usize).map(|g| g.iter().map(|&n| u64::from(n)).sum::<u64>())),
         Decode::Potential => best(potentials.iter().map(|&v| if v.is_nan() { None } else { Some(v) })),
     }
 }

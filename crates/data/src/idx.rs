@@ -115,18 +115,12 @@ mod tests {
             };
             assert_eq!(error, expected);
         }
-        assert_eq!(
-            read_idx(&[FILE.as_slice(), &[0]].concat()),
-            Err(IdxError::Excess { shape: vec![2, 3], expected: 6 })
-        );
+        assert_eq!(read_idx(&[FILE.as_slice(), &[0]].concat()), Err(IdxError::Excess { shape: vec![2, 3], expected: 6 }));
         assert_eq!(read_idx(&[0, 0, 13, 1, 0, 0, 0, 0]), Err(IdxError::Type { found: 13 }));
         assert_eq!(read_idx(&[0, 0, 8, 9]), Err(IdxError::Rank { found: 9 }));
         let huge = [&[0, 0, 8, 3][..], &[255; 12]].concat();
         assert_eq!(read_idx(&huge), Err(IdxError::Shape { shape: vec![u32::MAX; 3] }));
         let claims = [&[0, 0, 8, 1][..], &[255; 4]].concat();
-        assert_eq!(
-            read_idx(&claims),
-            Err(IdxError::Truncated { part: "data", expected: u64::from(u32::MAX), found: 0 })
-        );
+        assert_eq!(read_idx(&claims), Err(IdxError::Truncated { part: "data", expected: u64::from(u32::MAX), found: 0 }));
     }
 }

@@ -1,1 +1,100 @@
 //! Readers and writers of network files: NIR and the RON model file.
+//!
+//! In: bytes of a `.nir` or `.ron` file, and a loader for the array files that a `.ron` file names.
+//! Out: a [`Model`]: a [`Network`] as trained, or a net that is already in the chip's registers.
+//! Invariant: no byte sequence makes a reader panic, hang, or allocate more than a bounded multiple of its length.
+//! Why: one place that knows file formats (docs/network-format.md); nothing behind it does.
+
+pub mod conventions;
+mod error;
+mod half;
+mod model;
+mod nir;
+mod shape;
+
+pub use error::ImportError;
+pub use model::read_model;
+pub use nir::read_nir;
+pub use nir::write::write_nir;
+
+use spikec_net::{Discretization, Fixed, Net, Network};
+use std::path::Path;
+
+/// A network file's content.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Model {
+    /// As trained, in floats.
+    Trained(Network),
+    /// In the chip's registers.
+    Registers(Net<Fixed>),
+}
+
+/// What the user adds to a file; it wins over what the file says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ImportOptions {
+    /// Length of a step in the file's unit of time.
+    pub dt_s: Option<f64>,
+    /// Name of a row of [`conventions::ALL`].
+    pub convention: Option<String>,
+    /// Overrides the convention's discretization.
+    pub discretization: Option<Discretization>,
+    /// Name of the network where the file has none, e.g. the file's stem.
+    pub name: String,
+}
+
+/// A model, and what the reader had to ignore or change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Imported {
+    /// The model.
+    pub model: Model,
+    /// One sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Loads a file that a model names.
+pub type Loader<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, std::io::Error>;
+
+const KNOWN: [&str; 2] = [".nir (NIR 1.0)", ".ron (a model in RON)"];
+
+/// Reads a network file: by its extension, else by its first bytes. `load` gets the paths of array files,
+/// relative ones joined to the folder of `path`.
+///
+/// # Errors
+/// [`ImportError::UnknownFormat`], else the format's own.
+pub fn read(path: &Path, bytes: &[u8], options: &ImportOptions, load: Loader) -> Result<Imported, ImportError> {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let is_nir = match extension.as_str() {
+        "nir" => true,
+        "ron" => false,
+        _ if bytes.starts_with(&nir::SIGNATURE) => true,
+        _ if model::looks_like_model(bytes) => false,
+        _ => return Err(ImportError::UnknownFormat { extension, known: KNOWN.to_vec() }),
+    };
+    if is_nir {
+        let (network, warnings) = read_nir(bytes, options)?;
+        Ok(Imported { model: Model::Trained(network), warnings })
+    } else {
+        read_model(path, bytes, options, load)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn none(_: &Path) -> Result<Vec<u8>, std::io::Error> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+
+    #[test]
+    fn kinds_are_told_by_extension_then_by_content() {
+        let options = ImportOptions::default();
+        let get = |name: &str, bytes: &[u8]| read(Path::new(name), bytes, &options, &none).unwrap_err();
+        assert_eq!(get("a.nir", b"Trained("), ImportError::NotHdf5);
+        assert!(matches!(get("a.ron", &nir::SIGNATURE), ImportError::Ron { .. }));
+        assert!(matches!(get("a.bin", &nir::SIGNATURE), ImportError::Corrupt { .. }));
+        assert!(matches!(get("a.txt", b"// a net\n Registers("), ImportError::Ron { .. }));
+        let unknown = get("a.onnx", b"xyz");
+        assert!(unknown.to_string().contains(".nir") && unknown.to_string().contains("onnx") && unknown.hint().contains(".ron"));
+    }
+}

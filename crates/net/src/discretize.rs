@@ -223,7 +223,9 @@ mod tests {
             v_reset: vec![0.0; 3],
         };
         let error = discretize("hidden", 3, &model, &conventions(1.0, Discretization::Euler)).unwrap_err();
-        assert!(matches!(&error, ElaborateError::ParameterNotFinite { population, parameter: "r", index: 2, value } if population == "hidden" && value.is_nan()));
+        assert!(
+            matches!(&error, ElaborateError::ParameterNotFinite { population, parameter: "r", index: 2, value } if population == "hidden" && value.is_nan())
+        );
         let error = discretize("hidden", 4, &lif(2.0), &conventions(1.0, Discretization::Euler)).unwrap_err();
         assert!(matches!(error, ElaborateError::ParameterLength { parameter: "tau", found: 1, expected: 4, .. }));
     }

@@ -58,9 +58,12 @@ pub struct Bias {
 }
 
 impl Bias {
-    /// The value in units of v.
+    /// Largest exponent whose value always fits into i32; no chip has more.
+    pub const MAX_EXPONENT: u8 = 16;
+
+    /// The value in units of v; exponents beyond [`Bias::MAX_EXPONENT`] count as that.
     pub fn value(self) -> i32 {
-        (self.mantissa as i32) << self.exponent
+        (self.mantissa as i32) << self.exponent.min(Self::MAX_EXPONENT)
     }
 }
 
@@ -108,9 +111,11 @@ impl FixedRules {
     /// (Brian2Loihi, `calcActualWeights`).
     pub fn acting_weight(&self, mantissa: i16, exponent: i8) -> i32 {
         let a = self.align_shift as u32;
+        // Beyond these bounds no exponent changes the result any more; within them every shift is defined.
+        let exponent = exponent.clamp(-16, 30);
         let scaled: i64 = if exponent >= 0 { (mantissa as i64) << exponent } else { (mantissa as i64) >> (-exponent as u32) };
         let limit = (1i64 << self.weight_limit_bits) - (1i64 << a);
-        (scaled << a).clamp(-limit, limit) as i32
+        (scaled.clamp(-(1 << 32), 1 << 32) << a).clamp(-limit, limit) as i32
     }
 }
 
@@ -124,4 +129,35 @@ impl Number for Fixed {
     type Neuron = FixedNeuron;
     type Format = WeightFormat;
     type Rules = FixedRules;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grids_and_ranges() {
+        let format = |bits, sign| WeightFormat { bits, exponent: 0, sign };
+        assert_eq!(format(8, SignMode::Mixed).mantissa_range(), (-256, 254));
+        assert_eq!(format(8, SignMode::Excitatory).mantissa_range(), (0, 255));
+        assert_eq!(format(6, SignMode::Inhibitory).mantissa_range(), (-252, 0));
+        assert_eq!(format(1, SignMode::Mixed).mantissa_range(), (-256, 0));
+        assert_eq!((format(6, SignMode::Mixed).on_grid(-7), format(8, SignMode::Mixed).on_grid(-7)), (0, -6));
+    }
+
+    #[test]
+    fn acting_weights_floor_align_and_clip() {
+        let rules = FixedRules::default();
+        assert_eq!(rules.acting_weight(-7, 0), -448);
+        assert_eq!((rules.acting_weight(6, -2), rules.acting_weight(-6, -2)), (64, -128));
+        assert_eq!((rules.acting_weight(255, 7), rules.acting_weight(255, 6)), ((1 << 21) - (1 << 6), 255 << 12));
+        assert_eq!((rules.acting_weight(-256, 7), rules.acting_weight(1, i8::MAX)), (-(1 << 21) + (1 << 6), (1 << 21) - (1 << 6)));
+        assert_eq!((rules.acting_weight(254, i8::MIN), rules.acting_weight(-1, i8::MIN), rules.acting_weight(0, i8::MAX)), (0, -64, 0));
+    }
+
+    #[test]
+    fn biases() {
+        assert_eq!(Bias { mantissa: -4095, exponent: 7 }.value(), -4095 * 128);
+        assert_eq!(Bias { mantissa: i16::MIN, exponent: 255 }.value(), i32::MIN);
+    }
 }

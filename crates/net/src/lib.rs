@@ -4,16 +4,33 @@
 //! synapses, generic in its number) and its interpreter.
 //! Invariant: nothing here knows a chip or a bundle. A net changes its number by being rebuilt, never in place.
 
+pub mod check;
+pub mod coding;
+pub mod digest;
+mod discretize;
+pub mod drive;
+pub mod dynamics;
+pub mod elaborate;
 pub mod fixed;
 pub mod float;
+mod fold;
 pub mod ids;
+pub mod liveness;
 pub mod net;
 pub mod network;
 pub mod quantized;
+pub mod reference;
 
+pub use check::NetError;
+pub use coding::{CodingError, InputCoding, code_inputs};
+pub use drive::{Drive, fixed_drive, float_drive};
+pub use dynamics::{Counters, Dynamics, ValueError};
+pub use elaborate::{ElaborateError, InputKind};
 pub use fixed::{Bias, Fixed, FixedNeuron, FixedRules, SignMode, WeightFormat};
 pub use float::{FireRule, Float, FloatNeuron, FloatRules, ResetRule};
 pub use ids::{PopulationId, ProjectionId};
+pub use liveness::{Liveness, live};
 pub use net::{Delays, HostProjection, Net, Number, Population, Projection, Role, Synapses};
 pub use network::{Conventions, Discretization, Network, NeuronModel, Operator, TrainedPopulation, TrainedProjection, TrainedRole};
 pub use quantized::{Quantized, Scaling};
+pub use reference::{Interpreter, Observer, Recorder, ReferenceError, ReferenceRun, run_sample};

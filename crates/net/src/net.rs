@@ -113,12 +113,7 @@ impl<W: Copy> Synapses<W> {
         } else {
             Delays::Each(tuples.iter().map(|t| t.3).collect())
         };
-        Synapses {
-            offsets,
-            posts: tuples.iter().map(|t| t.1).collect(),
-            weights: tuples.iter().map(|t| t.2).collect(),
-            delays,
-        }
+        Synapses { offsets, posts: tuples.iter().map(|t| t.1).collect(), weights: tuples.iter().map(|t| t.2).collect(), delays }
     }
 
     /// Number of synapses.
@@ -149,8 +144,7 @@ impl<W: Copy> Synapses<W> {
     }
     /// All synapses as (pre, post, weight, delay).
     pub fn iter(&self) -> impl Iterator<Item = (u32, u32, W, u16)> + '_ {
-        (0..self.offsets.len() - 1)
-            .flat_map(move |i| self.row(i).map(move |k| (i as u32, self.posts[k], self.weights[k], self.delay(k))))
+        (0..self.offsets.len() - 1).flat_map(move |i| self.row(i).map(move |k| (i as u32, self.posts[k], self.weights[k], self.delay(k))))
     }
 }
 

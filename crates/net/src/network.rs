@@ -43,7 +43,15 @@ pub enum NeuronModel {
     /// Integrate-and-fire.
     If { r: Vec<f32>, v_threshold: Vec<f32>, v_reset: Vec<f32> },
     /// Current-based leaky integrate-and-fire.
-    CubaLif { tau_syn: Vec<f32>, tau_mem: Vec<f32>, r: Vec<f32>, v_leak: Vec<f32>, v_threshold: Vec<f32>, v_reset: Vec<f32>, w_in: Vec<f32> },
+    CubaLif {
+        tau_syn: Vec<f32>,
+        tau_mem: Vec<f32>,
+        r: Vec<f32>,
+        v_leak: Vec<f32>,
+        v_threshold: Vec<f32>,
+        v_reset: Vec<f32>,
+        w_in: Vec<f32>,
+    },
     /// Leaky integrator: never fires; a readout.
     Li { tau: Vec<f32>, r: Vec<f32>, v_leak: Vec<f32> },
     /// Current-based leaky integrator: never fires; a readout.

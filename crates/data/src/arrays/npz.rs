@@ -14,19 +14,20 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 /// # Errors
 /// Any [`ArrayError`]; of several, the first entry's.
 pub fn read_npz(bytes: &[u8]) -> Result<BTreeMap<String, Array>, ArrayError> {
-    let broken = |e: zip::result::ZipError| {
-        cut_entry(bytes).unwrap_or_else(|| ArrayError::Zip { bytes: bytes.len() as u64, reason: e.to_string() })
-    };
+    let broken =
+        |e: zip::result::ZipError| cut_entry(bytes).unwrap_or_else(|| ArrayError::Zip { bytes: bytes.len() as u64, reason: e.to_string() });
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
     if zip.has_overlapping_files().map_err(broken)? {
         return Err(ArrayError::Overlap);
     }
     let mut arrays = BTreeMap::new();
     for k in 0..zip.len() {
-        let name = zip.name_for_index(k).unwrap_or("").to_owned();
-        let Some(name) = name.strip_suffix(".npy") else { continue };
-        let entry =
-            zip.by_index(k).map_err(|e| ArrayError::Corrupt { array: name.to_owned(), reason: e.to_string() })?;
+        let file = match zip.name_for_index(k) {
+            Some(name) => name.map_err(broken)?.into_owned(),
+            None => continue,
+        };
+        let Some(name) = file.strip_suffix(".npy") else { continue };
+        let entry = zip.by_index(k).map_err(|e| ArrayError::Corrupt { array: name.to_owned(), reason: e.to_string() })?;
         arrays.insert(name.to_owned(), read_stream(entry, name)?);
     }
     Ok(arrays)

@@ -7,7 +7,8 @@
 use super::kinds::{self, Kind};
 use crate::error::ImportError;
 use hdf5_reader::error::ByteOrder;
-use hdf5_reader::{Dataset, Datatype, Group, Hdf5File, OpenOptions, StringSize, VarLenKind};
+use hdf5_reader::group::Group;
+use hdf5_reader::{Dataset, Datatype, Hdf5File, OpenOptions, StringSize, VarLenKind};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -189,7 +190,7 @@ fn read_graph(group: &Group, prefix: &str, depth: usize, budget: &Budget) -> Res
 
 fn read_parameters(node: &Group, name: &str, kind: &'static Kind, budget: &Budget) -> Result<BTreeMap<&'static str, RawArray>, ImportError> {
     let mut found = BTreeMap::new();
-    if !kind.executable {
+    if !kind.executable() {
         return Ok(found);
     }
     let (_, datasets) = node.member_names().map_err(corrupt(name))?;

@@ -33,16 +33,22 @@ pub(crate) enum Class {
 pub(crate) struct Kind {
     pub name: &'static str,
     pub class: Class,
-    pub executable: bool,
     /// What is read of it.
     pub parameters: &'static [Parameter],
 }
 
 const fn runs(name: &'static str, class: Class, parameters: &'static [Parameter]) -> Kind {
-    Kind { name, class, executable: true, parameters }
+    Kind { name, class, parameters }
 }
 const fn recognised(name: &'static str) -> Kind {
-    Kind { name, class: Class::Other, executable: false, parameters: &[] }
+    Kind { name, class: Class::Other, parameters: &[] }
+}
+
+impl Kind {
+    /// Can be run.
+    pub fn executable(&self) -> bool {
+        self.class != Class::Other
+    }
 }
 
 /// Type of a nested graph.
@@ -94,5 +100,5 @@ pub(crate) fn names() -> Vec<&'static str> {
 
 /// Types that can be run.
 pub(crate) fn executable() -> Vec<&'static str> {
-    KINDS.iter().filter(|k| k.executable).map(|k| k.name).chain([GRAPH]).collect()
+    KINDS.iter().filter(|k| k.executable()).map(|k| k.name).chain([GRAPH]).collect()
 }

@@ -1,0 +1,273 @@
+//! Checks that the parts of a bundle agree, so that a reader may index without asking.
+//!
+//! In: a [`Bundle`]. Out: all findings: target, image, routes, host, symbols.
+//! Invariant: in a bundle without findings every core decodes, every route and place exists, every offset array is
+//! ascending and as long as its lists, every channel is below the input's width, and every number is finite.
+//! Cost: one decoding of the image.
+
+use crate::bundle::*;
+use crate::codec::{CodecError, decode_core};
+use crate::image::Image;
+use crate::target_check::TargetFinding;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+/// Largest skew that a bundle may have.
+pub const MAX_SKEW: u32 = 65_535;
+/// Largest default number of network steps that a bundle may have.
+pub const MAX_DEFAULT_STEPS: u32 = 1 << 24;
+
+/// Two parts of a bundle that don't agree.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BundleFinding {
+    /// The target contradicts itself.
+    #[error("target: {0}")]
+    Target(TargetFinding),
+    /// A core doesn't decode.
+    #[error("image: {0}")]
+    Image(CodecError),
+    /// Cores out of order.
+    #[error("image: core {found} after core {previous}")]
+    CoreOrder {
+        /// Core before.
+        previous: u32,
+        /// Core.
+        found: u32,
+    },
+    /// An output axon whose destination is not in the image.
+    #[error("image: core {core}, output axon {record}: no input axon {in_axon} of core {to}")]
+    Route {
+        /// Core that sends.
+        core: u32,
+        /// Output axon.
+        record: u32,
+        /// Core that receives.
+        to: u32,
+        /// Input axon that is missing there.
+        in_axon: u16,
+    },
+    /// A place that is not in the image.
+    #[error("{list} {record}: the image has no core {}, {} {}", place.core, if *axon { "input axon" } else { "compartment" }, place.index)]
+    Place {
+        /// Path of the list.
+        list: String,
+        /// Element of the list.
+        record: u64,
+        /// The place.
+        place: Place,
+        /// True when the place is an input axon, false when it is a compartment.
+        axon: bool,
+    },
+    /// A value that contradicts the rest.
+    #[error("{list} {record}: found {found}, expected {expected}")]
+    Value {
+        /// Path of the field or list.
+        list: String,
+        /// Element of the list; 0 where it is no list.
+        record: u64,
+        /// What stands there.
+        found: String,
+        /// What would do.
+        expected: String,
+    },
+}
+
+impl Bundle {
+    /// Everything in which the parts of the bundle disagree; empty = consumers may index safely.
+    pub fn validate(&self) -> Vec<BundleFinding> {
+        let broken: Vec<_> = self.target.check().into_iter().map(BundleFinding::Target).collect();
+        if !broken.is_empty() {
+            return broken;
+        }
+        let mut v = Validator { bundle: self, cores: BTreeMap::new(), findings: Vec::new() };
+        v.image();
+        v.host();
+        v.maps();
+        v.decoder();
+        v.symbols();
+        v.findings
+    }
+}
+
+struct Validator<'a> {
+    bundle: &'a Bundle,
+    /// (input axons, compartments) of each core; `None` where it doesn't decode.
+    cores: BTreeMap<u32, Option<(usize, usize)>>,
+    findings: Vec<BundleFinding>,
+}
+
+impl Validator<'_> {
+    fn require(&mut self, list: &str, record: usize, found: impl Display, holds: bool, expected: impl Display) {
+        if !holds {
+            let (found, expected) = (found.to_string(), expected.to_string());
+            self.findings.push(BundleFinding::Value { list: list.into(), record: record as u64, found, expected });
+        }
+    }
+
+    fn length(&mut self, list: &str, found: usize, expected: usize) -> bool {
+        self.require(list, 0, format_args!("{found} elements"), found == expected, format_args!("{expected}"));
+        found == expected
+    }
+
+    fn finite(&mut self, list: &str, values: impl IntoIterator<Item = f64>) {
+        for (i, value) in values.into_iter().enumerate() {
+            self.require(list, i, value, value.is_finite(), "a finite number");
+        }
+    }
+
+    fn place(&mut self, list: &str, record: usize, place: Place, axon: bool) {
+        let exists = match self.cores.get(&place.core) {
+            Some(Some((axons, compartments))) => usize::from(place.index) < if axon { *axons } else { *compartments },
+            Some(None) => true, // The core has a finding of its own.
+            None => false,
+        };
+        if !exists {
+            self.findings.push(BundleFinding::Place { list: list.into(), record: record as u64, place, axon });
+        }
+    }
+
+    fn image(&mut self) {
+        let Image::Packed(image) = &self.bundle.image;
+        for w in image.cores.windows(2) {
+            if w[0].core >= w[1].core {
+                self.findings.push(BundleFinding::CoreOrder { previous: w[0].core, found: w[1].core });
+            }
+        }
+        let mut routes = Vec::new();
+        for core in &image.cores {
+            match decode_core(core, &self.bundle.target) {
+                Ok(tables) => {
+                    self.cores.insert(core.core, Some((tables.in_axons.len(), tables.compartments.len())));
+                    routes.push((core.core, tables.out_axons));
+                }
+                Err(error) => {
+                    self.cores.insert(core.core, None);
+                    self.findings.push(BundleFinding::Image(error));
+                }
+            }
+        }
+        for (core, out_axons) in routes {
+            for (i, o) in out_axons.iter().enumerate() {
+                let there = match self.cores.get(&o.core) {
+                    Some(Some((axons, _))) => usize::from(o.in_axon) < *axons,
+                    Some(None) => true,
+                    None => false,
+                };
+                if !there {
+                    self.findings.push(BundleFinding::Route { core, record: i as u32, to: o.core, in_axon: o.in_axon });
+                }
+            }
+        }
+    }
+
+    fn host(&mut self) {
+        let host = &self.bundle.host;
+        let width = u64::from(host.input_width);
+        let channels = match host.encoder {
+            Encoder::Spikes => width,
+            Encoder::Bias => 0,
+            Encoder::Rate { full_scale } | Encoder::Latency { full_scale } => {
+                self.require("host.encoder", 0, full_scale, full_scale.is_finite() && full_scale > 0.0, "a full scale above 0");
+                2 * width
+            }
+        };
+        let found = host.input_axons.len() as u64;
+        self.require("host.input_axons", 0, format_args!("{found} channels"), found == channels, format_args!("{channels}"));
+        for (channel, places) in host.input_axons.iter().enumerate() {
+            for &place in places {
+                self.place("host.input_axons", channel, place, true);
+            }
+        }
+        let maps = host.maps.len();
+        let fits = maps == 0 || host.encoder == Encoder::Bias;
+        self.require("host.maps", 0, format_args!("{maps} maps"), fits, "none, as the encoder makes spikes");
+        let neuron = &self.bundle.target.packed().neuron;
+        let mantissa_max = (1i32 << (*neuron.bias_mantissa_bits - 1)) - 1;
+        for (i, w) in host.bias_writes.iter().enumerate() {
+            self.place("host.bias_writes", i, w.place, false);
+            let mantissa = i32::from(w.mantissa);
+            self.require("host.bias_writes", i, mantissa, mantissa.abs() <= mantissa_max, format_args!("a mantissa of at most {mantissa_max}"));
+            let most = *neuron.bias_exponent_max;
+            self.require("host.bias_writes", i, w.exponent, w.exponent <= most, format_args!("an exponent of at most {most}"));
+            self.require("host.bias_writes", i, w.chip_step, w.chip_step <= host.max_skew, format_args!("a chip step of at most {}", host.max_skew));
+        }
+        let steps = host.default_steps.unwrap_or(0);
+        self.require("host.default_steps", 0, steps, steps <= MAX_DEFAULT_STEPS, format_args!("at most {MAX_DEFAULT_STEPS}"));
+    }
+
+    fn maps(&mut self) {
+        let host = &self.bundle.host;
+        for (i, map) in host.maps.iter().enumerate() {
+            let path = |field: &str| format!("host.maps[{i}].{field}");
+            let targets = map.targets.len();
+            for (k, &place) in map.targets.iter().enumerate() {
+                self.place(&path("targets"), k, place, false);
+            }
+            self.length(&path("constants"), map.constants.len(), targets);
+            self.length(&path("gains"), map.gains.len(), targets);
+            self.length(&path("weights"), map.weights.len(), map.channels.len());
+            self.finite(&path("constants"), map.constants.iter().copied());
+            self.finite(&path("gains"), map.gains.iter().copied());
+            self.finite(&path("weights"), map.weights.iter().map(|&w| w.into()));
+            for (k, &channel) in map.channels.iter().enumerate() {
+                let absolute = u64::from(map.first_channel) + u64::from(channel);
+                let most = host.input_width;
+                self.require(&path("channels"), k, absolute, absolute < most.into(), format_args!("a channel below {most}"));
+            }
+            if !self.length(&path("offsets"), map.offsets.len(), targets + 1) {
+                continue;
+            }
+            let (first, last) = (map.offsets[0], map.offsets[targets]);
+            self.require(&path("offsets"), 0, first, first == 0, "0");
+            self.require(&path("offsets"), targets, last, last as usize == map.channels.len(), format_args!("{} terms", map.channels.len()));
+            for k in 0..targets {
+                let (start, end) = (map.offsets[k] as usize, map.offsets[k + 1] as usize);
+                self.require(&path("offsets"), k + 1, end, start <= end, format_args!("at least {start}"));
+                let ascending = map.channels.get(start..end).is_none_or(|c| c.is_sorted());
+                self.require(&path("targets"), k, "channels in disorder", ascending, "ascending channels");
+            }
+        }
+    }
+
+    fn decoder(&mut self) {
+        let Host { decoder, max_skew, .. } = &self.bundle.host;
+        for (i, place) in decoder.outputs.iter().enumerate() {
+            if let Some(place) = *place {
+                self.place("host.decoder.outputs", i, place, false);
+            }
+        }
+        self.require("host.decoder.kind", 0, "vote:0", decoder.kind != DecoderKind::Vote(0), "groups of at least 1 output");
+        self.require("host.decoder.skew", 0, decoder.skew, decoder.skew <= *max_skew, format_args!("at most {max_skew}"));
+        self.require("host.max_skew", 0, max_skew, *max_skew <= MAX_SKEW, format_args!("at most {MAX_SKEW}"));
+    }
+
+    fn symbols(&mut self) {
+        let Bundle { symbols, host, .. } = self.bundle;
+        for (i, p) in symbols.populations.iter().enumerate() {
+            let path = |field: &str| format!("symbols.populations[{i}].{field}");
+            let size = p.shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d.into())).filter(|&n| n <= 1 << 32);
+            self.require(&path("shape"), 0, format_args!("{:?}", p.shape), size.is_some(), "at most 2^32 neurons");
+            self.require(&path("skew"), 0, p.skew, p.skew <= host.max_skew, format_args!("at most {}", host.max_skew));
+            let placed = p.neurons.len();
+            self.require(&path("neurons"), 0, format_args!("{placed} places"), !p.input || placed == 0, "no places for input channels");
+            for (k, &(neuron, place)) in p.neurons.iter().enumerate() {
+                self.place(&path("neurons"), k, place, false);
+                let size = size.unwrap_or(u64::MAX);
+                self.require(&path("neurons"), k, neuron, u64::from(neuron) < size, format_args!("an index below {size}"));
+                let ascending = k == 0 || p.neurons[k - 1].0 < neuron;
+                self.require(&path("neurons"), k, neuron, ascending, "ascending indices");
+            }
+        }
+        let largest = symbols.populations.iter().map(|p| p.skew).chain([host.decoder.skew]).max().unwrap_or(0);
+        self.require("host.max_skew", 0, host.max_skew, host.max_skew == largest, format_args!("{largest}, the largest skew"));
+        let Some(output) = symbols.populations.get(symbols.output as usize).filter(|p| !p.input) else {
+            self.require("symbols.output", 0, symbols.output, false, "the index of a population that is no input");
+            return;
+        };
+        let size = output.shape.iter().fold(1u64, |n, &d| n.saturating_mul(d.into()));
+        let outputs = host.decoder.outputs.len();
+        self.require("host.decoder.outputs", 0, format_args!("{outputs} outputs"), outputs as u64 == size, format_args!("{size}"));
+        let skew = host.decoder.skew;
+        self.require("host.decoder.skew", 0, skew, skew == output.skew, format_args!("{}, the output population's", output.skew));
+    }
+}

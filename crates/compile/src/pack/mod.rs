@@ -1,0 +1,457 @@
+//! Exact packing of one core: encodings, formats, profiles, and the count of every resource.
+//!
+//! In: neurons in compartment order and the [`Wiring`]. Out: [`CorePack`], the core's tables without its links to other cores.
+//! Invariant: nothing is lost: the pack holds every synapse of its neurons once; limits are counted, never enforced here.
+//! Cost: linear in the synapses for a pack. [`Packer::fill`] finds how many neurons of a row fit with a handful of packs:
+//! compartments only grow, so the lists of fewer neurons are prefixes of those of more.
+
+mod choose;
+pub mod usage;
+pub mod wiring;
+
+use choose::{Lists, Plan, choose};
+use spikec_chip::cost;
+use spikec_chip::image::{CompartmentProfile, InAxon, StoredSynapse, SynapseEntry, SynapseFormat};
+use spikec_chip::target::{Compression, Packed, Sign, Target};
+use spikec_net::{Fixed, Net, Quantized};
+pub use usage::Usage;
+use wiring::registers;
+pub use wiring::{Incoming, NeuronRef, WeightClass, Wiring};
+
+/// Compartment numbers are 16 bits wide in every image.
+const MOST_COMPARTMENTS: usize = 1 << 16;
+
+/// An input axon of a packed core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedAxon {
+    /// Unit whose spikes it receives; an axon over the limit of words is several neighbours with one source.
+    pub source: u32,
+    /// Words of synaptic memory.
+    pub words: u32,
+    /// Its entries.
+    pub axon: InAxon,
+}
+
+/// A packed core without its output axons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorePack {
+    /// Unit of each compartment.
+    pub units: Vec<u32>,
+    /// Delay width.
+    pub delay_bits: u8,
+    /// Synapse formats.
+    pub formats: Vec<SynapseFormat>,
+    /// Input axons by source.
+    pub in_axons: Vec<PackedAxon>,
+    /// Compartment profiles in the order of their first neuron.
+    pub compartment_profiles: Vec<CompartmentProfile>,
+    /// Threshold mantissas in the order of their first neuron.
+    pub threshold_profiles: Vec<u32>,
+    /// Compartment profile and threshold profile of each compartment.
+    pub profiles: Vec<(u8, u8)>,
+    /// Resources: need and limit.
+    pub usage: Vec<Usage>,
+}
+
+impl CorePack {
+    /// Words of synaptic memory.
+    pub fn words(&self) -> u64 {
+        self.in_axons.iter().map(|a| u64::from(a.words)).sum()
+    }
+}
+
+/// A synapse of an axon's list.
+#[derive(Debug, Clone, Copy)]
+struct Synapse {
+    post: u16,
+    class: u16,
+    mantissa: i16,
+    delay: u16,
+}
+
+#[derive(Debug, Default)]
+struct Axon {
+    source: u32,
+    synapses: Vec<Synapse>,
+}
+
+impl Axon {
+    /// The synapses of the first `neurons` compartments.
+    fn prefix(&self, neurons: usize) -> &[Synapse] {
+        match self.synapses.last() {
+            Some(s) if usize::from(s.post) >= neurons => &self.synapses[..self.synapses.partition_point(|s| usize::from(s.post) < neurons)],
+            _ => &self.synapses,
+        }
+    }
+}
+
+/// What a number of neurons needs, before anything is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Need {
+    plan: Plan,
+    /// Words of synaptic memory.
+    pub words: u64,
+    /// Input axons, those of long lists counted as often as they are cut.
+    pub in_axons: u64,
+    /// Words of the longest axon.
+    pub longest_axon: u32,
+    /// (source, input axons) of axons that are cut.
+    pub cut: Vec<(u32, u32)>,
+}
+
+/// Scratch for lists of one class.
+#[derive(Debug, Default)]
+struct Scratch {
+    posts: Vec<u16>,
+    synapses: Vec<Synapse>,
+}
+
+/// Calls `f(class, synapses, posts)` for the list of each class of an axon, by class.
+fn each_list(synapses: &[Synapse], class_of: &[u16], scratch: &mut Scratch, mut f: impl FnMut(u16, &[Synapse], &[u16])) {
+    let Some(first) = synapses.first() else { return };
+    if synapses.iter().all(|s| s.class == first.class) {
+        scratch.posts.clear();
+        scratch.posts.extend(synapses.iter().map(|s| s.post));
+        return f(class_of[first.class as usize], synapses, &scratch.posts);
+    }
+    let mut classes: Vec<u16> = synapses.iter().map(|s| class_of[s.class as usize]).collect();
+    classes.sort_unstable();
+    classes.dedup();
+    for class in classes {
+        scratch.synapses.clear();
+        scratch.synapses.extend(synapses.iter().filter(|s| class_of[s.class as usize] == class));
+        scratch.posts.clear();
+        scratch.posts.extend(scratch.synapses.iter().map(|s| s.post));
+        f(class, &scratch.synapses, &scratch.posts);
+    }
+}
+
+/// Collects the neurons of a core and packs them.
+pub(crate) struct Packer<'a> {
+    wiring: &'a Wiring,
+    net: &'a Net<Fixed>,
+    target: &'a Packed,
+    /// For each unit: position in `axons` plus one, 0 = no axon.
+    slot: Vec<u32>,
+    axons: Vec<Axon>,
+    used: usize,
+    units: Vec<u32>,
+    compartment_profiles: Vec<CompartmentProfile>,
+    threshold_profiles: Vec<u32>,
+    profiles: Vec<(usize, usize)>,
+    max_delay: u32,
+    least_bits: u64,
+    class_seen: Vec<bool>,
+    /// (sign, exponent) of the classes seen: no two of them can share a format.
+    kinds: Vec<(Sign, i8)>,
+    lists: Lists,
+    scratch: Scratch,
+}
+
+impl<'a> Packer<'a> {
+    /// An empty core.
+    pub fn new(q: &'a Quantized, wiring: &'a Wiring, target: &'a Target) -> Self {
+        Packer {
+            wiring,
+            net: &q.net,
+            target: target.packed(),
+            slot: vec![0; wiring.units() as usize],
+            axons: Vec::new(),
+            used: 0,
+            units: Vec::new(),
+            compartment_profiles: Vec::new(),
+            threshold_profiles: Vec::new(),
+            profiles: Vec::new(),
+            max_delay: 0,
+            least_bits: 0,
+            class_seen: vec![false; wiring.classes().len()],
+            kinds: Vec::new(),
+            lists: Lists::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Takes all neurons out.
+    pub fn clear(&mut self) {
+        for axon in &self.axons[..self.used] {
+            self.slot[axon.source as usize] = 0;
+        }
+        self.used = 0;
+        self.units.clear();
+        self.compartment_profiles.clear();
+        self.threshold_profiles.clear();
+        self.profiles.clear();
+        self.max_delay = 0;
+        self.least_bits = 0;
+        self.class_seen.fill(false);
+        self.kinds.clear();
+    }
+
+    /// Number of neurons.
+    pub fn len(&self) -> usize {
+        self.units.len()
+    }
+
+    /// Adds a neuron as the next compartment; the first 65536 only. True while no cheap bound is passed.
+    pub fn push(&mut self, unit: u32) -> bool {
+        if self.units.len() == MOST_COMPARTMENTS {
+            return false;
+        }
+        let post = self.units.len() as u16;
+        self.units.push(unit);
+        let neuron = registers(self.net, self.wiring.reference(unit));
+        let profile = CompartmentProfile { decay_u: neuron.decay_u, decay_v: neuron.decay_v, refractory: neuron.refractory };
+        self.profiles.push((intern(&mut self.compartment_profiles, profile), intern(&mut self.threshold_profiles, neuron.threshold)));
+        for s in self.wiring.incoming(unit) {
+            let slot = &mut self.slot[s.source as usize];
+            if *slot == 0 {
+                if self.used == self.axons.len() {
+                    self.axons.push(Axon::default());
+                }
+                self.axons[self.used].source = s.source;
+                self.axons[self.used].synapses.clear();
+                self.used += 1;
+                *slot = self.used as u32;
+            }
+            self.axons[*slot as usize - 1].synapses.push(Synapse { post, class: s.class, mantissa: s.mantissa, delay: s.delay });
+            self.max_delay = self.max_delay.max(s.delay.into());
+            let class = self.wiring.classes()[s.class as usize];
+            self.least_bits += u64::from(class.bits);
+            if !std::mem::replace(&mut self.class_seen[s.class as usize], true) {
+                intern(&mut self.kinds, (class.sign, class.exponent));
+            }
+        }
+        self.within_bounds()
+    }
+
+    /// False when the neurons cannot fit, however they are packed.
+    fn within_bounds(&self) -> bool {
+        let (core, memory) = (&self.target.core, &self.target.synapse_memory);
+        let n = self.units.len() as u64;
+        let words = self.least_bits.div_ceil(u64::from(*memory.word_bits).max(1)).max(self.used as u64);
+        n <= u64::from(*core.compartments)
+            && cost::index_bits(memory, n as u32 - 1).is_some()
+            && self.used as u64 <= u64::from(*core.in_axons)
+            && cost::delay_slots(n as u32, self.delay_bits(self.max_delay)) <= u64::from(*core.delay_slots_total)
+            && self.compartment_profiles.len() as u64 <= u64::from(*core.compartment_profiles)
+            && self.threshold_profiles.len() as u64 <= u64::from(*core.threshold_profiles)
+            && self.kinds.len() as u64 <= u64::from(*memory.max_formats)
+            && words <= u64::from(*memory.usable_words)
+    }
+
+    /// Width of the delays; the widest that exists where none is enough (counted under C11).
+    fn delay_bits(&self, max_delay: u32) -> u8 {
+        let memory = &self.target.synapse_memory;
+        cost::delay_bits(memory, max_delay).unwrap_or_else(|| memory.delay_bits.iter().copied().max().unwrap_or(0))
+    }
+
+    /// Counts what the first `neurons` compartments need.
+    pub fn need(&mut self, neurons: usize) -> Need {
+        let memory = &self.target.synapse_memory;
+        let mut present = vec![false; self.wiring.classes().len()];
+        let mut max_delay = 0;
+        for s in self.axons[..self.used].iter().flat_map(|a| a.prefix(neurons)) {
+            present[s.class as usize] = true;
+            max_delay = max_delay.max(s.delay);
+        }
+        let mut classes: Vec<WeightClass> = Vec::new();
+        let mut class_of = vec![u16::MAX; present.len()];
+        for (i, class) in self.wiring.classes().iter().enumerate().filter(|(i, _)| present[*i]) {
+            class_of[i] = classes.len() as u16;
+            classes.push(*class);
+        }
+        let has = |c| memory.compressions.contains(&c);
+        let available = [has(Compression::Sparse), has(Compression::RunLength) && !memory.skip_bits.is_empty(), has(Compression::Dense)];
+        let widest = memory.index_bits.iter().copied().max().unwrap_or(0);
+        let plan = Plan {
+            allowed: vec![available; classes.len()],
+            classes,
+            class_of,
+            skip: 0,
+            index_bits: cost::index_bits(memory, neurons.saturating_sub(1) as u32).unwrap_or(widest),
+            delay_bits: self.delay_bits(max_delay.into()),
+        };
+        let (axons, scratch) = (&self.axons[..self.used], &mut self.scratch);
+        let plan = choose(memory, plan, &mut self.lists, |plan, lists| {
+            lists.reset(memory);
+            for (i, axon) in axons.iter().enumerate() {
+                each_list(axon.prefix(neurons), &plan.class_of, scratch, |class, _, posts| lists.push(memory, plan, i as u32, class, posts));
+            }
+        });
+        let (mut words, mut in_axons, mut longest_axon, mut cut) = (0, 0, 0, Vec::new());
+        for (axon, bits) in self.lists.axon_bits(&plan) {
+            let source = self.axons[axon as usize].source;
+            let whole = cost::words(memory, bits);
+            if whole <= *memory.max_words_per_axon {
+                words += u64::from(whole);
+                in_axons += 1;
+                longest_axon = longest_axon.max(whole);
+                continue;
+            }
+            let pieces = pieces(self.target, &plan, self.axons[axon as usize].prefix(neurons), whole, &mut self.scratch);
+            for piece in &pieces {
+                words += u64::from(piece.1);
+                longest_axon = longest_axon.max(piece.1);
+            }
+            in_axons += pieces.len() as u64;
+            cut.push((source, pieces.len() as u32));
+        }
+        Need { plan, words, in_axons, longest_axon, cut }
+    }
+
+    /// True when the need is within the limits that depend on the encoding (C02, C05, C06, C08).
+    pub fn fits(&self, need: &Need) -> bool {
+        let memory = &self.target.synapse_memory;
+        need.words <= u64::from(*memory.usable_words)
+            && need.in_axons <= u64::from(*self.target.core.in_axons)
+            && need.longest_axon <= *memory.max_words_per_axon
+            && need.plan.format_count() <= *memory.max_formats as usize
+    }
+
+    /// The largest number of neurons up to `most` that fits, at least one (which may not fit). `most` is at least 1.
+    pub fn largest(&mut self, most: usize) -> (usize, Need) {
+        let usable = f64::from(*self.target.synapse_memory.usable_words);
+        let need = self.need(most);
+        if most <= 1 || self.fits(&need) {
+            return (most, need);
+        }
+        let (mut low, mut low_words, mut found) = (0, 0.0, None);
+        let (mut high, mut high_words) = (most, need.words as f64);
+        let mut round = 0;
+        while high - low > 1 {
+            // Words grow almost in proportion to the neurons: interpolate, and halve when that does not get on.
+            let share = (usable - low_words) / (high_words - low_words);
+            let guess = if round < 3 && high_words > usable { low + (share * (high - low) as f64) as usize } else { low + (high - low) / 2 };
+            let guess = guess.clamp(low + 1, high - 1);
+            round += 1;
+            let need = self.need(guess);
+            if self.fits(&need) {
+                (low, low_words, found) = (guess, need.words as f64, Some(need));
+            } else {
+                (high, high_words) = (guess, need.words as f64);
+            }
+        }
+        match found {
+            Some(need) => (low, need),
+            None => (1, self.need(1)),
+        }
+    }
+
+    /// Packs all neurons.
+    pub fn pack(&mut self) -> CorePack {
+        let neurons = self.units.len();
+        let need = self.need(neurons);
+        let memory = &self.target.synapse_memory;
+        let plan = &need.plan;
+        let mut formats: Vec<SynapseFormat> = Vec::new();
+        for (class, allowed) in plan.allowed.iter().enumerate() {
+            for (k, compression) in [Compression::Sparse, Compression::RunLength, Compression::Dense].into_iter().enumerate() {
+                if allowed[k] {
+                    formats.push(plan.format(memory, class as u16, compression));
+                }
+            }
+        }
+        let mut order: Vec<usize> = (0..self.used).collect();
+        order.sort_unstable_by_key(|&i| self.axons[i].source);
+        let mut in_axons = Vec::with_capacity(need.in_axons as usize);
+        let mut longest_entry = 0;
+        for i in order {
+            let axon = &self.axons[i];
+            let whole = slice_words(self.target, plan, &axon.synapses, &mut self.scratch);
+            for (range, words) in pieces(self.target, plan, &axon.synapses, whole, &mut self.scratch) {
+                let mut entries = Vec::new();
+                each_list(&axon.synapses[range], &plan.class_of, &mut self.scratch, |class, synapses, posts| {
+                    let (format, sections, _) = plan.encode(memory, class, posts);
+                    let id = formats.iter().position(|f| *f == format).unwrap_or(0) as u8;
+                    for section in sections {
+                        longest_entry = longest_entry.max(u64::from(section.stored));
+                        entries.push(SynapseEntry { format: id, synapses: stored(&synapses[section.range.clone()], format.compression) });
+                    }
+                });
+                in_axons.push(PackedAxon { source: axon.source, words, axon: InAxon { entries } });
+            }
+        }
+        let usage = usage::of_core(
+            self.target,
+            &usage::CoreNeed {
+                compartments: neurons as u64,
+                in_axons: need.in_axons,
+                words: need.words,
+                longest_axon: need.longest_axon.into(),
+                longest_entry,
+                formats: formats.len() as u64,
+                compartment_profiles: self.compartment_profiles.len() as u64,
+                threshold_profiles: self.threshold_profiles.len() as u64,
+                max_delay: self.max_delay.into(),
+                delay_slots: cost::delay_slots(neurons as u32, plan.delay_bits),
+            },
+        );
+        CorePack {
+            units: self.units.clone(),
+            delay_bits: plan.delay_bits,
+            formats,
+            in_axons,
+            compartment_profiles: self.compartment_profiles.clone(),
+            threshold_profiles: self.threshold_profiles.clone(),
+            profiles: self.profiles.iter().map(|&(p, t)| (p as u8, t as u8)).collect(),
+            usage,
+        }
+    }
+}
+
+/// Index of `value` in `list`, appended when new.
+fn intern<T: PartialEq>(list: &mut Vec<T>, value: T) -> usize {
+    list.iter().position(|v| *v == value).unwrap_or_else(|| {
+        list.push(value);
+        list.len() - 1
+    })
+}
+
+/// Words of an axon with these synapses.
+fn slice_words(target: &Packed, plan: &Plan, synapses: &[Synapse], scratch: &mut Scratch) -> u32 {
+    let memory = &target.synapse_memory;
+    let mut bits = 0;
+    each_list(synapses, &plan.class_of, scratch, |class, _, posts| bits += plan.encode(memory, class, posts).2);
+    cost::words(memory, bits)
+}
+
+/// Cuts an axon of `whole` words into the fewest parts of equal numbers of synapses that keep the limit of words (C06):
+/// (positions, words) of each. One synapse is never cut.
+fn pieces(target: &Packed, plan: &Plan, synapses: &[Synapse], whole: u32, scratch: &mut Scratch) -> Vec<(std::ops::Range<usize>, u32)> {
+    let n = synapses.len();
+    let most = (*target.synapse_memory.max_words_per_axon).max(1);
+    let mut parts = (whole.div_ceil(most) as usize).clamp(1, n);
+    if parts == 1 {
+        return vec![(0..n, whole)];
+    }
+    loop {
+        let bounds = |i: usize| i * n / parts;
+        let cut: Vec<_> = (0..parts)
+            .map(|i| {
+                let range = bounds(i)..bounds(i + 1);
+                let words = slice_words(target, plan, &synapses[range.clone()], scratch);
+                (range, words)
+            })
+            .collect();
+        if parts == n || cut.iter().all(|c| c.1 <= most) {
+            return cut;
+        }
+        parts += 1;
+    }
+}
+
+/// The stored synapses of a section; dense sections get zeros for absent compartments.
+fn stored(synapses: &[Synapse], compression: Compression) -> Vec<StoredSynapse> {
+    let keep = |s: &Synapse| StoredSynapse { compartment: s.post, mantissa: s.mantissa, delay: s.delay.min(255) as u8 };
+    if compression != Compression::Dense {
+        return synapses.iter().map(keep).collect();
+    }
+    let mut out: Vec<StoredSynapse> = Vec::with_capacity(synapses.len());
+    for s in synapses {
+        while let Some(last) = out.last().filter(|last| last.compartment + 1 < s.post) {
+            out.push(StoredSynapse { compartment: last.compartment + 1, mantissa: 0, delay: 0 });
+        }
+        out.push(keep(s));
+    }
+    out
+}

@@ -1,0 +1,135 @@
+//! Checks of the whole net that no partition changes: registers within the target's fields, each neuron assigned once.
+
+use crate::finding::Finding;
+use crate::pack::usage::remedy;
+use crate::pack::wiring::stored_sign;
+use crate::pack::{NeuronRef, Wiring};
+use spikec_chip::target::Target;
+use spikec_net::{FixedRules, Quantized};
+
+/// The rules that the target imposes on every neuron of a core.
+fn rules(target: &Target) -> FixedRules {
+    let p = target.packed();
+    FixedRules {
+        align_shift: *p.weights.align_shift,
+        weight_limit_bits: *p.weights.limit_bits,
+        u_bits: *p.neuron.u_bits,
+        v_min: *p.neuron.v_min,
+        v_max: *p.neuron.v_max,
+        threshold_shift: *p.neuron.threshold_shift,
+    }
+}
+
+/// Adds a finding for values outside `least ..= most`: it names the worst one.
+fn range(findings: &mut Vec<Finding>, code: &'static str, what: &str, layer: &str, values: impl Iterator<Item = i64>, (least, most): (i64, i64)) {
+    let (mut low, mut high) = (i64::MAX, i64::MIN);
+    for v in values {
+        (low, high) = (low.min(v), high.max(v));
+    }
+    let mut report = |bound: &str, need: i64, limit: i64| {
+        let remedy = "quantize the network for this target";
+        findings.push(Finding::error(code, format!("{bound} {what}"), need as f64, limit as f64, remedy).layer(layer));
+    };
+    if low < least {
+        report("smallest", low, least);
+    }
+    if high > most && high != i64::MIN {
+        report("largest", high, most);
+    }
+}
+
+/// C10, C12, C13: rules, weights and registers can be stored as they are.
+pub(super) fn registers(q: &Quantized, target: &Target, findings: &mut Vec<Finding>) {
+    let (net, p) = (&q.net, target.packed());
+    let (have, want) = (net.rules, rules(target));
+    for (what, have, want) in [
+        ("weight alignment (bits)", i64::from(have.align_shift), i64::from(want.align_shift)),
+        ("weight limit (bits)", have.weight_limit_bits.into(), want.weight_limit_bits.into()),
+        ("width of u (bits)", have.u_bits.into(), want.u_bits.into()),
+        ("smallest v", have.v_min.into(), want.v_min.into()),
+        ("largest v", have.v_max.into(), want.v_max.into()),
+        ("threshold shift (bits)", have.threshold_shift.into(), want.threshold_shift.into()),
+    ] {
+        if have != want {
+            findings.push(Finding::error("C10", format!("{what}, one value for a core"), have as f64, want as f64, remedy("C10")));
+        }
+    }
+    for projection in &net.projections {
+        let (f, name) = (&projection.format, projection.name.as_str());
+        if f.bits == 0 || f.bits > 8 {
+            findings.push(Finding::error("C12", "weight width (bits)", f.bits.into(), 8.0, "use 1 to 8 bits").layer(name));
+            continue;
+        }
+        if !p.weights.signs.contains(&stored_sign(f.sign)) {
+            findings.push(Finding::error("C12", format!("sign mode {:?}", f.sign), 1.0, 0.0, "use a sign mode of the target").layer(name));
+        }
+        let (least, most) = *p.weights.exponent;
+        range(findings, "C12", "weight exponent", name, [f.exponent.into()].into_iter(), (least.into(), most.into()));
+        let (least, most) = f.mantissa_range();
+        let weights = &projection.synapses.weights;
+        range(findings, "C12", "weight mantissa", name, weights.iter().map(|&w| w.into()), (least.into(), most.into()));
+        let off = weights.iter().filter(|&&w| w % (1i16 << f.grid_shift()) != 0).count();
+        if off > 0 {
+            let remedy = "round the mantissas to multiples of the format's grid";
+            findings.push(Finding::error("C12", "weight mantissas off the grid", off as f64, 0.0, remedy).layer(name));
+        }
+    }
+    let n = &p.neuron;
+    let field = |bits: u8| (1i64 << bits.min(62)) - 1;
+    for population in &net.populations {
+        let (name, neurons) = (population.name.as_str(), population.neurons());
+        let all = || neurons.iter();
+        let decay = |offset: u16| (i64::from(offset), (field(*n.decay_bits) + i64::from(offset)).min(4096));
+        range(findings, "C13", "decay of u", name, all().map(|x| x.decay_u.into()), decay(*n.u_decay_offset));
+        range(findings, "C13", "decay of v", name, all().map(|x| x.decay_v.into()), decay(*n.v_decay_offset));
+        range(findings, "C13", "threshold mantissa", name, all().map(|x| x.threshold.into()), (0, field(*n.threshold_mantissa_bits)));
+        let (least, most) = *n.refractory;
+        range(findings, "C13", "refractory period (steps)", name, all().map(|x| x.refractory.into()), (least.into(), most.into()));
+        let mantissa = field(n.bias_mantissa_bits.saturating_sub(1));
+        range(findings, "C13", "bias mantissa", name, all().map(|x| x.bias.mantissa.into()), (-mantissa, mantissa));
+        range(findings, "C13", "bias exponent", name, all().map(|x| x.bias.exponent.into()), (0, (*n.bias_exponent_max).into()));
+    }
+}
+
+/// Parts as units, and (part, compartment) of each unit.
+type Assignment = (Vec<Vec<u32>>, Vec<Option<(u32, u16)>>);
+
+/// P01-P04: every neuron in exactly one part. Unknown neurons are left out, of doubles the first stays.
+pub(super) fn assignment(q: &Quantized, wiring: &Wiring, parts: &[Vec<NeuronRef>], findings: &mut Vec<Finding>) -> Assignment {
+    let mut places = vec![None; wiring.units() as usize];
+    let mut doubles = vec![0u32; q.net.populations.len()];
+    let mut units: Vec<Vec<u32>> = Vec::with_capacity(parts.len());
+    let mut unknown = 0u32;
+    for (index, part) in parts.iter().enumerate() {
+        if part.is_empty() {
+            findings.push(Finding::error("P04", "neurons of the part", 0.0, 1.0, "leave empty parts out").core(index as u32));
+        }
+        let mut known = Vec::with_capacity(part.len());
+        for &neuron in part {
+            match wiring.neuron_unit(neuron) {
+                None => unknown += 1,
+                Some(unit) if places[unit as usize].is_some() => doubles[neuron.population.index()] += 1,
+                Some(unit) => {
+                    places[unit as usize] = Some((index as u32, known.len().min(65535) as u16));
+                    known.push(unit);
+                }
+            }
+        }
+        units.push(known);
+    }
+    if unknown > 0 {
+        findings.push(Finding::error("P03", "neurons that the network does not have", unknown.into(), 0.0, "correct the partitioner"));
+    }
+    let mut missing = vec![0u32; q.net.populations.len()];
+    for unit in wiring.neuron_units().filter(|&u| places[u as usize].is_none()) {
+        missing[wiring.reference(unit).population.index()] += 1;
+    }
+    for (i, population) in q.net.populations.iter().enumerate() {
+        for (code, count, what) in [("P01", missing[i], "neurons without a core"), ("P02", doubles[i], "neurons with more than one core")] {
+            if count > 0 {
+                findings.push(Finding::error(code, what, count.into(), 0.0, "correct the partitioner").layer(&*population.name));
+            }
+        }
+    }
+    (units, places)
+}

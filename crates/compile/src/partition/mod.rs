@@ -1,0 +1,212 @@
+//! Partition: which neurons share a core.
+//!
+//! In: a `Quantized` and the target. Out: [`Partitioned`], the proof that every part fits a core.
+//! Invariant: a strategy ([`Partitioner`]) only proposes; [`Partitioned::new`] is the only constructor, counts every resource from the
+//! network again and refuses. A strategy never needs to be trusted.
+//! Cost: one exact pack for each part, parts in parallel.
+
+mod bounds;
+mod check;
+mod next_fit;
+mod order;
+mod sequential;
+
+pub use crate::pack::{NeuronRef, Usage};
+pub use bounds::{Bound, lower_bounds};
+pub use sequential::Sequential;
+
+use crate::finding::{Finding, sort};
+use crate::pack::usage::remedy;
+use crate::pack::{CorePack, Packer, Wiring};
+use rayon::prelude::*;
+use spikec_chip::cost;
+use spikec_chip::target::Target;
+use spikec_net::{PopulationId, Quantized};
+
+/// A strategy that proposes parts.
+pub trait Partitioner {
+    /// Its name, as given to `--partitioner`.
+    fn name(&self) -> &'static str;
+    /// Parts in the order of placement (chips one after the other), neurons in compartment order. It need not be legal.
+    fn propose(&self, q: &Quantized, target: &Target) -> Vec<Vec<NeuronRef>>;
+}
+
+/// Names of all strategies.
+pub const PARTITIONERS: [&str; 1] = ["sequential"];
+
+/// The strategy of that name.
+pub fn partitioner(name: &str, balance: bool) -> Option<Box<dyn Partitioner>> {
+    match name {
+        "sequential" => Some(Box::new(Sequential { balance })),
+        _ => None,
+    }
+}
+
+/// The network does not fit; every violation, sorted.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("does not fit: {} violations{}", findings.len(), findings.first().map(|f| format!("; first: {f}")).unwrap_or_default())]
+pub struct FitError {
+    /// What is violated.
+    pub findings: Vec<Finding>,
+}
+
+impl FitError {
+    /// The first finding's remedy.
+    pub fn hint(&self) -> String {
+        self.findings.first().map(|f| f.remedy.clone()).unwrap_or_default()
+    }
+}
+
+/// A part: the neurons of one core, packed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The core's tables without output axons; `pack.units` are its neurons.
+    pub pack: CorePack,
+    /// All resources, C03 and C04 included.
+    pub usage: Vec<Usage>,
+}
+
+/// Where an axon's spikes go: a part and an input axon of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Link {
+    /// Part.
+    pub part: u32,
+    /// Input axon of that part.
+    pub in_axon: u16,
+}
+
+/// Parts that fit: having one is the proof.
+#[derive(Debug)]
+pub struct Partitioned {
+    wiring: Wiring,
+    parts: Vec<Part>,
+    /// For each unit: its links, CSR.
+    link_offsets: Vec<u32>,
+    links: Vec<Link>,
+    /// For each unit: (part, compartment), `None` for input channels.
+    places: Vec<Option<(u32, u16)>>,
+}
+
+impl Partitioned {
+    /// Counts every resource of every part and of the board from the network itself. Parts are cores of one chip in order,
+    /// then of the next chip.
+    ///
+    /// # Errors
+    /// All violations: a neuron that is missing, unknown or assigned twice (P01-P03), an empty part (P04), and limits C01-C16.
+    pub fn new(q: &Quantized, parts: Vec<Vec<NeuronRef>>, target: &Target) -> Result<Partitioned, FitError> {
+        let wiring = Wiring::new(q, target);
+        let mut findings = wiring.problems().to_vec();
+        check::registers(q, target, &mut findings);
+        let (units, places) = check::assignment(q, &wiring, &parts, &mut findings);
+        let packs: Vec<CorePack> = units
+            .par_iter()
+            .map_init(
+                || Packer::new(q, &wiring, target),
+                |packer, units| {
+                    packer.clear();
+                    for &unit in units {
+                        packer.push(unit);
+                    }
+                    packer.pack()
+                },
+            )
+            .collect();
+        let (link_offsets, links) = links_of(&wiring, &packs);
+        let links_from = |unit: u32| &links[link_offsets[unit as usize] as usize..link_offsets[unit as usize + 1] as usize];
+        let parts: Vec<Part> = packs
+            .into_iter()
+            .enumerate()
+            .map(|(index, pack)| {
+                let mut usage = pack.usage.clone();
+                usage.extend(out_axon_usage(target, index as u32, pack.units.iter().map(|&u| links_from(u)), |part| part));
+                usage.sort_by_key(|u| u.code);
+                Part { pack, usage }
+            })
+            .collect();
+        for (index, part) in parts.iter().enumerate() {
+            // A part beyond the compartment numbers was packed only so far; its true size still stands here.
+            let true_size = units[index].len() as u64;
+            for usage in &part.usage {
+                let usage = if usage.code == "C01" { Usage { used: true_size, ..*usage } } else { *usage };
+                findings.extend(usage.finding().map(|f| f.core(index as u32).layer(layer(q, &wiring, &part.pack.units))));
+            }
+        }
+        let cores = target.total_cores();
+        if parts.len() as u64 > u64::from(cores) {
+            findings.push(Finding::error("C16", "cores of the board", parts.len() as f64, cores.into(), remedy("C16")));
+        }
+        if !findings.is_empty() {
+            sort(&mut findings);
+            return Err(FitError { findings });
+        }
+        Ok(Partitioned { wiring, parts, link_offsets, links, places })
+    }
+
+    /// The parts.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+    /// The net as the packer saw it.
+    pub fn wiring(&self) -> &Wiring {
+        &self.wiring
+    }
+    /// Input axons that a unit's spikes reach, by part.
+    pub fn links(&self, unit: u32) -> &[Link] {
+        &self.links[self.link_offsets[unit as usize] as usize..self.link_offsets[unit as usize + 1] as usize]
+    }
+    /// Part and compartment of a neuron.
+    pub fn place(&self, population: PopulationId, neuron: u32) -> Option<(u32, u16)> {
+        self.places[self.wiring.unit(population, neuron) as usize]
+    }
+}
+
+/// Links of every unit, CSR, by part and input axon.
+fn links_of(wiring: &Wiring, packs: &[CorePack]) -> (Vec<u32>, Vec<Link>) {
+    let mut offsets = vec![0u32; wiring.units() as usize + 1];
+    for axon in packs.iter().flat_map(|p| &p.in_axons) {
+        offsets[axon.source as usize + 1] += 1;
+    }
+    for i in 1..offsets.len() {
+        offsets[i] += offsets[i - 1];
+    }
+    let mut next = offsets.clone();
+    let mut links = vec![Link { part: 0, in_axon: 0 }; *offsets.last().unwrap_or(&0) as usize];
+    for (part, pack) in packs.iter().enumerate() {
+        for (in_axon, axon) in pack.in_axons.iter().enumerate() {
+            let at = &mut next[axon.source as usize];
+            links[*at as usize] = Link { part: part as u32, in_axon: in_axon as u16 };
+            *at += 1;
+        }
+    }
+    (offsets, links)
+}
+
+/// C03 and C04 of a part: entries of its output axon table, and output axons of its neuron with the most.
+/// `core_of` numbers parts so that `cores_per_chip` neighbours are a chip.
+pub(crate) fn out_axon_usage<'a>(
+    target: &Target,
+    part: u32,
+    neurons: impl Iterator<Item = &'a [Link]>,
+    core_of: impl Fn(u32) -> u32,
+) -> [Usage; 2] {
+    let core = &target.packed().core;
+    let chip = |part: u32| core_of(part) / target.topology.cores_per_chip().max(1);
+    let (mut entries, mut most) = (0u64, 0u64);
+    for links in neurons {
+        most = most.max(links.len() as u64);
+        entries += links.iter().map(|l| u64::from(cost::out_axon_entries(core, chip(l.part) != chip(part)))).sum::<u64>();
+    }
+    [
+        Usage { code: "C03", resource: "output axon entries", used: entries, available: (*core.out_axon_entries).into() },
+        Usage { code: "C04", resource: "output axons of one neuron", used: most, available: (*core.out_axons_per_neuron).into() },
+    ]
+}
+
+/// Names of the populations of a part, at most three.
+fn layer(q: &Quantized, wiring: &Wiring, units: &[u32]) -> String {
+    let mut populations: Vec<PopulationId> = units.iter().map(|&u| wiring.reference(u).population).collect();
+    populations.sort_unstable();
+    populations.dedup();
+    let names: Vec<&str> = populations.iter().take(3).map(|&p| q.net.population(p).name.as_str()).collect();
+    names.join("+") + if populations.len() > 3 { "+..." } else { "" }
+}

@@ -1,0 +1,96 @@
+//! Worst cases of the registers of a fixed net (C14).
+//!
+//! In: a net in registers. Out: bounds for each population, and warnings where a register may overflow.
+//! Invariant: bounds hold for any input, as long as no other register overflowed before: all synapses of one sign that
+//! a neuron has act at once, in every step.
+//! Cost: O(synapses).
+
+use super::Registers;
+use super::report::PopulationQuantized;
+use crate::finding::Finding;
+use spikec_chip::Target;
+use spikec_net::{Fixed, Net};
+
+/// Bounds of a neuron.
+struct Bounds {
+    q: f64,
+    u: f64,
+    /// `None` = unbounded.
+    v: Option<f64>,
+    /// Largest v that a step can reach, where nothing resets it.
+    rise: Option<f64>,
+}
+
+/// Fills in the bounds of the reports (one for each population) and returns the warnings.
+pub fn apply(net: &Net<Fixed>, target: &Target, reports: &mut [PopulationQuantized]) -> Vec<Finding> {
+    let registers = Registers::of(target);
+    let (mut up, mut down): (Vec<Vec<f64>>, Vec<Vec<f64>>) =
+        net.populations.iter().map(|p| (vec![0f64; p.neurons().len()], vec![0f64; p.neurons().len()])).unzip();
+    for p in &net.projections {
+        let (up, down) = (&mut up[p.post.index()], &mut down[p.post.index()]);
+        for (&j, &m) in p.synapses.posts.iter().zip(&p.synapses.weights) {
+            let weight = net.rules.acting_weight(m, p.format.exponent) as f64;
+            if weight > 0.0 { up[j as usize] += weight } else { down[j as usize] -= weight }
+        }
+    }
+    let one = registers.decay_one as f64;
+    let mut findings = Vec::new();
+    for (p, population) in net.populations.iter().enumerate() {
+        let limit_q = 2f64.powi(*target.packed().neuron.input_bits as i32);
+        let limit_u = 2f64.powi(net.rules.u_bits as i32 - 1);
+        let (mut q, mut u, mut readout) = (Over::default(), Over::default(), Over::default());
+        let mut below = Over::default();
+        for (j, n) in population.neurons().iter().enumerate() {
+            let firing = n.threshold < registers.threshold;
+            let ceiling = (n.threshold as f64) * 2f64.powi(net.rules.threshold_shift as i32);
+            let steady = |x: f64, decay: u16| if decay > 0 { Some(x * one / decay as f64) } else { (x == 0.0).then_some(0.0) };
+            let u_of = |x: f64| x * one / (n.decay_u.max(1)) as f64;
+            let bias = n.bias.value() as f64;
+            let rise = steady(u_of(up[p][j]) + bias.max(0.0), n.decay_v);
+            let fall = steady(u_of(down[p][j]) + (-bias).max(0.0), n.decay_v);
+            let top = if firing { Some(ceiling * (1.0 - n.decay_v as f64 / one) + u_of(up[p][j]) + bias.max(0.0)) } else { rise };
+            let worst = up[p][j].max(down[p][j]);
+            let b = Bounds { q: worst, u: u_of(worst), v: top.zip(fall).map(|(a, b)| a.max(b)), rise };
+            let report = &mut reports[p];
+            report.bound_q = report.bound_q.max(b.q);
+            report.bound_u = report.bound_u.max(b.u);
+            report.bound_v = report.bound_v.zip(b.v).map(|(a, b)| a.max(b));
+            q.add(b.q, limit_q);
+            u.add(b.u, limit_u);
+            if !firing {
+                readout.add(b.rise.unwrap_or(f64::INFINITY), ceiling + 1.0);
+            }
+            if let Some(fall) = fall {
+                below.add(fall, -(net.rules.v_min as f64) + 1.0);
+            }
+        }
+        let fewer = "only if that many inputs spike at once: watch the counter";
+        findings.extend(q.finding("q, input of one step (v units, worst case)", limit_q, &format!("{fewer} input_overflows"), &population.name));
+        findings.extend(u.finding("u (v units, worst case)", limit_u, &format!("{fewer} u_wraps"), &population.name));
+        findings.extend(below.finding("v below zero (v units, worst case)", -(net.rules.v_min as f64), &format!("{fewer} v_clips"), &population.name));
+        let ceiling = registers.threshold as f64 * 2f64.powi(net.rules.threshold_shift as i32);
+        let remedy = "a readout that passes the largest threshold spikes and is reset: lower its weights, or use fewer steps";
+        findings.extend(readout.finding("v of a readout (v units, worst case)", ceiling, remedy, &population.name));
+    }
+    findings
+}
+
+/// The worst of the values at or beyond a limit.
+#[derive(Default)]
+struct Over {
+    neurons: usize,
+    worst: f64,
+}
+
+impl Over {
+    fn add(&mut self, value: f64, limit: f64) {
+        if value >= limit {
+            self.neurons += 1;
+            self.worst = self.worst.max(value);
+        }
+    }
+    fn finding(&self, what: &str, limit: f64, remedy: &str, layer: &str) -> Option<Finding> {
+        let resource = format!("{what}, {} neurons", self.neurons);
+        (self.neurons > 0).then(|| Finding::warning("C14", resource, self.worst, limit, remedy).layer(layer))
+    }
+}

@@ -1,0 +1,352 @@
+//! Quantizing: from floats to the chip's registers.
+//!
+//! In: a lowered `Net<Float>` and the target; or a net in registers ([`adopt`]). Out: [`Quantized`] and a report.
+//! Invariant: zeros stay zero; mantissas are on their format's grid and act without another rounding; registers are in
+//! range; every float unit of v of neuron j is `v_units[j]` register units. Nothing after this stage rounds.
+//! Cost: O(synapses * 100) multiplications for the search of scales, on all cores.
+//!
+//! **The law.** The scale of a neuron is free: weights, threshold and bias can be multiplied together. With
+//! `v' = v - v_reset` (the chip resets to 0) the float step of docs/semantics.md becomes
+//! `v' = keep_v v' + gain u + (bias + (keep_v - 1) v_reset)`, spike at `v' > threshold - v_reset`. A **level** is a
+//! neuron's threshold in threshold mantissas; `v_units = level * 2^threshold_shift / (threshold - v_reset)`: the
+//! threshold is always exact, and the weights alone are rounded: `mantissa = w * gain * v_units / 2^(align_shift + exponent)`.
+//! u is kept in the same units, so `gain` sits in the weights and a kept u follows the same linear law.
+//!
+//! **Fire rule.** The chip fires at `v > mantissa * 2^threshold_shift`. For `>` the mantissa is the level. For `>=` it
+//! is the level less 1: a sum of weights that is exactly the threshold fires, and a v in the last mantissa below it
+//! fires too early, which is a relative error below `1 / level`, 0.1 % and less (levels go up to 1024 and more).
+//!
+//! **Readouts** (infinite threshold) have one scale for the whole population, so that their potentials can be compared,
+//! and the largest threshold. **Scales** and exponents: see [`scale`].
+//!
+//! Why clustering: a core has few threshold profiles (8 on Loihi 1), so the levels of all populations together are few.
+
+mod adopt;
+mod bounds;
+mod neuron;
+mod report;
+pub mod scale;
+mod weights;
+
+pub use adopt::adopt;
+pub use report::{PopulationQuantized, ProjectionQuantized, QuantizeReport};
+
+use crate::finding::{self, Finding};
+use neuron::Prepared;
+use scale::Incoming;
+use serde::Serialize;
+use spikec_chip::Target;
+use spikec_net::{Fixed, FixedRules, Float, HostProjection, Net, Population, PopulationId, Quantized, ResetRule, Role, Scaling};
+use thiserror::Error;
+
+/// How the scale of each neuron is chosen. Methods that need data (reconstruction) would be further variants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quantizer {
+    /// One level a population, from its largest weight: nothing is clipped.
+    MaxAbs,
+    /// As many levels as the threshold profiles allow; each neuron takes the one of least squared weight error, which may clip.
+    #[default]
+    RowScale,
+}
+
+/// How to quantize.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QuantizeOptions {
+    /// Width of the weights in bits, 2 ..= 8, sign included where a projection has both signs.
+    pub weight_bits: u8,
+    /// Method.
+    pub method: Quantizer,
+    /// The potentials of the output population will be compared (decoder `potential`): one scale for all its neurons.
+    pub comparable_outputs: bool,
+}
+
+impl Default for QuantizeOptions {
+    fn default() -> Self {
+        QuantizeOptions { weight_bits: 8, method: Quantizer::default(), comparable_outputs: false }
+    }
+}
+
+/// Why a net can't be quantized.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum QuantizeError {
+    /// The width of weights is not possible.
+    #[error("weight bits: found {found}, expected 2 to {max}")]
+    WeightBits {
+        /// As asked.
+        found: u8,
+        /// Widest of the target.
+        max: u8,
+    },
+    /// Soft reset.
+    #[error("reset rule: found soft reset (v - threshold), expected hard reset (v := v_reset)")]
+    SoftReset,
+    /// A sign mode that the target lacks.
+    #[error("projection {projection}: its weights have both signs, but the target's formats have {signs}")]
+    Sign {
+        /// Name.
+        projection: String,
+        /// What there is.
+        signs: String,
+    },
+    /// A neuron's parameter is out of range (C13).
+    #[error("population {population}, neuron {neuron}: {what}: found {found}, expected {expected}")]
+    Neuron {
+        /// Name.
+        population: String,
+        /// Index as trained.
+        neuron: u32,
+        /// Parameter.
+        what: &'static str,
+        /// Its value.
+        found: f64,
+        /// Its range.
+        expected: &'static str,
+    },
+    /// The host's sums become biases, but the population filters its current.
+    #[error("host projection {projection}: population {population} keeps its current (keep_u = {keep_u}), but a bias acts on v at once")]
+    HostCurrent {
+        /// Host projection.
+        projection: String,
+        /// Postsynaptic population.
+        population: String,
+        /// Share of u kept.
+        keep_u: f32,
+    },
+    /// Two host projections would write the same biases.
+    #[error("host projections {first} and {second} both write the biases of population {population}, expected at most one")]
+    HostTwice {
+        /// Earlier one.
+        first: String,
+        /// Later one.
+        second: String,
+        /// Postsynaptic population.
+        population: String,
+    },
+    /// Registers as given that the target can't hold; sorted, at least one.
+    #[error("{}{}", .0[0], if .0.len() > 1 { format!(" (and {} more)", .0.len() - 1) } else { String::new() })]
+    Registers(Vec<Finding>),
+}
+
+impl QuantizeError {
+    /// A remedy.
+    pub fn hint(&self) -> String {
+        match self {
+            QuantizeError::WeightBits { max, .. } => format!("choose --weight-bits 2 to {max}"),
+            QuantizeError::SoftReset => "train or import with hard reset (conventions spikingjelly, norse and lava reset to a value); \
+                                         the rewrite of soft reset into two compartments is not available"
+                .into(),
+            QuantizeError::Sign { .. } => "choose a target with mixed-sign formats".into(),
+            QuantizeError::Neuron { .. } => "no register holds this value: change the neuron's parameter, or dt".into(),
+            QuantizeError::HostCurrent { .. } => "use --input-coding rate or latency, so that the input layer runs on the chip".into(),
+            QuantizeError::HostTwice { .. } => {
+                "join the two analog inputs into one, or use --input-coding rate or latency".into()
+            }
+            QuantizeError::Registers(findings) => findings[0].remedy.clone(),
+        }
+    }
+    /// The findings, where there are any.
+    pub fn findings(&self) -> &[Finding] {
+        match self {
+            QuantizeError::Registers(findings) => findings,
+            _ => &[],
+        }
+    }
+}
+
+/// The fixed-point rules of a target.
+pub fn fixed_rules(target: &Target) -> FixedRules {
+    let (weights, neuron) = (&target.packed().weights, &target.packed().neuron);
+    FixedRules {
+        align_shift: *weights.align_shift,
+        weight_limit_bits: *weights.limit_bits,
+        u_bits: *neuron.u_bits,
+        v_min: *neuron.v_min,
+        v_max: *neuron.v_max,
+        threshold_shift: *neuron.threshold_shift,
+    }
+}
+
+/// Ranges of the target's neuron registers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Registers {
+    /// Denominator of the decays.
+    pub decay_one: u32,
+    /// Smallest and largest effective decay of u.
+    pub decay_u: (u32, u32),
+    /// Smallest and largest effective decay of v.
+    pub decay_v: (u32, u32),
+    /// Largest threshold mantissa.
+    pub threshold: u32,
+    /// Largest bias mantissa.
+    pub bias_mantissa: i16,
+    /// Largest bias exponent.
+    pub bias_exponent: u8,
+    /// Smallest and largest refractory period.
+    pub refractory: (u8, u8),
+}
+
+impl Registers {
+    pub(crate) fn of(target: &Target) -> Self {
+        let n = &target.packed().neuron;
+        let one = 1u32 << *n.decay_bits;
+        let decay = |offset: u16| (offset as u32, offset as u32 + one - 1);
+        Registers {
+            decay_one: one,
+            decay_u: decay(*n.u_decay_offset),
+            decay_v: decay(*n.v_decay_offset),
+            threshold: (1u32 << *n.threshold_mantissa_bits) - 1,
+            bias_mantissa: ((1u32 << (*n.bias_mantissa_bits - 1)) - 1) as i16,
+            bias_exponent: *n.bias_exponent_max,
+            refractory: *n.refractory,
+        }
+    }
+    /// Largest bias in units of v.
+    pub(crate) fn bias_max(&self) -> f64 {
+        self.bias_mantissa as f64 * 2f64.powi(self.bias_exponent as i32)
+    }
+}
+
+/// Rounds a lowered net into the target's registers.
+///
+/// `network_digest` is the digest of the network as given. The result's populations, projections and host projections
+/// are those of `net`, in its order; synapses whose mantissa rounds to 0 are gone (a projection may be left empty).
+/// Errors: the first thing that the chip can't express. What it can only express roughly is a warning of the report.
+pub fn quantize(
+    net: &Net<Float>,
+    network_digest: [u8; 32],
+    target: &Target,
+    options: &QuantizeOptions,
+) -> Result<(Quantized, QuantizeReport), QuantizeError> {
+    let widest = target.packed().synapse_memory.weight_bits.iter().copied().max().unwrap_or(0).min(8);
+    if !(2..=widest).contains(&options.weight_bits) {
+        return Err(QuantizeError::WeightBits { found: options.weight_bits, max: widest });
+    }
+    if net.rules.reset == ResetRule::Subtract {
+        return Err(QuantizeError::SoftReset);
+    }
+    check_host(net)?;
+    let (rules, registers) = (fixed_rules(target), Registers::of(target));
+    let prepared = neuron::prepare(net, &registers)?;
+    let classes = allot(net, *target.packed().core.threshold_profiles as usize, options.method);
+
+    let mut findings = Vec::new();
+    let mut formats = vec![None; net.projections.len()];
+    let mut v_units: Vec<Vec<f64>> = Vec::new();
+    let mut populations = Vec::new();
+    let mut population_reports = Vec::new();
+    for (p, population) in net.populations.iter().enumerate() {
+        let id = PopulationId::from(p);
+        let comparable = options.comparable_outputs && id == net.output;
+        let mut incoming = scale::incoming(net, id, &prepared[p], comparable, options.weight_bits, target)?;
+        let driven = net.host_projections.iter().any(|h| h.post == id);
+        let goal = scale::Goal { rules: &rules, registers: &registers, target, fire: net.rules.fire, driven, classes: classes[p] };
+        let units = scale::v_units(&prepared[p], &mut incoming, &goal, options.method, comparable);
+        for Incoming { projection, format, .. } in &incoming {
+            formats[projection.index()] = Some(*format);
+        }
+        let (role, report) = neuron::registers(net, population, &prepared[p], &units, &rules, &registers, &mut findings)?;
+        populations.push(Population {
+            name: population.name.clone(),
+            shape: population.shape.clone(),
+            origin: population.origin.clone(),
+            skew: population.skew,
+            role,
+        });
+        population_reports.push(report);
+        v_units.push(units);
+    }
+
+    let mut projections = Vec::new();
+    let mut projection_reports = Vec::new();
+    for (projection, format) in net.projections.iter().zip(formats) {
+        let format = format.expect("the post of a projection is a population of the net");
+        let post = projection.post.index();
+        let (fixed, report) = weights::round(projection, format, &prepared[post], &v_units[post], &rules);
+        findings.extend(report.findings());
+        projections.push(fixed);
+        projection_reports.push(report);
+    }
+    let host = net.host_projections.iter().map(|h| host_projection(h, &prepared[h.post.index()], &v_units[h.post.index()]));
+    let fixed = Net::<Fixed> {
+        name: net.name.clone(),
+        rules,
+        populations,
+        projections,
+        host_projections: host.collect(),
+        output: net.output,
+    };
+    findings.extend(bounds::apply(&fixed, target, &mut population_reports));
+    finding::sort(&mut findings);
+    let report = QuantizeReport::new(Some(options), projection_reports, population_reports, findings);
+    let scaling = Scaling::Scaled { v_units, deviation_steps: report.deviation_steps };
+    Ok((Quantized { net: fixed, scaling, network_digest }, report))
+}
+
+/// At most one host projection a population, and none into a filtered current.
+fn check_host(net: &Net<Float>) -> Result<(), QuantizeError> {
+    for (k, host) in net.host_projections.iter().enumerate() {
+        let population = net.population(host.post);
+        let names = |h: &HostProjection| (h.name.clone(), population.name.clone());
+        if let Some(first) = net.host_projections[..k].iter().find(|h| h.post == host.post) {
+            let (second, population) = names(host);
+            return Err(QuantizeError::HostTwice { first: first.name.clone(), second, population });
+        }
+        for (neuron, &origin) in population.neurons().iter().zip(&population.origin) {
+            if neuron.keep_u != 0.0 {
+                let (projection, population) = names(host);
+                return Err(QuantizeError::HostCurrent { projection, population, keep_u: neuron.keep_u });
+            }
+            if neuron.gain == 0.0 {
+                let (what, expected) = ("gain of a neuron that the host drives", "not 0");
+                return Err(QuantizeError::Neuron { population: population.name.clone(), neuron: origin, what, found: 0.0, expected });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Number of levels for each population: one for each that has neurons, and the rest of `profiles` by neuron count
+/// (largest remainder, the earlier population first). Inputs get 0. More populations than profiles: one each, and the
+/// partitioner keeps them apart.
+fn allot(net: &Net<Float>, profiles: usize, method: Quantizer) -> Vec<usize> {
+    let counts: Vec<usize> = net.populations.iter().map(|p| p.neurons().len()).collect();
+    let mut classes: Vec<usize> = counts.iter().map(|&n| (n > 0) as usize).collect();
+    let used: usize = classes.iter().sum();
+    if method == Quantizer::MaxAbs || used >= profiles {
+        return classes;
+    }
+    let (rest, total) = (profiles - used, counts.iter().sum::<usize>());
+    let mut remainders = Vec::new();
+    let mut left = rest;
+    for (p, &n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
+        classes[p] += n * rest / total;
+        left -= n * rest / total;
+        remainders.push((n * rest % total, p));
+    }
+    remainders.sort_by_key(|&(remainder, p)| (std::cmp::Reverse(remainder), p));
+    for (_, p) in remainders.into_iter().take(left) {
+        classes[p] += 1;
+    }
+    classes
+}
+
+/// The host's map with its sums in units of v: `gain` and scale go into the gains, the neuron's own bias into the constant.
+fn host_projection(host: &HostProjection, post: &Prepared, v_units: &[f64]) -> HostProjection {
+    let mut out = host.clone();
+    for (j, neuron) in post.neurons.iter().enumerate() {
+        out.gains[j] = host.gains[j] * neuron.gain * v_units[j];
+        if neuron.bias != 0.0 {
+            out.constants[j] = host.constants[j] + neuron.bias / (host.gains[j] * neuron.gain);
+        }
+    }
+    out
+}
+
+/// Role of an input population in registers.
+fn input_role(role: &Role<Float>) -> Role<Fixed> {
+    match role {
+        Role::AnalogInput => Role::AnalogInput,
+        _ => Role::SpikeInput,
+    }
+}

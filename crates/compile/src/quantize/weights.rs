@@ -1,0 +1,118 @@
+//! Weights: from floats to mantissas on the grid, once the scales are known.
+//!
+//! In: a float projection, its format, the scale of each post neuron. Out: the projection in mantissas, and its errors.
+//! Invariant: no mantissa is 0 and every one acts exactly as `mantissa * 2^exponent * 2^align_shift` (neither the floor
+//! of negative exponents nor the clip of large weights changes it).
+
+use super::neuron::Prepared;
+use super::report::ProjectionQuantized;
+use crate::lower::as_delays;
+use spikec_net::{Delays, Fixed, FixedRules, Float, Projection, SignMode, Synapses, WeightFormat};
+
+/// Smallest and largest mantissa that acts exactly: the format's range, less -256 where the acting weight would be clipped.
+pub fn exact_range(format: WeightFormat, rules: &FixedRules) -> (i16, i16) {
+    let (mut least, most) = format.mantissa_range();
+    let grid = 1i16 << format.grid_shift();
+    let exact = |m: i16| rules.acting_weight(m, format.exponent) as f64 == m as f64 * acting_unit(format, rules);
+    while !exact(least) && least < -grid {
+        least += grid;
+    }
+    (least, most)
+}
+
+/// What one unit of the mantissa adds to u.
+pub fn acting_unit(format: WeightFormat, rules: &FixedRules) -> f64 {
+    2f64.powi(format.exponent as i32 + rules.align_shift as i32)
+}
+
+/// The mantissa that the law asks for: `w * gain * v_units / 2^(exponent + align_shift)`, not rounded.
+pub fn ideal_mantissa(weight: f32, gain: f64, v_units: f64, format: WeightFormat, rules: &FixedRules) -> f64 {
+    weight as f64 * gain * v_units / acting_unit(format, rules)
+}
+
+/// Rounds a projection: to the nearest mantissa on the grid, half away from zero, clipped to the range.
+pub fn round(
+    projection: &Projection<Float>,
+    format: WeightFormat,
+    post: &Prepared,
+    v_units: &[f64],
+    rules: &FixedRules,
+) -> (Projection<Fixed>, ProjectionQuantized) {
+    let synapses = &projection.synapses;
+    let grid = (1i16 << format.grid_shift()) as f64;
+    let (least, most) = exact_range(format, rules);
+    let (least, most) = (least as f64, most as f64);
+    let (mut vanished, mut clipped, mut max_error) = (0u64, 0u64, 0f64);
+    let (mut steps2, mut error2, mut weight2) = (0f64, 0f64, 0f64);
+    let mut out = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) };
+    let mut delays = Vec::new();
+    for i in 0..synapses.offsets.len() - 1 {
+        for k in synapses.row(i) {
+            let j = synapses.posts[k] as usize;
+            let ideal = ideal_mantissa(synapses.weights[k], post.neurons[j].gain, v_units[j], format, rules);
+            let mantissa = ((ideal / grid).round() * grid).clamp(least, most);
+            let error = mantissa - ideal;
+            clipped += (error.abs() > 0.5 * grid) as u64;
+            max_error = max_error.max(error.abs() / grid);
+            steps2 += (error / grid).powi(2);
+            let relative = 1.0 / (v_units[j] * if post.neurons[j].threshold.is_finite() { post.neurons[j].threshold } else { 1.0 });
+            error2 += (error * relative).powi(2);
+            weight2 += (ideal * relative).powi(2);
+            if mantissa == 0.0 {
+                vanished += 1;
+                continue;
+            }
+            out.posts.push(j as u32);
+            out.weights.push(mantissa as i16);
+            if let Delays::Each(each) = &synapses.delays {
+                delays.push(each[k]);
+            }
+        }
+        out.offsets.push(out.posts.len() as u32);
+    }
+    out.delays = match &synapses.delays {
+        Delays::Uniform(d) => Delays::Uniform(*d),
+        Delays::Each(_) => as_delays(delays),
+    };
+    let report = ProjectionQuantized {
+        name: projection.name.clone(),
+        bits: format.bits,
+        exponent: format.exponent,
+        sign: format.sign,
+        synapses: out.len() as u64,
+        vanished,
+        clipped,
+        // The margin lets a checker compute the ideal in another order.
+        max_error_steps: if max_error > 0.0 { max_error + 1e-6 } else { 0.0 },
+        rms_error_steps: (steps2 / synapses.len().max(1) as f64).sqrt(),
+        relative_error: if weight2 > 0.0 { (error2 / weight2).sqrt() } else { 0.0 },
+    };
+    let fixed = Projection { name: projection.name.clone(), pre: projection.pre, post: projection.post, format, synapses: out };
+    (fixed, report)
+}
+
+/// The sign mode that holds the weights seen.
+pub fn sign_of(positive: bool, negative: bool) -> SignMode {
+    match (positive, negative) {
+        (true, true) => SignMode::Mixed,
+        (false, true) => SignMode::Inhibitory,
+        _ => SignMode::Excitatory,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_mantissas_that_act_exactly_are_in_range() {
+        let rules = FixedRules::default();
+        let format = |bits, exponent, sign| WeightFormat { bits, exponent, sign };
+        assert_eq!(exact_range(format(8, 0, SignMode::Mixed), &rules), (-256, 254));
+        // -256 * 2^7 * 2^6 = -2^21 would be clipped by one unit.
+        assert_eq!(exact_range(format(8, 7, SignMode::Mixed), &rules), (-254, 254));
+        assert_eq!(exact_range(format(4, 7, SignMode::Mixed), &rules), (-224, 224));
+        assert_eq!(exact_range(format(8, 7, SignMode::Excitatory), &rules), (0, 255));
+        assert_eq!(exact_range(format(4, 0, SignMode::Inhibitory), &rules), (-240, 0));
+    }
+}

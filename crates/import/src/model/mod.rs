@@ -1,0 +1,77 @@
+//! A network as a RON model file beside its arrays; every key is in docs/network-format.md.
+//!
+//! In: the text, and a loader for array files. Out: a trained network or a net in registers.
+//! Invariant: unknown keys are errors with their place; every array is checked against the shapes it must have.
+//! Cost: each array file is loaded once.
+
+mod arrays;
+mod registers;
+mod schema;
+mod trained;
+
+use crate::error::ImportError;
+use crate::{ImportOptions, Imported, Loader, Model};
+use arrays::ArrayFiles;
+use ron::extensions::Extensions;
+use schema::File;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Whether the first word outside of comments is one of the format's.
+pub(crate) fn looks_like_model(bytes: &[u8]) -> bool {
+    let head = &bytes[..bytes.len().min(1 << 12)];
+    let text = String::from_utf8_lossy(head);
+    text.lines()
+        .map(str::trim_start)
+        .find(|l| !l.is_empty() && !l.starts_with("//") && !l.starts_with("#!["))
+        .is_some_and(|l| l.starts_with("Trained") || l.starts_with("Registers"))
+}
+
+/// Reads a RON model. `load` gets the paths of array files, relative ones joined to the folder of `path`.
+///
+/// # Errors
+/// [`ImportError::Ron`] with line and column; arrays that are missing or don't fit.
+pub fn read_model(path: &Path, bytes: &[u8], options: &ImportOptions, load: Loader) -> Result<Imported, ImportError> {
+    let at = |line: usize, column: usize, message: String| ImportError::Ron { path: path.display().to_string(), line, column, message };
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        let before = String::from_utf8_lossy(&bytes[..e.valid_up_to()]).into_owned();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+        at(line, column, "the text is not UTF-8".into())
+    })?;
+    // `Trained(name: ...)` and `mask: "..."`, without a second pair of brackets and without `Some`.
+    let extensions = Extensions::UNWRAP_VARIANT_NEWTYPES | Extensions::IMPLICIT_SOME;
+    let ron = ron::Options::default().with_default_extension(extensions).with_recursion_limit(32);
+    let file: File = ron.from_str(text).map_err(|e| at(e.span.start.line, e.span.start.col, e.code.to_string()))?;
+    let mut arrays = ArrayFiles::new(path.parent().unwrap_or(Path::new("")), load);
+    let mut warnings = Vec::new();
+    let model = match file {
+        File::Trained(file) => Model::Trained(trained::network(file, options, &mut arrays)?),
+        File::Registers(file) => Model::Registers(registers::net(file, options, &mut arrays, &mut warnings)?),
+    };
+    Ok(Imported { model, warnings })
+}
+
+/// The given name, else the option's.
+fn name_or(name: Option<String>, options: &ImportOptions) -> String {
+    name.unwrap_or_else(|| options.name.clone())
+}
+
+/// Index of each name.
+fn unique<'a>(names: impl Iterator<Item = (String, &'a str)>) -> Result<BTreeMap<&'a str, usize>, ImportError> {
+    let mut index = BTreeMap::new();
+    for (k, (place, name)) in names.enumerate() {
+        if index.insert(name, k).is_some() {
+            return Err(ImportError::DuplicateName { place, name: name.into() });
+        }
+    }
+    Ok(index)
+}
+
+fn population(index: &BTreeMap<&str, usize>, place: String, name: &str) -> Result<usize, ImportError> {
+    index.get(name).copied().ok_or_else(|| ImportError::UnknownPopulation {
+        place,
+        name: name.into(),
+        known: index.keys().map(|s| s.to_string()).collect(),
+    })
+}

@@ -1,0 +1,241 @@
+//! Keys of the RON model file.
+
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::Deserialize;
+
+/// Numbers given in the text or in an array file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    /// Repeated as often as needed.
+    Number(f64),
+    /// `"FILE:ARRAY"`.
+    Reference(String),
+    /// In the text, flat.
+    List(Vec<f64>),
+}
+
+impl Default for Value {
+    fn default() -> Self {
+        Value::Number(0.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Value;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("a number, a list of numbers or a reference such as \"weights.npz:w1\"")
+            }
+            fn visit_f64<E: de::Error>(self, v: f64) -> Result<Value, E> {
+                Ok(Value::Number(v))
+            }
+            fn visit_i64<E: de::Error>(self, v: i64) -> Result<Value, E> {
+                Ok(Value::Number(v as f64))
+            }
+            fn visit_u64<E: de::Error>(self, v: u64) -> Result<Value, E> {
+                Ok(Value::Number(v as f64))
+            }
+            fn visit_str<E: de::Error>(self, v: &str) -> Result<Value, E> {
+                Ok(Value::Reference(v.into()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(x) = seq.next_element::<f64>()? {
+                    list.push(x);
+                }
+                Ok(Value::List(list))
+            }
+        }
+        d.deserialize_any(V)
+    }
+}
+
+/// A whole file.
+#[derive(Debug, Deserialize)]
+pub(super) enum File {
+    Trained(Trained),
+    Registers(Registers),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trained {
+    pub name: Option<String>,
+    pub dt: Option<f64>,
+    pub convention: Option<String>,
+    pub fire: Option<spikec_net::FireRule>,
+    pub reset: Option<spikec_net::ResetRule>,
+    pub discretization: Option<spikec_net::Discretization>,
+    pub populations: Vec<TrainedPopulation>,
+    pub projections: Vec<TrainedProjection>,
+    pub output: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Registers {
+    pub name: Option<String>,
+    pub inputs: Vec<Input>,
+    pub populations: Vec<RegisterPopulation>,
+    pub projections: Vec<RegisterProjection>,
+    pub output: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrainedPopulation {
+    pub name: String,
+    pub shape: Vec<u32>,
+    pub neurons: Neurons,
+}
+
+fn one() -> Value {
+    Value::Number(1.0)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) enum Neurons {
+    Input,
+    Lif {
+        tau: Value,
+        #[serde(default = "one")]
+        r: Value,
+        #[serde(default)]
+        v_leak: Value,
+        v_threshold: Value,
+        #[serde(default)]
+        v_reset: Value,
+    },
+    If {
+        #[serde(default = "one")]
+        r: Value,
+        v_threshold: Value,
+        #[serde(default)]
+        v_reset: Value,
+    },
+    CubaLif {
+        tau_syn: Value,
+        tau_mem: Value,
+        #[serde(default = "one")]
+        r: Value,
+        #[serde(default)]
+        v_leak: Value,
+        v_threshold: Value,
+        #[serde(default)]
+        v_reset: Value,
+        #[serde(default = "one")]
+        w_in: Value,
+    },
+    Li {
+        tau: Value,
+        #[serde(default = "one")]
+        r: Value,
+        #[serde(default)]
+        v_leak: Value,
+    },
+    CubaLi {
+        tau_syn: Value,
+        tau_mem: Value,
+        #[serde(default = "one")]
+        r: Value,
+        #[serde(default)]
+        v_leak: Value,
+        #[serde(default = "one")]
+        w_in: Value,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrainedProjection {
+    pub name: Option<String>,
+    pub pre: String,
+    pub post: String,
+    #[serde(default)]
+    pub chain: Vec<Link>,
+    #[serde(default)]
+    pub delay: u16,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) enum Link {
+    Linear { weight: Value, mask: Option<Value> },
+    Bias { bias: Value },
+    Scale { scale: Value },
+    Flatten,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Input {
+    pub name: String,
+    pub n: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegisterPopulation {
+    pub name: String,
+    pub shape: Vec<u32>,
+    pub decay_u: Value,
+    pub decay_v: Value,
+    pub threshold: Value,
+    #[serde(default = "one")]
+    pub refractory: Value,
+    #[serde(default)]
+    pub bias_mantissa: Value,
+    #[serde(default)]
+    pub bias_exponent: Value,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum SignMode {
+    Mixed,
+    Excitatory,
+    Inhibitory,
+}
+
+fn mixed() -> SignMode {
+    SignMode::Mixed
+}
+fn eight() -> u8 {
+    8
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegisterProjection {
+    pub name: Option<String>,
+    pub pre: String,
+    pub post: String,
+    #[serde(default = "mixed")]
+    pub sign_mode: SignMode,
+    #[serde(default = "eight")]
+    pub weight_bits: u8,
+    #[serde(default)]
+    pub weight_exponent: i8,
+    pub synapses: Synapses,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) enum Synapses {
+    Coo {
+        pre_index: Value,
+        post_index: Value,
+        weight: Value,
+        #[serde(default)]
+        delay: Value,
+    },
+    Dense {
+        weight: Value,
+        mask: Option<Value>,
+        #[serde(default)]
+        delay: Value,
+    },
+}

@@ -1,0 +1,378 @@
+//! Elaboration: from the network as trained to neurons and synapses in floats.
+//!
+//! In: a [`Network`] and what its inputs carry. Out: a `Net<Float>` with one projection for each chain of operators.
+//! Invariant: a chain of one `Linear` keeps its f32 weights exactly; with more operators, products are f64 and rounded once.
+//! Populations keep their ids; projections keep their order (those from analog inputs move to `host_projections`).
+//! Cost: linear in the entries of the matrices.
+//! Why: everything after this knows neurons and synapses only, never a file's operators or units.
+
+use crate::discretize::{StepNeuron, discretize};
+use crate::float::{Float, FloatRules};
+use crate::fold::{fold, product};
+use crate::ids::PopulationId;
+use crate::net::{Delays, HostProjection, Net, Population, Projection, Role, Synapses};
+use crate::network::{Network, NeuronModel, TrainedRole};
+
+/// What the inputs of a network carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// Spikes: input populations become [`Role::SpikeInput`].
+    Spikes,
+    /// Values: input populations become [`Role::AnalogInput`], and the host computes the projections that leave them.
+    Analog,
+}
+
+/// Most neurons or channels of a population.
+pub const MAX_POPULATION: usize = 1 << 26;
+
+/// Why a network can't become neurons and synapses.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
+pub enum ElaborateError {
+    #[error("time step is {dt_s} s: expected a finite number above 0")]
+    BadTimeStep { dt_s: f64 },
+    #[error("population {population}: shape {shape:?} has no neurons or more than {}", MAX_POPULATION)]
+    BadShape { population: String, shape: Vec<u32> },
+    #[error("population {population}: parameter {parameter} has {found} values, expected {expected}")]
+    ParameterLength { population: String, parameter: &'static str, found: usize, expected: usize },
+    #[error("population {population}: {parameter}[{index}] is {value}, expected a finite number")]
+    ParameterNotFinite { population: String, parameter: &'static str, index: usize, value: f32 },
+    #[error("population {population}: {parameter}[{index}] is {value} s, expected a time constant above 0")]
+    TauNotPositive { population: String, parameter: &'static str, index: usize, value: f32 },
+    #[error("population {population}: {parameter}[{index}] is {value} s, shorter than the time step of {dt_s} s")]
+    TauBelowStep { population: String, parameter: &'static str, index: usize, value: f32, dt_s: f64 },
+    #[error("population {population}: {quantity} of neuron {index} becomes {value}, beyond the range of f32")]
+    NeuronNotFinite { population: String, quantity: &'static str, index: usize, value: f64 },
+    #[error("the output is population {id}, but there are {populations}")]
+    UnknownOutput { id: u32, populations: usize },
+    #[error("the output {population} is an input")]
+    OutputIsInput { population: String },
+    #[error("projection {projection} names population {id}, but there are {populations}")]
+    UnknownPopulation { projection: String, id: u32, populations: usize },
+    #[error("projection {projection} ends in the input {population}")]
+    IntoInput { projection: String, population: String },
+    #[error("projection {projection} leaves {population}, which never spikes ({model})")]
+    FromReadout { projection: String, population: String, model: &'static str },
+    #[error("projection {projection}, operator {operator} ({kind}): {found} values where {expected} are expected")]
+    OperatorShape { projection: String, operator: usize, kind: &'static str, found: usize, expected: usize },
+    #[error("projection {projection}, operator {operator}: a weight of {rows} x {columns} has {found} values")]
+    WeightCount { projection: String, operator: usize, rows: usize, columns: usize, found: usize },
+    #[error("projection {projection}, operator {operator} ({kind}): value {index} is {value}, expected a finite number")]
+    OperatorNotFinite { projection: String, operator: usize, kind: &'static str, index: usize, value: f32 },
+    #[error("projection {projection} gives {found} values to a population of {expected}")]
+    ChainEnds { projection: String, found: usize, expected: usize },
+    #[error("projection {projection}: the folded weight from {pre} to {post} is {value}, beyond the range of f32")]
+    FoldedNotFinite { projection: String, post: usize, pre: u32, value: f64 },
+    #[error("projection {projection}: its product of matrices has more than {limit} weights")]
+    TooManyTerms { projection: String, limit: usize },
+    #[error("projection {projection} has a delay of {delay_steps} steps, more than {}", u16::MAX)]
+    DelayTooLong { projection: String, delay_steps: u32 },
+    #[error(
+        "projection {projection} adds the constant {constant} to neuron {neuron} of {population}, whose current decays over several steps"
+    )]
+    ConstantIntoCurrent { projection: String, population: String, neuron: usize, constant: f64 },
+    #[error("population {population} has two projections from analog inputs: {first} and {second}")]
+    TwoHostProjections { population: String, first: String, second: String },
+}
+
+impl ElaborateError {
+    /// A remedy.
+    pub fn hint(&self) -> String {
+        use ElaborateError::*;
+        match self {
+            BadTimeStep { .. } => "give the length of a step with --dt",
+            TauBelowStep { .. } => "use a shorter --dt or the exact discretization",
+            ConstantIntoCurrent { .. } => "set the layer's bias to zero, or use a neuron without synaptic current (LIF, IF)",
+            TwoHostProjections { .. } => "join the analog inputs into one population and their matrices into one",
+            FromReadout { .. } => "connect through a spiking population; a readout's potential can't be sent",
+            TooManyTerms { .. } => "put a population of neurons between the two matrices, or prune them",
+            ParameterNotFinite { .. } | OperatorNotFinite { .. } => {
+                "the file holds NaN or infinity: export it again from a sound checkpoint"
+            }
+            NeuronNotFinite { .. } | FoldedNotFinite { .. } => "scale the parameters to a smaller range",
+            TauNotPositive { .. } => "time constants are in seconds and positive; check the export's units",
+            DelayTooLong { .. } => "check the unit of the delay and --dt",
+            BadShape { .. }
+            | ParameterLength { .. }
+            | UnknownOutput { .. }
+            | OutputIsInput { .. }
+            | UnknownPopulation { .. }
+            | IntoInput { .. }
+            | OperatorShape { .. }
+            | WeightCount { .. }
+            | ChainEnds { .. } => "the file contradicts itself: export it again",
+        }
+        .to_string()
+    }
+}
+
+impl Network {
+    /// Turns operators into synapses and continuous time into steps (docs/semantics.md, section 2).
+    ///
+    /// The constants of a chain fold into the bias of the post neurons as `gain * constant`; from an analog input they
+    /// stay in the host projection. Errors: NaN or infinity anywhere, shapes that don't chain, time constants that the
+    /// discretization can't step, constants into a neuron with current memory (keep_u != 0), two host projections into one population.
+    pub fn elaborate(&self, inputs: InputKind) -> Result<Net<Float>, ElaborateError> {
+        let dt_s = self.conventions.dt_s;
+        if !(dt_s.is_finite() && dt_s > 0.0) {
+            return Err(ElaborateError::BadTimeStep { dt_s });
+        }
+        let mut sizes = Vec::with_capacity(self.populations.len());
+        let mut stepped: Vec<Vec<StepNeuron>> = Vec::with_capacity(self.populations.len());
+        for p in &self.populations {
+            let size = product(&p.shape).filter(|n| (1..=MAX_POPULATION).contains(n));
+            let n = size.ok_or_else(|| ElaborateError::BadShape { population: p.name.clone(), shape: p.shape.clone() })?;
+            sizes.push(n);
+            stepped.push(match &p.role {
+                TrainedRole::Input => Vec::new(),
+                TrainedRole::Neurons(model) => discretize(&p.name, n, model, &self.conventions)?,
+            });
+        }
+        self.check_output()?;
+        let (mut projections, mut host_projections): (Vec<Projection<Float>>, Vec<HostProjection>) = (Vec::new(), Vec::new());
+        for projection in &self.projections {
+            let name = &projection.name;
+            self.check_ends(name, projection.pre, projection.post)?;
+            let (pre, post) = (projection.pre, projection.post);
+            let map = fold(name, sizes[pre.index()], sizes[post.index()], &projection.operators)?;
+            let terms = map.terms(name)?;
+            if inputs == InputKind::Analog && matches!(self.populations[pre.index()].role, TrainedRole::Input) {
+                if let Some(first) = host_projections.iter().find(|h| h.post == post) {
+                    return Err(ElaborateError::TwoHostProjections {
+                        population: self.populations[post.index()].name.clone(),
+                        first: first.name.clone(),
+                        second: name.clone(),
+                    });
+                }
+                host_projections.push(HostProjection {
+                    name: name.clone(),
+                    pre,
+                    post,
+                    offsets: terms.offsets,
+                    channels: terms.columns,
+                    weights: terms.weights,
+                    constants: (0..sizes[post.index()]).map(|j| map.constant(j)).collect(),
+                    gains: vec![1.0; sizes[post.index()]],
+                    delay_steps: projection.delay_steps,
+                });
+                continue;
+            }
+            let delay = u16::try_from(projection.delay_steps)
+                .map_err(|_| ElaborateError::DelayTooLong { projection: name.clone(), delay_steps: projection.delay_steps })?;
+            for (neuron, n) in stepped[post.index()].iter_mut().enumerate() {
+                let constant = map.constant(neuron);
+                if constant != 0.0 && n.keep_u as f32 != 0.0 {
+                    let population = self.populations[post.index()].name.clone();
+                    return Err(ElaborateError::ConstantIntoCurrent { projection: name.clone(), population, neuron, constant });
+                }
+                n.bias += n.gain * constant;
+            }
+            let (offsets, posts, weights) = terms.by_column(sizes[pre.index()]);
+            let synapses = Synapses { offsets, posts, weights, delays: Delays::Uniform(delay) };
+            projections.push(Projection { name: name.clone(), pre, post, format: (), synapses });
+        }
+        let mut populations = Vec::with_capacity(self.populations.len());
+        for (p, neurons) in self.populations.iter().zip(&stepped) {
+            let round = |(index, n): (usize, &StepNeuron)| {
+                n.round().map_err(|(quantity, value)| ElaborateError::NeuronNotFinite {
+                    population: p.name.clone(),
+                    quantity,
+                    index,
+                    value,
+                })
+            };
+            let role = match (&p.role, inputs) {
+                (TrainedRole::Input, InputKind::Spikes) => Role::SpikeInput,
+                (TrainedRole::Input, InputKind::Analog) => Role::AnalogInput,
+                (TrainedRole::Neurons(_), _) => Role::Neurons(neurons.iter().enumerate().map(round).collect::<Result<_, _>>()?),
+            };
+            let origin = (0..p.len() as u32).collect();
+            populations.push(Population { name: p.name.clone(), shape: p.shape.clone(), origin, skew: 0, role });
+        }
+        Ok(Net {
+            name: self.name.clone(),
+            rules: FloatRules { fire: self.conventions.fire, reset: self.conventions.reset },
+            populations,
+            projections,
+            host_projections,
+            output: self.output,
+        })
+    }
+
+    fn check_output(&self) -> Result<(), ElaborateError> {
+        let (id, populations) = (self.output.0, self.populations.len());
+        let p = self.populations.get(self.output.index()).ok_or(ElaborateError::UnknownOutput { id, populations })?;
+        match p.role {
+            TrainedRole::Input => Err(ElaborateError::OutputIsInput { population: p.name.clone() }),
+            TrainedRole::Neurons(_) => Ok(()),
+        }
+    }
+
+    fn check_ends(&self, projection: &str, pre: PopulationId, post: PopulationId) -> Result<(), ElaborateError> {
+        let populations = self.populations.len();
+        let end = |id: PopulationId| {
+            let unknown = ElaborateError::UnknownPopulation { projection: projection.to_string(), id: id.0, populations };
+            self.populations.get(id.index()).ok_or(unknown)
+        };
+        let (pre, post) = (end(pre)?, end(post)?);
+        if let TrainedRole::Neurons(model @ (NeuronModel::Li { .. } | NeuronModel::CubaLi { .. })) = &pre.role {
+            let (projection, population) = (projection.to_string(), pre.name.clone());
+            return Err(ElaborateError::FromReadout { projection, population, model: model.name() });
+        }
+        match post.role {
+            TrainedRole::Input => Err(ElaborateError::IntoInput { projection: projection.to_string(), population: post.name.clone() }),
+            TrainedRole::Neurons(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::float::{FireRule, FloatNeuron, ResetRule};
+    use crate::network::{Conventions, Discretization, Operator, TrainedPopulation, TrainedProjection};
+
+    fn lif(n: usize) -> TrainedRole {
+        let (one, zero) = (vec![1.0; n], vec![0.0; n]);
+        let tau = vec![2.0; n];
+        TrainedRole::Neurons(NeuronModel::Lif { tau, r: one.clone(), v_leak: zero.clone(), v_threshold: one, v_reset: zero })
+    }
+
+    fn cuba_lif(n: usize) -> TrainedRole {
+        let (one, zero, tau) = (vec![1.0; n], vec![0.0; n], vec![2.0; n]);
+        TrainedRole::Neurons(NeuronModel::CubaLif {
+            tau_syn: tau.clone(),
+            tau_mem: tau,
+            r: one.clone(),
+            v_leak: zero.clone(),
+            v_threshold: one.clone(),
+            v_reset: zero,
+            w_in: one,
+        })
+    }
+
+    fn network(roles: Vec<(u32, TrainedRole)>, projections: Vec<(u32, u32, Vec<Operator>)>) -> Network {
+        let last = roles.len() - 1;
+        Network {
+            name: "net".into(),
+            conventions: Conventions {
+                name: "test".into(),
+                dt_s: 1.0,
+                fire: FireRule::Greater,
+                reset: ResetRule::ToValue,
+                discretization: Discretization::Euler,
+            },
+            populations: (roles.into_iter().enumerate())
+                .map(|(i, (n, role))| TrainedPopulation { name: format!("p{i}"), shape: vec![n], role })
+                .collect(),
+            projections: (projections.into_iter().enumerate())
+                .map(|(i, (pre, post, operators))| TrainedProjection {
+                    name: format!("w{i}"),
+                    pre: PopulationId(pre),
+                    post: PopulationId(post),
+                    operators,
+                    delay_steps: 0,
+                })
+                .collect(),
+            output: PopulationId::from(last),
+        }
+    }
+
+    fn linear(outputs: u32, inputs: u32, weight: &[f32]) -> Operator {
+        Operator::Linear { outputs, inputs, weight: weight.to_vec() }
+    }
+
+    #[test]
+    fn a_linear_layer_becomes_a_projection() {
+        let weight = [0.5, 0.0, -1.0, 2.0, -0.0, 4.0];
+        let chain = vec![linear(2, 3, &weight), Operator::Bias { bias: vec![0.25, 0.0] }];
+        let net = network(vec![(3, TrainedRole::Input), (2, lif(2))], vec![(0, 1, chain)]).elaborate(InputKind::Spikes).unwrap();
+        let s = &net.projections[0].synapses;
+        assert_eq!((s.offsets.as_slice(), s.posts.as_slice()), ([0, 2, 2, 4].as_slice(), [0, 1, 0, 1].as_slice()));
+        assert_eq!((s.weights.as_slice(), &s.delays), ([0.5, 2.0, -1.0, 4.0].as_slice(), &Delays::Uniform(0)));
+        assert_eq!(net.populations[1].neurons()[0].bias, 0.125, "gain * constant");
+        assert_eq!(net.populations[0].role, Role::SpikeInput);
+        assert_eq!(
+            net.populations[1].neurons()[1],
+            FloatNeuron { keep_u: 0.0, keep_v: 0.5, gain: 0.5, bias: 0.0, threshold: 1.0, v_reset: 0.0 }
+        );
+    }
+
+    #[test]
+    fn analog_inputs_go_through_the_host() {
+        let chain = vec![linear(2, 3, &[0.5, 0.0, -1.0, 2.0, -0.0, 4.0]), Operator::Bias { bias: vec![0.25, 0.0] }];
+        let mut network = network(vec![(3, TrainedRole::Input), (2, cuba_lif(2))], vec![(0, 1, chain.clone())]);
+        let net = network.elaborate(InputKind::Analog).unwrap();
+        let h = &net.host_projections[0];
+        assert_eq!((h.offsets.as_slice(), h.channels.as_slice()), ([0, 2, 4].as_slice(), [0, 2, 0, 2].as_slice()));
+        assert_eq!((h.weights.as_slice(), h.constants.as_slice()), ([0.5, -1.0, 2.0, 4.0].as_slice(), [0.25, 0.0].as_slice()));
+        assert_eq!(h.gains, [1.0, 1.0]);
+        assert!(net.projections.is_empty());
+        network.projections.push(TrainedProjection { name: "again".into(), ..network.projections[0].clone() });
+        let error = network.elaborate(InputKind::Analog).unwrap_err();
+        assert_eq!(error, ElaborateError::TwoHostProjections { population: "p1".into(), first: "w0".into(), second: "again".into() });
+    }
+
+    #[test]
+    fn several_projections_may_meet() {
+        let bias = Operator::Bias { bias: vec![1.0] };
+        let chains = vec![(0, 1, vec![linear(1, 1, &[1.0]), bias.clone()]), (1, 1, vec![linear(1, 1, &[-1.0]), bias])];
+        let net = network(vec![(1, TrainedRole::Input), (1, lif(1))], chains).elaborate(InputKind::Spikes).unwrap();
+        assert_eq!(net.projections.len(), 2);
+        assert_eq!(net.populations[1].neurons()[0].bias, 1.0);
+    }
+
+    #[test]
+    fn a_constant_into_a_decaying_current_is_refused() {
+        let chain = vec![linear(1, 1, &[1.0]), Operator::Bias { bias: vec![0.5] }];
+        let roles = vec![(1, TrainedRole::Input), (1, cuba_lif(1))];
+        let error = network(roles.clone(), vec![(0, 1, chain)]).elaborate(InputKind::Spikes).unwrap_err();
+        assert!(matches!(error, ElaborateError::ConstantIntoCurrent { neuron: 0, constant: 0.5, .. }));
+        let chain = vec![linear(1, 1, &[1.0]), Operator::Bias { bias: vec![0.0] }];
+        assert!(network(roles, vec![(0, 1, chain)]).elaborate(InputKind::Spikes).is_ok());
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        let input = || (1, TrainedRole::Input);
+        let spikes = |n: Network| n.elaborate(InputKind::Spikes).unwrap_err();
+        let mut dt = network(vec![input(), (1, lif(1))], vec![]);
+        for dt_s in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            dt.conventions.dt_s = dt_s;
+            assert!(matches!(spikes(dt.clone()), ElaborateError::BadTimeStep { .. }));
+        }
+        let li = TrainedRole::Neurons(NeuronModel::Li { tau: vec![2.0], r: vec![1.0], v_leak: vec![0.0] });
+        let error = spikes(network(vec![input(), (1, li), (1, lif(1))], vec![(1, 2, vec![])]));
+        assert!(matches!(error, ElaborateError::FromReadout { model: "LI", .. }));
+        assert!(matches!(spikes(network(vec![input(), (1, lif(1))], vec![(1, 0, vec![])])), ElaborateError::IntoInput { .. }));
+        assert!(matches!(
+            spikes(network(vec![input(), (1, lif(1))], vec![(0, 7, vec![])])),
+            ElaborateError::UnknownPopulation { id: 7, .. }
+        ));
+        assert!(matches!(spikes(network(vec![(1, lif(1)), input()], vec![])), ElaborateError::OutputIsInput { .. }));
+        let mut output = network(vec![input(), (1, lif(1))], vec![]);
+        output.output = PopulationId(9);
+        assert!(matches!(spikes(output), ElaborateError::UnknownOutput { id: 9, populations: 2 }));
+        let mut shape = network(vec![input(), (1, lif(1))], vec![]);
+        for bad in [vec![0], vec![1 << 16, 1 << 16], vec![1 << 30]] {
+            shape.populations[0].shape = bad;
+            assert!(matches!(spikes(shape.clone()), ElaborateError::BadShape { .. }));
+        }
+        let mut delay = network(vec![input(), (1, lif(1))], vec![(0, 1, vec![])]);
+        delay.projections[0].delay_steps = 65536;
+        assert!(matches!(spikes(delay), ElaborateError::DelayTooLong { delay_steps: 65536, .. }));
+    }
+
+    #[test]
+    fn a_large_dense_layer_is_fast_and_exact() {
+        let weight: Vec<f32> = (0..800 * 784).map(|k| (k % 1013) as f32 * 0.001 - 0.5).collect();
+        let nonzero = weight.iter().filter(|w| **w != 0.0).count();
+        let network = network(vec![(784, TrainedRole::Input), (800, lif(800))], vec![(0, 1, vec![linear(800, 784, &weight)])]);
+        let start = std::time::Instant::now();
+        let net = network.elaborate(InputKind::Spikes).unwrap();
+        assert!(start.elapsed().as_millis() < 2000, "took {:?}", start.elapsed());
+        assert_eq!(net.synapse_count(), nonzero);
+        let exact = net.projections[0].synapses.iter().all(|(i, j, w, _)| w.to_bits() == weight[j as usize * 784 + i as usize].to_bits());
+        assert!(exact);
+    }
+}

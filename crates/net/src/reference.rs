@@ -1,0 +1,412 @@
+//! The reference interpreter: what a net does, in network steps, without chips, skews or cores.
+//!
+//! In: a net, a sample's spikes and drives. Out: spikes and potentials through an [`Observer`].
+//! Invariant: docs/semantics.md, sections 1 to 3. A spike of step t acts in step t + delay; populations are computed in an order in
+//! which delays of 0 run from earlier to later. Float sums add up by projection in net order, within it by delay ascending
+//! (a projection with one delay has none of that), then by presynaptic index ascending, and the host's current last.
+//! Cost: an addition a synaptic event; spikes are kept for as many steps as the longest delay that leaves their population.
+//! Why: the plain loop that the chip image and the simulator are measured by. It shares no code with the simulator.
+
+use crate::check::NetError;
+use crate::drive::{Drive, fixed_drive, float_drive};
+use crate::dynamics::{Counters, Dynamics, NeuronState, ValueError};
+use crate::fixed::Fixed;
+use crate::float::Float;
+use crate::ids::PopulationId;
+use crate::net::{Delays, Net, Number, Projection, Role};
+use spikec_data::{SpikeTrain, Stimulus};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// Why a net or a sample can't be interpreted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
+pub enum ReferenceError {
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    #[error("no population of the cycle {} can be computed first: all its delays are 0", cycle.join(" -> "))]
+    Cycle { cycle: Vec<String> },
+    #[error("the sample has {found} {kind} channels, expected {expected}")]
+    Width { kind: &'static str, found: u32, expected: usize },
+    #[error("the sample is constant: how many steps?")]
+    NoSteps,
+}
+
+impl ReferenceError {
+    /// A remedy.
+    pub fn hint(&self) -> String {
+        match self {
+            ReferenceError::Net(e) => return e.hint(),
+            ReferenceError::Value(_) => "the file is damaged, or its registers are not those of a packed core",
+            ReferenceError::Cycle { .. } => "give a projection of the cycle a delay of at least 1 step",
+            ReferenceError::Width { .. } => "use data of the network's input shape",
+            ReferenceError::NoSteps => "give the number of steps with --steps",
+        }
+        .to_string()
+    }
+}
+
+/// Watches a run. Called for each neuron population (not for inputs) in each network step, in computed order.
+pub trait Observer<N: Dynamics> {
+    /// `u` and `v` after the step (a neuron that fired is already reset), `fired` the neurons that fired, ascending (indices now).
+    fn step(&mut self, t: u32, population: PopulationId, u: &[N::Value], v: &[N::Value], fired: &[u32]);
+}
+
+/// Synapses that leave a presynaptic neuron with the same delay.
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    delay: u16,
+    start: u32,
+    end: u32,
+}
+
+/// Rows of a projection.
+enum Rows<'a> {
+    /// One delay for all: the projection's own offsets.
+    Uniform(&'a [u32]),
+    /// For each presynaptic neuron its segments, delays ascending.
+    Segments { offsets: Vec<u32>, segments: Vec<Segment> },
+}
+
+/// A projection as the loop reads it.
+struct Table<'a, A: Clone> {
+    pre: usize,
+    /// Delays that occur, ascending.
+    delays: Vec<u16>,
+    rows: Rows<'a>,
+    posts: Cow<'a, [u32]>,
+    weights: Cow<'a, [A]>,
+}
+
+impl<'a, A: Copy> Table<'a, A> {
+    fn new<N: Dynamics<Acting = A>>(rules: &N::Rules, projection: &'a Projection<N>) -> Self {
+        let s = &projection.synapses;
+        let weights = N::acting(rules, &projection.format, &s.weights);
+        let pre = projection.pre.index();
+        let each = match &s.delays {
+            Delays::Uniform(d) => {
+                return Table { pre, delays: vec![*d], rows: Rows::Uniform(&s.offsets), posts: Cow::Borrowed(&s.posts), weights };
+            }
+            Delays::Each(each) => each,
+        };
+        let mut order: Vec<u32> = (0..s.posts.len() as u32).collect();
+        let (mut offsets, mut segments): (Vec<u32>, Vec<Segment>) = (vec![0], Vec::new());
+        let mut delays = BTreeSet::new();
+        for i in 0..s.offsets.len() - 1 {
+            let row = s.row(i);
+            order[row.clone()].sort_by_key(|&k| each[k as usize]);
+            let first = segments.len();
+            for k in row {
+                let delay = each[order[k] as usize];
+                match segments[first..].last_mut() {
+                    Some(segment) if segment.delay == delay => segment.end = k as u32 + 1,
+                    _ => {
+                        delays.insert(delay);
+                        segments.push(Segment { delay, start: k as u32, end: k as u32 + 1 });
+                    }
+                }
+            }
+            offsets.push(segments.len() as u32);
+        }
+        Table {
+            pre,
+            delays: delays.into_iter().collect(),
+            rows: Rows::Segments { offsets, segments },
+            posts: order.iter().map(|&k| s.posts[k as usize]).collect(),
+            weights: order.iter().map(|&k| weights[k as usize]).collect(),
+        }
+    }
+
+    /// Range of the synapses that leave `pre` with `delay`.
+    #[inline]
+    fn row(&self, pre: u32, delay: u16) -> std::ops::Range<usize> {
+        match &self.rows {
+            Rows::Uniform(offsets) => offsets[pre as usize] as usize..offsets[pre as usize + 1] as usize,
+            Rows::Segments { offsets, segments } => {
+                let row = &segments[offsets[pre as usize] as usize..offsets[pre as usize + 1] as usize];
+                match row.binary_search_by_key(&delay, |s| s.delay) {
+                    Ok(k) => row[k].start as usize..row[k].end as usize,
+                    Err(_) => 0..0,
+                }
+            }
+        }
+    }
+}
+
+/// A net, ready to run any number of samples, from any number of threads.
+pub struct Interpreter<'a, N: Dynamics> {
+    net: &'a Net<N>,
+    /// Neuron populations in computed order.
+    order: Vec<usize>,
+    /// For each population, the projections that end there, in net order.
+    incoming: Vec<Vec<Table<'a, N::Acting>>>,
+    /// For each population, the longest delay that leaves it.
+    reach: Vec<usize>,
+    /// Spike inputs: (population, its first channel).
+    inputs: Vec<(usize, u32)>,
+}
+
+impl<'a, N: Dynamics> Interpreter<'a, N> {
+    /// Checks the net and prepares its tables.
+    ///
+    /// Errors: a net that isn't well formed, values beyond the arithmetic, a cycle of populations whose delays are all 0.
+    pub fn new(net: &'a Net<N>) -> Result<Self, ReferenceError> {
+        net.check()?;
+        N::check(net)?;
+        let order = computed_order(net).map_err(|cycle| ReferenceError::Cycle { cycle })?;
+        let mut incoming: Vec<Vec<_>> = net.populations.iter().map(|_| Vec::new()).collect();
+        let mut reach = vec![0; net.populations.len()];
+        for p in net.projections.iter().filter(|p| !p.synapses.is_empty()) {
+            incoming[p.post.index()].push(Table::new(&net.rules, p));
+            let longest = &mut reach[p.pre.index()];
+            *longest = (*longest).max(p.synapses.delay_bounds().1 as usize);
+        }
+        let mut first = 0u32;
+        let mut inputs = Vec::new();
+        for (i, p) in net.populations.iter().enumerate().filter(|(_, p)| matches!(p.role, Role::SpikeInput)) {
+            inputs.push((i, first));
+            first = first.saturating_add(p.trained_len() as u32);
+        }
+        Ok(Interpreter { net, order, incoming, reach, inputs })
+    }
+
+    /// The net.
+    pub fn net(&self) -> &'a Net<N> {
+        self.net
+    }
+
+    /// Runs one sample for `steps` network steps from the initial state.
+    ///
+    /// Channels of `spikes` are those of the spike inputs as trained, one population after the other; spikes on channels
+    /// that were removed or don't exist do nothing, and there are none beyond the train's end. At most one drive a population.
+    pub fn run(&self, spikes: Option<&SpikeTrain>, drives: &[Drive<N::Analog>], steps: u32, observer: &mut impl Observer<N>) -> Counters {
+        let populations = &self.net.populations;
+        let mut counters = Counters::default();
+        // What fired in the last steps: history[population][step modulo its length].
+        let mut history: Vec<Vec<Vec<u32>>> = self.reach.iter().map(|&d| vec![Vec::new(); d + 1]).collect();
+        let mut u: Vec<Vec<N::Value>> = populations.iter().map(|p| vec![N::Value::default(); p.neurons().len()]).collect();
+        let mut v: Vec<Vec<N::Value>> = populations.iter().map(|p| p.neurons().iter().map(N::start).collect()).collect();
+        let mut wait: Vec<Vec<u8>> = populations.iter().map(|p| vec![0; p.neurons().len()]).collect();
+        let mut sums = vec![N::Sum::default(); populations.iter().map(|p| p.neurons().len()).max().unwrap_or(0)];
+        for t in 0..steps {
+            for &(p, first) in &self.inputs {
+                let slot = t as usize % history[p].len();
+                history[p][slot].clear();
+                let Some(train) = spikes else { continue };
+                channels_now(train.at(t), first, &populations[p].origin, populations[p].trained_len(), &mut history[p][slot]);
+            }
+            for &p in &self.order {
+                let neurons = populations[p].neurons();
+                let sums = &mut sums[..neurons.len()];
+                sums.fill(N::Sum::default());
+                for table in &self.incoming[p] {
+                    accumulate::<N>(table, &history[table.pre], t, sums);
+                }
+                let host = drives.iter().rfind(|d| d.post.index() == p).and_then(|d| d.at(t));
+                let slot = t as usize % history[p].len();
+                let fired = &mut history[p][slot];
+                fired.clear();
+                for (j, neuron) in neurons.iter().enumerate() {
+                    let state = NeuronState { u: &mut u[p][j], v: &mut v[p][j], wait: &mut wait[p][j] };
+                    let given = host.and_then(|frame| frame.get(j).copied());
+                    if N::step(&self.net.rules, neuron, state, sums[j], given, &mut counters) {
+                        fired.push(j as u32);
+                    }
+                }
+                observer.step(t, PopulationId::from(p), &u[p], &v[p], fired);
+            }
+        }
+        counters
+    }
+
+    fn check_width(&self, stimulus: &Stimulus) -> Result<(), ReferenceError> {
+        let (kind, expected) = match stimulus {
+            Stimulus::Spikes(_) => ("spike", self.net.spike_width()),
+            Stimulus::Values(_) => ("value", self.net.value_width()),
+        };
+        let found = stimulus.width();
+        if found as usize == expected { Ok(()) } else { Err(ReferenceError::Width { kind, found, expected }) }
+    }
+}
+
+impl Interpreter<'_, Float> {
+    /// Runs a sample of spikes or values; `steps` overrides the sample's own length.
+    pub fn sample(&self, stimulus: &Stimulus, steps: Option<u32>, record: bool) -> Result<ReferenceRun, ReferenceError> {
+        self.check_width(stimulus)?;
+        let steps = steps.or(stimulus.steps()).ok_or(ReferenceError::NoSteps)?;
+        Ok(match stimulus {
+            Stimulus::Spikes(train) => run_sample(self, Some(train), &[], steps, record),
+            Stimulus::Values(values) => run_sample(self, None, &float_drive(self.net, values), steps, record),
+        })
+    }
+}
+
+impl Interpreter<'_, Fixed> {
+    /// Runs a sample of spikes or values, and counts the saturated biases; `steps` overrides the sample's own length,
+    /// `mantissa_max` and `exponent_max` are those of the target's bias registers.
+    pub fn sample(
+        &self,
+        stimulus: &Stimulus,
+        steps: Option<u32>,
+        (mantissa_max, exponent_max): (i16, u8),
+        record: bool,
+    ) -> Result<(ReferenceRun, u64), ReferenceError> {
+        self.check_width(stimulus)?;
+        let steps = steps.or(stimulus.steps()).ok_or(ReferenceError::NoSteps)?;
+        Ok(match stimulus {
+            Stimulus::Spikes(train) => (run_sample(self, Some(train), &[], steps, record), 0),
+            Stimulus::Values(values) => {
+                let (drives, saturations) = fixed_drive(self.net, values, mantissa_max, exponent_max);
+                (run_sample(self, None, &drives, steps, record), saturations)
+            }
+        })
+    }
+}
+
+/// Adds to `sums` the weights of the spikes that act in step `t`.
+fn accumulate<N: Dynamics>(table: &Table<N::Acting>, history: &[Vec<u32>], t: u32, sums: &mut [N::Sum]) {
+    let (posts, weights) = (&table.posts[..], &table.weights[..]);
+    for &delay in table.delays.iter().take_while(|&&d| d as u32 <= t) {
+        for &pre in &history[(t - delay as u32) as usize % history.len()] {
+            let row = table.row(pre, delay);
+            for (&post, &weight) in posts[row.clone()].iter().zip(&weights[row]) {
+                N::add(&mut sums[post as usize], weight);
+            }
+        }
+    }
+}
+
+/// Appends the channels of one input population (now) that spike, given those of all inputs as trained.
+fn channels_now(spikes: &[u32], first: u32, origin: &[u32], trained: usize, out: &mut Vec<u32>) {
+    let of_population = spikes.iter().filter_map(|&c| c.checked_sub(first)).filter(|&c| (c as usize) < trained);
+    if origin.len() == trained {
+        out.extend(of_population);
+    } else {
+        out.extend(of_population.filter_map(|c| origin.binary_search(&c).ok()).map(|c| c as u32));
+    }
+}
+
+/// Neuron populations in an order in which every delay of 0 runs from earlier to later (Kahn; the smallest id first),
+/// or the names along a cycle of such delays, the first name again at the end.
+fn computed_order<N: Number>(net: &Net<N>) -> Result<Vec<usize>, Vec<String>> {
+    let n = net.populations.len();
+    let mut next: Vec<Vec<usize>> = vec![Vec::new(); n];
+    let mut before = vec![0usize; n];
+    for p in net.projections.iter().filter(|p| !p.synapses.is_empty() && p.synapses.delay_bounds().0 == 0) {
+        if !net.population(p.pre).is_input() {
+            next[p.pre.index()].push(p.post.index());
+            before[p.post.index()] += 1;
+        }
+    }
+    let mut ready: BTreeSet<usize> = (0..n).filter(|&i| before[i] == 0).collect();
+    let mut order = Vec::with_capacity(n);
+    while let Some(i) = ready.pop_first() {
+        order.push(i);
+        for &j in &next[i] {
+            before[j] -= 1;
+            if before[j] == 0 {
+                ready.insert(j);
+            }
+        }
+    }
+    let Some(stuck) = (0..n).find(|&i| before[i] > 0) else {
+        order.retain(|&i| !net.populations[i].is_input());
+        return Ok(order);
+    };
+    // Every population that is left has one before it that is left too: walking back must return to where it was.
+    let mut path = vec![stuck];
+    loop {
+        let last = path[path.len() - 1];
+        let back = (0..n).find(|&i| before[i] > 0 && next[i].contains(&last)).expect("something holds this population up");
+        if let Some(start) = path.iter().position(|&i| i == back) {
+            let mut cycle: Vec<String> = path[start..].iter().rev().map(|&i| net.populations[i].name.clone()).collect();
+            cycle.push(cycle[0].clone());
+            return Err(cycle);
+        }
+        path.push(back);
+    }
+}
+
+/// Result of one sample. `out_*` and `potentials` are by index as trained of the output population; a removed neuron has 0 and `None`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ReferenceRun {
+    /// Spikes of each output.
+    pub out_counts: Vec<u32>,
+    /// First network step in which each output fired.
+    pub first_spike: Vec<Option<u32>>,
+    /// Potential of each output after the last step.
+    pub potentials: Vec<f64>,
+    /// `spikes[population][step]` = neurons that fired, ascending (indices now); inputs have none. Empty unless recorded.
+    pub spikes: Vec<Vec<Vec<u32>>>,
+    /// Registers that were too small.
+    pub counters: Counters,
+}
+
+/// An observer that gathers a [`ReferenceRun`].
+#[derive(Debug)]
+pub struct Recorder<'a> {
+    origin: &'a [u32],
+    output: PopulationId,
+    record: bool,
+    run: ReferenceRun,
+}
+
+impl<'a> Recorder<'a> {
+    /// A recorder for runs of `net`; `record` keeps every spike of every population.
+    pub fn new<N: Number>(net: &'a Net<N>, record: bool) -> Self {
+        let output = net.population(net.output);
+        let n = output.trained_len();
+        let spikes = if record { vec![Vec::new(); net.populations.len()] } else { Vec::new() };
+        let run = ReferenceRun {
+            out_counts: vec![0; n],
+            first_spike: vec![None; n],
+            potentials: vec![0.0; n],
+            spikes,
+            counters: Counters::default(),
+        };
+        Recorder { origin: &output.origin, output: net.output, record, run }
+    }
+
+    /// What was gathered.
+    pub fn finish(self, counters: Counters) -> ReferenceRun {
+        ReferenceRun { counters, ..self.run }
+    }
+}
+
+impl<N: Dynamics> Observer<N> for Recorder<'_> {
+    fn step(&mut self, t: u32, population: PopulationId, _: &[N::Value], v: &[N::Value], fired: &[u32]) {
+        if self.record {
+            self.run.spikes[population.index()].push(fired.to_vec());
+        }
+        if population != self.output {
+            return;
+        }
+        for &j in fired {
+            let trained = self.origin[j as usize] as usize;
+            self.run.out_counts[trained] += 1;
+            self.run.first_spike[trained].get_or_insert(t);
+        }
+        for (&trained, &v) in self.origin.iter().zip(v) {
+            self.run.potentials[trained as usize] = v.into();
+        }
+    }
+}
+
+/// Runs one sample (see [`Interpreter::run`]) and gathers its result; `record` keeps every spike.
+pub fn run_sample<N: Dynamics>(
+    interpreter: &Interpreter<'_, N>,
+    spikes: Option<&SpikeTrain>,
+    drives: &[Drive<N::Analog>],
+    steps: u32,
+    record: bool,
+) -> ReferenceRun {
+    let mut recorder = Recorder::new(interpreter.net, record);
+    let counters = interpreter.run(spikes, drives, steps, &mut recorder);
+    recorder.finish(counters)
+}
+
+#[cfg(test)]
+#[path = "reference_tests.rs"]
+mod tests;

@@ -1,0 +1,436 @@
+//! The synapses, flattened for speed: each source has one list of (lane, acting weight) over all its destination cores.
+//!
+//! In: decoded cores and the host's input axons. Out: [`Fabric`] and static fan-out tables for the counters.
+//! Invariant: every stored synapse is held once (an axon that several sources reach is held apart and referred to), so
+//! memory is linear in the image; every lane is within the layout; no sum of one step's inputs can overflow i32.
+//! Cost: one addition for each synapse of a spike; [`RUN_MIN`] or more neighbours (gaps of up to [`RUN_GAP`] - 1 lanes
+//! filled with zeros) are added as slices.
+
+use crate::boot::{BootError, Spot};
+use crate::check::{MAX_CELLS, MAX_LINKS, Numbers, range};
+use crate::layout::Layout;
+use spikec_chip::bundle::Place;
+use spikec_chip::{CoreTables, Target};
+
+/// Shortest run that is added as a slice.
+const RUN_MIN: usize = 8;
+/// Neighbours in a run are at most this far apart.
+const RUN_GAP: u32 = 3;
+
+#[derive(Debug, Clone, Copy)]
+struct Synapse {
+    lane: u32,
+    weight: i32,
+}
+
+/// Consecutive lanes.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    lane: u32,
+    start: u32,
+    len: u32,
+}
+
+/// Synapses of one delay: ranges of `runs` and `singles`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Group {
+    delay: u32,
+    runs: (u32, u32),
+    singles: (u32, u32),
+}
+
+/// A neuron or an input channel.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Source {
+    /// Most sources have only this group.
+    first: Group,
+    /// Range of `chunks`.
+    rest: (u32, u32),
+}
+
+/// What one message of a source does at its destination.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Link {
+    /// Position of the destination core.
+    pub core: u32,
+    /// Synapses that it reads.
+    pub ops: u32,
+}
+
+/// Static fan-out of sources.
+#[derive(Debug, Default)]
+pub(crate) struct FanOut {
+    offsets: Vec<u32>,
+    links: Vec<Link>,
+    hops: Vec<u64>,
+}
+
+impl FanOut {
+    /// Messages of one spike of a source, and their hops.
+    pub(crate) fn of(&self, source: usize) -> (&[Link], u64) {
+        (&self.links[self.offsets[source] as usize..self.offsets[source + 1] as usize], self.hops[source])
+    }
+}
+
+/// Dendritic accumulators: one slot of lanes for each chip step ahead.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    cells: Vec<i32>,
+    lanes: usize,
+    slots: usize,
+    now: usize,
+}
+
+impl Ring {
+    pub(crate) fn new(lanes: usize, slots: usize) -> Ring {
+        Ring { cells: vec![0; lanes * slots], lanes, slots, now: 0 }
+    }
+    /// The inputs of the current step.
+    pub(crate) fn current(&mut self) -> &mut [i32] {
+        self.slot(0)
+    }
+    fn slot(&mut self, ahead: usize) -> &mut [i32] {
+        let at = self.now + ahead;
+        let at = if at >= self.slots { at - self.slots } else { at };
+        &mut self.cells[at * self.lanes..(at + 1) * self.lanes]
+    }
+    /// Goes to the next chip step; the current slot must be all zero.
+    pub(crate) fn advance(&mut self) {
+        self.now = if self.now + 1 == self.slots { 0 } else { self.now + 1 };
+    }
+    /// As after booting.
+    pub(crate) fn clear(&mut self) {
+        self.cells.fill(0);
+        self.now = 0;
+    }
+}
+
+/// All synapses.
+#[derive(Debug, Default)]
+pub(crate) struct Fabric {
+    runs: Vec<Run>,
+    run_weights: Vec<i32>,
+    singles: Vec<Synapse>,
+    groups: Vec<Group>,
+    /// Ranges of `groups`.
+    chunks: Vec<(u32, u32)>,
+    /// By lane.
+    pub neurons: Vec<Source>,
+    /// By input channel.
+    pub inputs: Vec<Source>,
+    pub neuron_fan_out: FanOut,
+    pub input_fan_out: FanOut,
+    /// Accumulator slots.
+    pub slots: usize,
+    /// Largest possible input of one step from neurons, in units.
+    pub neuron_sum: u64,
+    /// The same from inputs that spike once.
+    pub input_sum: u64,
+}
+
+impl Fabric {
+    /// Adds a spike's weights; `ahead` is the hop (from the current step) before delay registers count.
+    #[inline]
+    pub(crate) fn deliver(&self, source: &Source, ahead: usize, ring: &mut Ring) {
+        self.add(&source.first, ahead, ring);
+        for &(from, to) in &self.chunks[source.rest.0 as usize..source.rest.1 as usize] {
+            for group in &self.groups[from as usize..to as usize] {
+                self.add(group, ahead, ring);
+            }
+        }
+    }
+
+    #[inline]
+    fn add(&self, group: &Group, ahead: usize, ring: &mut Ring) {
+        let slot = ring.slot(ahead + group.delay as usize);
+        for run in &self.runs[group.runs.0 as usize..group.runs.1 as usize] {
+            let weights = &self.run_weights[run.start as usize..][..run.len as usize];
+            for (cell, weight) in slot[run.lane as usize..][..weights.len()].iter_mut().zip(weights) {
+                *cell = cell.wrapping_add(*weight);
+            }
+        }
+        for synapse in &self.singles[group.singles.0 as usize..group.singles.1 as usize] {
+            let cell = &mut slot[synapse.lane as usize];
+            *cell = cell.wrapping_add(synapse.weight);
+        }
+    }
+
+    /// Checks all routes and synapses and flattens them.
+    pub(crate) fn new(cores: Cores<'_>, target: &Target, input_axons: &[Vec<Place>]) -> Result<Fabric, BootError> {
+        let layout = cores.layout;
+        let routes = Routes::new(cores, target, input_axons)?;
+        let mut fabric = Fabric::default();
+        let (ops, max_delay) = fabric.survey(cores, &routes)?;
+        let ahead = (cores.numbers.neuron_hop - 1).max(cores.numbers.input_hop) as usize;
+        fabric.slots = ahead + max_delay as usize + 1;
+        let cells = fabric.slots as u64 * layout.lanes() as u64;
+        if cells > MAX_CELLS {
+            return Err(BootError::TooBig { what: "accumulator cells", need: cells, limit: MAX_CELLS });
+        }
+        // An axon with one source joins that source's list; any other is stored once, for itself.
+        let mut shared: Vec<Option<(u32, u32)>> = vec![None; routes.axons.len()];
+        let mut list = Vec::new();
+        for (axon, at) in routes.axons.iter().enumerate() {
+            if routes.neuron_refs[axon] + routes.input_refs[axon] > 1 {
+                cores.collect(*at, &mut list);
+                let from = fabric.groups.len();
+                let groups = fabric.store(&mut list)?;
+                fabric.groups.extend(groups);
+                shared[axon] = Some((small(from)?, small(fabric.groups.len())?));
+            }
+        }
+        for lane in 0..layout.lanes() {
+            let source = fabric.source(cores, &routes, &shared, routes.neurons.of(lane), &mut list)?;
+            fabric.neurons.push(source);
+        }
+        for channel in 0..input_axons.len() {
+            let source = fabric.source(cores, &routes, &shared, routes.inputs.of(channel), &mut list)?;
+            fabric.inputs.push(source);
+        }
+        fabric.neuron_fan_out = routes.fan_out(&routes.neurons, &ops, layout, target, true);
+        fabric.input_fan_out = routes.fan_out(&routes.inputs, &ops, layout, target, false);
+        Ok(fabric)
+    }
+
+    /// Checks every synapse; gives the synapses that each axon reads and the largest delay, and bounds the inputs' sums.
+    fn survey(&mut self, cores: Cores<'_>, routes: &Routes) -> Result<(Vec<u32>, u32), BootError> {
+        let Cores { tables, layout, numbers } = cores;
+        let mut ops = vec![0u32; routes.axons.len()];
+        let mut max_delay = 0;
+        let mut sums = vec![(0u64, 0u64); layout.lanes()];
+        for (axon, &(k, index)) in routes.axons.iter().enumerate() {
+            let core = &tables[k as usize];
+            let lanes = layout.lanes_of_core(k as usize);
+            let spot = Spot::core(core.core, "input axon", index as usize);
+            let refs = (u64::from(routes.neuron_refs[axon]), u64::from(routes.input_refs[axon]));
+            for entry in &core.in_axons[index as usize].entries {
+                range(spot, "format", entry.format, 0, core.formats.len() as i128 - 1)?;
+                let exponent = core.formats[usize::from(entry.format)].exponent;
+                ops[axon] = ops[axon].saturating_add(small(entry.synapses.len())?);
+                for synapse in &entry.synapses {
+                    range(spot, "compartment of a synapse", synapse.compartment, 0, lanes.len() as i128 - 1)?;
+                    max_delay = max_delay.max(u32::from(synapse.delay));
+                    let size = u64::from(numbers.acting(synapse.mantissa, exponent).unsigned_abs());
+                    let sum = &mut sums[lanes[usize::from(synapse.compartment)] as usize];
+                    sum.0 = sum.0.saturating_add(size.saturating_mul(refs.0));
+                    sum.1 = sum.1.saturating_add(size.saturating_mul(refs.1));
+                }
+            }
+        }
+        for (k, core) in layout.cores.iter().enumerate() {
+            for (index, &lane) in layout.lanes_of_core(k).iter().enumerate() {
+                let (neurons, inputs) = sums[lane as usize];
+                let sum = neurons.saturating_add(inputs);
+                if sum > i32::MAX as u64 {
+                    return Err(BootError::FanIn { core: *core, compartment: index, sum });
+                }
+                self.neuron_sum = self.neuron_sum.max(neurons);
+                self.input_sum = self.input_sum.max(inputs);
+            }
+        }
+        Ok((ops, max_delay))
+    }
+
+    /// Flattens the axons of one source.
+    fn source(
+        &mut self,
+        cores: Cores<'_>,
+        routes: &Routes,
+        shared: &[Option<(u32, u32)>],
+        axons: &[u32],
+        list: &mut Vec<(u32, Synapse)>,
+    ) -> Result<Source, BootError> {
+        let from = self.chunks.len();
+        for &axon in axons {
+            match shared[axon as usize] {
+                Some(chunk) => self.chunks.push(chunk),
+                None => cores.collect(routes.axons[axon as usize], list),
+            }
+        }
+        let mut groups = self.store(list)?.into_iter();
+        let first = groups.next().unwrap_or_default();
+        if groups.len() > 0 {
+            let start = small(self.groups.len())?;
+            self.groups.extend(groups);
+            self.chunks.push((start, small(self.groups.len())?));
+        }
+        Ok(Source { first, rest: (small(from)?, small(self.chunks.len())?) })
+    }
+
+    /// Stores a list of (delay, synapse), empties it, and gives its groups by ascending delay.
+    fn store(&mut self, list: &mut Vec<(u32, Synapse)>) -> Result<Vec<Group>, BootError> {
+        list.sort_unstable_by_key(|(delay, s)| (*delay, s.lane, s.weight));
+        list.dedup_by(|later, kept| {
+            let same = later.0 == kept.0 && later.1.lane == kept.1.lane;
+            if same {
+                kept.1.weight += later.1.weight;
+            }
+            same
+        });
+        let mut groups = Vec::new();
+        for part in list.chunk_by(|a, b| a.0 == b.0) {
+            let (runs, singles) = (self.runs.len(), self.singles.len());
+            for near in part.chunk_by(|a, b| b.1.lane - a.1.lane <= RUN_GAP) {
+                if near.len() < RUN_MIN {
+                    self.singles.extend(near.iter().map(|(_, s)| *s));
+                    continue;
+                }
+                let (lane, last) = (near[0].1.lane, near[near.len() - 1].1.lane);
+                let start = self.run_weights.len();
+                let len = last - lane + 1;
+                self.run_weights.resize(start + len as usize, 0);
+                for (_, s) in near {
+                    self.run_weights[start + (s.lane - lane) as usize] = s.weight;
+                }
+                self.runs.push(Run { lane, start: small(start)?, len });
+            }
+            groups.push(Group {
+                delay: part[0].0,
+                runs: (small(runs)?, small(self.runs.len())?),
+                singles: (small(singles)?, small(self.singles.len())?),
+            });
+        }
+        small(self.run_weights.len())?;
+        list.clear();
+        Ok(groups)
+    }
+}
+
+/// The decoded cores and where their compartments stand.
+#[derive(Clone, Copy)]
+pub(crate) struct Cores<'a> {
+    pub tables: &'a [CoreTables],
+    pub layout: &'a Layout,
+    pub numbers: &'a Numbers,
+}
+
+impl Cores<'_> {
+    /// Appends an axon's synapses that act (weight not 0).
+    fn collect(&self, (k, index): (u32, u32), list: &mut Vec<(u32, Synapse)>) {
+        let core = &self.tables[k as usize];
+        let lanes = self.layout.lanes_of_core(k as usize);
+        for entry in &core.in_axons[index as usize].entries {
+            let exponent = core.formats[usize::from(entry.format)].exponent;
+            for s in &entry.synapses {
+                let weight = self.numbers.acting(s.mantissa, exponent);
+                if weight != 0 {
+                    list.push((s.delay.into(), Synapse { lane: lanes[usize::from(s.compartment)], weight }));
+                }
+            }
+        }
+    }
+}
+
+/// A table index as u32.
+fn small(n: usize) -> Result<u32, BootError> {
+    u32::try_from(n).map_err(|_| BootError::TooBig { what: "table of synapses", need: n as u64, limit: u32::MAX.into() })
+}
+
+/// Axons of each source.
+#[derive(Debug)]
+struct Csr {
+    offsets: Vec<u32>,
+    axons: Vec<u32>,
+}
+
+impl Csr {
+    fn of(&self, source: usize) -> &[u32] {
+        &self.axons[self.offsets[source] as usize..self.offsets[source + 1] as usize]
+    }
+}
+
+/// Who sends to which axon.
+struct Routes {
+    /// (position of the core, axon of that core).
+    axons: Vec<(u32, u32)>,
+    neurons: Csr,
+    inputs: Csr,
+    neuron_refs: Vec<u32>,
+    input_refs: Vec<u32>,
+}
+
+impl Routes {
+    fn new(cores: Cores<'_>, target: &Target, input_axons: &[Vec<Place>]) -> Result<Routes, BootError> {
+        let Cores { tables, layout, .. } = cores;
+        let mut axons = Vec::new();
+        let mut bases = Vec::with_capacity(tables.len());
+        for (k, core) in tables.iter().enumerate() {
+            bases.push(axons.len());
+            axons.extend((0..core.in_axons.len()).map(|a| (k as u32, a as u32)));
+        }
+        let find = |spot, place: Place| -> Result<u32, BootError> {
+            let k = layout.core_index(place.core).ok_or(BootError::NoCore { spot, core: place.core })?;
+            let count = tables[k].in_axons.len();
+            if usize::from(place.index) >= count {
+                return Err(BootError::NoPlace { spot, kind: "input axon", core: place.core, index: place.index, count });
+            }
+            small(bases[k] + usize::from(place.index))
+        };
+        let mut neuron_refs = vec![0u32; axons.len()];
+        let mut input_refs = vec![0u32; axons.len()];
+        let mut of_lane: Vec<(usize, std::ops::Range<usize>)> = vec![(0, 0..0); layout.lanes()];
+        let mut sent = 0u64;
+        for (k, core) in tables.iter().enumerate() {
+            for (index, c) in core.compartments.iter().enumerate() {
+                let end = usize::from(c.out_axon_start) + usize::from(c.out_axon_count);
+                let spot = Spot::core(core.core, "compartment", index);
+                range(spot, "end of output axons", end as u64, 0, core.out_axons.len() as i128)?;
+                of_lane[layout.lanes_of_core(k)[index] as usize] = (k, end - usize::from(c.out_axon_count)..end);
+                sent += u64::from(c.out_axon_count);
+            }
+        }
+        // Compartments may share output axons, but not so many that the tables outgrow the image by far.
+        let limit = u64::from(*target.packed().core.out_axon_entries).saturating_mul(tables.len() as u64).min(MAX_LINKS);
+        if sent > limit {
+            return Err(BootError::TooBig { what: "output axons of all compartments", need: sent, limit });
+        }
+        let mut neurons = Csr { offsets: vec![0], axons: Vec::with_capacity(sent as usize) };
+        for (k, entries) in of_lane {
+            let core = &tables[k];
+            for index in entries {
+                let out = &core.out_axons[index];
+                let axon = find(Spot::core(core.core, "output axon", index), Place { core: out.core, index: out.in_axon })?;
+                neuron_refs[axon as usize] += 1;
+                neurons.axons.push(axon);
+            }
+            neurons.offsets.push(small(neurons.axons.len())?);
+        }
+        let mut inputs = Csr { offsets: vec![0], axons: Vec::new() };
+        for (channel, places) in input_axons.iter().enumerate() {
+            for place in places {
+                let axon = find(Spot::host("input_axons", channel), *place)?;
+                input_refs[axon as usize] += 1;
+                inputs.axons.push(axon);
+            }
+            inputs.offsets.push(small(inputs.axons.len())?);
+        }
+        Ok(Routes { axons, neurons, inputs, neuron_refs, input_refs })
+    }
+
+    fn fan_out(&self, sources: &Csr, ops: &[u32], layout: &Layout, target: &Target, neurons: bool) -> FanOut {
+        let port = *target.topology.host_port;
+        let mut hops = Vec::with_capacity(sources.offsets.len() - 1);
+        for s in 0..sources.offsets.len() - 1 {
+            let from = if neurons {
+                layout.cores.get(layout.core_of[s] as usize).map_or((0, 0), |core| router(target, *core))
+            } else {
+                (u64::from(port.0), u64::from(port.1))
+            };
+            let far = |axon: &u32| {
+                let to = router(target, layout.cores[self.axons[*axon as usize].0 as usize]);
+                from.0.abs_diff(to.0) + from.1.abs_diff(to.1)
+            };
+            hops.push(sources.of(s).iter().map(far).sum());
+        }
+        let links = sources.axons.iter().map(|&a| Link { core: self.axons[a as usize].0, ops: ops[a as usize] }).collect();
+        FanOut { offsets: sources.offsets.clone(), links, hops }
+    }
+}
+
+/// Router of a core; the chips of a board stand in a row in x.
+fn router(target: &Target, core: u32) -> (u64, u64) {
+    let t = &target.topology;
+    let (chip, on_chip) = (core / t.cores_per_chip(), core % t.cores_per_chip());
+    let (router, width) = (on_chip / *t.cores_per_router, *t.width);
+    (u64::from(chip) * u64::from(width) + u64::from(router % width), u64::from(router / width))
+}

@@ -1,0 +1,89 @@
+//! Recordings: which neuron of the network a lane is, and what was seen of it.
+//!
+//! In: the bundle's symbols. Out: [`SpikeEvent`]s by population and index as trained.
+//! Invariant: input populations have no compartments: their spikes are the stimulus and are not recorded.
+//! Cost: only when asked for.
+
+use crate::boot::{BootError, Spot};
+use crate::check::range;
+use crate::layout::Layout;
+use serde::Serialize;
+use spikec_chip::bundle::{Host, PopulationSymbols, Symbols};
+
+/// What to record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Record {
+    /// Spikes of all neurons.
+    pub spikes: bool,
+    /// The output population's v after each network step.
+    pub potentials: bool,
+}
+
+/// A spike of a neuron of the network. Sorted by population, step, neuron; a neuron that stands in several compartments
+/// gives one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SpikeEvent {
+    /// Chip step.
+    pub chip_step: u32,
+    /// Network step of its population: chip step - skew.
+    pub step: u32,
+    /// Population, in the order of the network.
+    pub population: u32,
+    /// Index as trained.
+    pub neuron: u32,
+}
+
+/// Number of neurons of a population as trained.
+pub(crate) fn size(p: &PopulationSymbols) -> u64 {
+    p.shape.iter().fold(1u64, |n, &d| n.saturating_mul(d.into()))
+}
+
+/// Names of the lanes.
+#[derive(Debug)]
+pub(crate) struct Names {
+    /// Skew of each population.
+    skews: Vec<u32>,
+    /// (lane, population, neuron), sorted: a lane may stand for several neurons.
+    names: Vec<(u32, u32, u32)>,
+}
+
+impl Names {
+    /// Checks the symbols. Also gives the skew of each lane that has a name.
+    pub(crate) fn new(symbols: &Symbols, host: &Host, layout: &Layout) -> Result<(Names, Vec<Option<u32>>), BootError> {
+        let mut skews = vec![None; layout.lanes()];
+        let mut names = Vec::new();
+        for (k, p) in symbols.populations.iter().enumerate() {
+            let spot = Spot::host("symbols: population", k);
+            range(spot, "skew", p.skew, 0, host.max_skew.into())?;
+            for (neuron, place) in &p.neurons {
+                range(spot, "neuron", *neuron, 0, i128::from(size(p)) - 1)?;
+                let lane = layout.lane(spot, *place)?;
+                names.push((lane, k as u32, *neuron));
+                let first = *skews[lane as usize].get_or_insert(p.skew);
+                range(spot, "skew of a compartment that another population uses too", p.skew, first.into(), first.into())?;
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        Ok((Names { skews: symbols.populations.iter().map(|p| p.skew).collect(), names }, skews))
+    }
+
+    /// Appends the spikes of the lanes that fired in a chip step, where they lie within the `steps` network steps.
+    pub(crate) fn record(&self, chip_step: u32, steps: u32, fired: &[u32], events: &mut Vec<SpikeEvent>) {
+        for &lane in fired {
+            let from = self.names.partition_point(|n| n.0 < lane);
+            for &(_, population, neuron) in self.names[from..].iter().take_while(|n| n.0 == lane) {
+                match chip_step.checked_sub(self.skews[population as usize]) {
+                    Some(step) if step < steps => events.push(SpikeEvent { chip_step, step, population, neuron }),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// Sorts a sample's events; drops copies.
+pub(crate) fn finish(events: &mut Vec<SpikeEvent>) {
+    events.sort_unstable_by_key(|e| (e.population, e.step, e.neuron));
+    events.dedup();
+}

@@ -1,0 +1,183 @@
+//! The reference section against the network as given: what both number systems have in common.
+//!
+//! In: the given net and the reference net. Out: differences, and the map from given to kept neurons. Invariant: a neuron that the
+//! reference lacks is dead by `spikec_net::live` on the *given* net; nothing is taken from the reference but what is compared. Cost: linear.
+
+pub(crate) mod registers;
+pub(crate) mod trained;
+
+use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Value};
+use crate::host::{hex, list};
+use crate::image::{Checked, Given};
+use spikec_chip::bundle::Bundle;
+use spikec_net::{Fixed, HostProjection, Liveness, Net, Number, Projection, Quantized, Role, live};
+
+pub(crate) const SIDE: Side = Side::Network;
+
+pub(crate) fn item(text: &str) -> At {
+    At { item: Some(text.to_string()), ..At::default() }
+}
+
+/// The digest that the reference names is the given network's.
+pub(crate) fn compare_digest(_bundle: &Bundle, quantized: &Quantized, given: &Given, differences: &mut Differences) {
+    differences.compare(SIDE, Field::Digest, hex(&quantized.network_digest), hex(&given.digest()), At::default);
+}
+
+/// For each given population and neuron: its index in the reference, `None` when it was removed.
+pub(crate) type Kept = Vec<Vec<Option<u32>>>;
+
+/// Populations by number, name, shape, role and neurons; the output. `None` when the populations can't be matched at all.
+pub(crate) fn compare_populations<N: Liveness>(
+    given: &Net<N>,
+    reference: &Net<Fixed>,
+    differences: &mut Differences,
+    checked: &mut Checked,
+) -> Option<Kept> {
+    let count = given.populations.len();
+    if !differences.compare(SIDE, Field::Count, reference.populations.len(), count, || item("populations")) {
+        return None;
+    }
+    differences.compare(SIDE, Field::Name, reference.name.as_str(), given.name.as_str(), || item("net"));
+    differences.compare(SIDE, Field::Output, reference.output.0, given.output.0, At::default);
+    let alive = live(given);
+    let mut kept = Vec::with_capacity(count);
+    for (k, (g, r)) in given.populations.iter().zip(&reference.populations).enumerate() {
+        differences.compare(SIDE, Field::Name, r.name.as_str(), g.name.as_str(), || item(&g.name));
+        if r.shape != g.shape {
+            differences.push(|| Difference { side: SIDE, at: item(&g.name), field: Field::Shape, found: list(&r.shape), expected: list(&g.shape) });
+        }
+        differences.compare(SIDE, Field::Role, role(&r.role), role(&g.role), || item(&g.name));
+        let at = |index: u32| At { neuron: Some(NeuronName { population: k as u32, name: g.name.clone(), index }), ..At::default() };
+        for &index in r.origin.iter().filter(|&i| g.origin.binary_search(i).is_err()) {
+            differences.push(|| Difference { side: SIDE, at: at(index), field: Field::AddedNeuron, found: "a neuron".into(), expected: Value::Absent });
+        }
+        let of_population: Vec<Option<u32>> = g.origin.iter().map(|i| r.origin.binary_search(i).ok().map(|n| n as u32)).collect();
+        for (j, _) in of_population.iter().enumerate().filter(|(_, n)| n.is_none()) {
+            checked.removed_neurons += 1;
+            if alive[k][j] {
+                differences.push(|| Difference {
+                    side: SIDE,
+                    at: at(g.origin[j]),
+                    field: Field::RemovedNeuron,
+                    found: Value::Absent,
+                    expected: "kept: it can change an output".into(),
+                });
+            }
+        }
+        kept.push(of_population);
+    }
+    Some(kept)
+}
+
+fn role<N: Number>(role: &Role<N>) -> &'static str {
+    match role {
+        Role::SpikeInput => "spike input",
+        Role::AnalogInput => "analog input",
+        Role::Neurons(_) => "neurons",
+    }
+}
+
+/// Whether any synapse of a given projection is between kept neurons.
+fn has_kept<N: Number>(p: &Projection<N>, kept: &Kept) -> bool {
+    p.synapses.iter().any(|(i, j, _, _)| kept[p.pre.index()][i as usize].is_some() && kept[p.post.index()][j as usize].is_some())
+}
+
+/// Pairs of (given, reference) projections. A projection that lost all its synapses may be absent; every other must be there,
+/// in order, with its name and ends.
+pub(crate) fn pair_projections<'g, 'r, N: Number>(
+    given: &'g Net<N>,
+    reference: &'r Net<Fixed>,
+    kept: &Kept,
+    differences: &mut Differences,
+) -> Vec<(&'g Projection<N>, &'r Projection<Fixed>)> {
+    let mut pairs = Vec::new();
+    let mut rest = reference.projections.iter().peekable();
+    for g in &given.projections {
+        let wanted = has_kept(g, kept);
+        let same = |r: &&Projection<Fixed>| r.name == g.name && (r.pre, r.post) == (g.pre, g.post) && (wanted || r.synapses.is_empty());
+        match rest.next_if(same) {
+            Some(r) => pairs.push((g, r)),
+            None if wanted => differences.push(|| Difference {
+                side: SIDE,
+                at: item(&g.name),
+                field: Field::Count,
+                found: Value::Absent,
+                expected: "a projection of this name and these ends".into(),
+            }),
+            None => {}
+        }
+    }
+    for r in rest {
+        differences.push(|| Difference { side: SIDE, at: item(&r.name), field: Field::Count, found: "a projection".into(), expected: Value::Absent });
+    }
+    pairs
+}
+
+/// Pairs of (given, reference) host projections, and their rows: `row(given post)` is the reference post. A host projection of
+/// which no post is kept may be absent.
+pub(crate) fn pair_host_projections<'g, 'r, N: Number>(
+    given: &'g Net<N>,
+    reference: &'r Net<Fixed>,
+    kept: &Kept,
+    differences: &mut Differences,
+) -> Vec<(&'g HostProjection, &'r HostProjection)> {
+    let mut pairs = Vec::new();
+    let mut rest = reference.host_projections.iter().peekable();
+    for g in &given.host_projections {
+        let wanted = kept[g.post.index()].iter().any(Option::is_some);
+        match rest.next_if(|r| r.name == g.name && (r.pre, r.post) == (g.pre, g.post)) {
+            Some(r) => {
+                differences.compare(SIDE, Field::Delay, r.delay_steps, g.delay_steps, || item(&g.name));
+                pairs.push((g, r));
+            }
+            None if wanted => differences.push(|| Difference {
+                side: SIDE,
+                at: item(&g.name),
+                field: Field::Count,
+                found: Value::Absent,
+                expected: "a host projection of this name and these ends".into(),
+            }),
+            None => {}
+        }
+    }
+    for r in rest {
+        differences.push(|| Difference { side: SIDE, at: item(&r.name), field: Field::Count, found: "a host projection".into(), expected: Value::Absent });
+    }
+    pairs
+}
+
+/// The terms of a host row: channels as trained, and weights bit for bit.
+pub(crate) fn compare_host_terms<N: Number>(
+    nets: (&Net<N>, &Net<Fixed>),
+    pair: (&HostProjection, &HostProjection),
+    rows: (usize, usize),
+    at: impl Fn() -> At,
+    differences: &mut Differences,
+) {
+    let ((g, r), (i, j)) = (pair, rows);
+    let (a, b) = (g.offsets[i] as usize..g.offsets[i + 1] as usize, r.offsets[j] as usize..r.offsets[j + 1] as usize);
+    let trained = |origin: &[u32], channels: &[u32]| -> Vec<u32> { channels.iter().map(|&c| origin[c as usize]).collect() };
+    let wanted = trained(&nets.0.population(g.pre).origin, &g.channels[a.clone()]);
+    let found = trained(&nets.1.population(r.pre).origin, &r.channels[b.clone()]);
+    if found != wanted {
+        differences.push(|| Difference { side: SIDE, at: at(), field: Field::HostChannels, found: list(&found), expected: list(&wanted) });
+    } else if let Some((x, y)) = crate::host::first_other(&r.weights[b], &g.weights[a]) {
+        differences.push(|| Difference { side: SIDE, at: at(), field: Field::HostWeights, found: (x as f64).into(), expected: (y as f64).into() });
+    }
+}
+
+/// Name of a given neuron.
+pub(crate) fn given_name<N: Number>(net: &Net<N>, population: usize, neuron: usize) -> NeuronName {
+    let p = &net.populations[population];
+    NeuronName { population: population as u32, name: p.name.clone(), index: p.origin[neuron] }
+}
+
+/// Where a synapse of the given net is.
+pub(crate) fn synapse_at<N: Number>(net: &Net<N>, p: &Projection<N>, pre: u32, post: u32) -> At {
+    At {
+        item: Some(p.name.clone()),
+        pre: Some(given_name(net, p.pre.index(), pre as usize)),
+        neuron: Some(given_name(net, p.post.index(), post as usize)),
+        ..At::default()
+    }
+}

@@ -1,0 +1,292 @@
+//! The image check: does the image implement the network? No step is simulated.
+//!
+//! # The argument
+//!
+//! The bundle says two things: bits (with a host section) that decide what the chip does, and a reference section, a net in registers,
+//! that decides what it should do. The user gives a third: the network. Two equalities make a proof.
+//!
+//! (a) **Bits = reference.** The state of the chip is u, v, the refractory counter and the delay slots of each compartment. All of it is
+//! driven by (1) the compartment's registers, (2) the spikes that reach its input axons, through the synapses stored there,
+//! and (3) the host's writes. If a bijection between compartments and neurons exists under which (1) each compartment's
+//! decays, threshold and refractory period are its neuron's, (2) the multiset of (pre, post, mantissa, exponent, delay register) that one gets
+//! by following every output axon and every host channel to the entries that it reads is the multiset of the
+//! reference's synapses, with delay register = net delay + skew(post) - skew(pre) - hop, and (3) the host writes each bias before the chip step
+//! skew(p) of its population and computes it from the same terms in the same order, then by induction over chip
+//! steps, compartment c in chip step t + skew(p) is in the state of its neuron in network step t: for t = 0 both are zero (the host clears the
+//! core; before skew(p) no bias is set and, since every chip delay is at least the hop, nothing has arrived), and a step maps equal states and equal
+//! inputs to equal states (docs/semantics.md, section 3, is the law of both). Sums of integers don't
+//! depend on the order of synapses, so the multiset is all that matters. Stored zeros add zero. An input axon fed by two sources would add
+//! what no pair of neurons has, and one fed by none is memory without meaning: both are differences. Every record must be in
+//! use and every bit must be what its tables encode to; what is not explained is reported. The decoder reads the compartments of the
+//! output population in chip steps skew .. skew + T, which are network steps 0 .. T, and so its answer is the reference's.
+//!
+//! (b) **Reference = network.** For a network in registers everything is equal, but for dead neurons: one that no
+//! input, host map or constant source reaches, or that reaches no output, can't change an output, and `spikec_net::live` on the *given* net must
+//! say so. For a network in floats every register is the nearest to the float it stands for, within bounds that are stated here or declared by the bundle:
+//! with `v' = (v - v_reset) * v_units`, the float step of docs/semantics.md becomes the register step, if
+//! mantissa * 2^(exponent + align_shift) = w * gain * v_units, threshold * 2^threshold_shift = (threshold - v_reset) * v_units,
+//! decay = 4096 * (1 - keep), and bias = (bias - (1 - keep_v) * v_reset) * v_units. The check bounds the distance of each, and says nothing about what rounding does to
+//! accuracy: that is measured (`loss`), not proved.
+//!
+//! Together: the image steps as the reference, and the reference is the given network, exactly or within the stated rounding. The
+//! choices that no network holds (target, encoder kind, decoder kind, steps) are part of the statement: [`Choices`] names them.
+//!
+//! In: a bundle and the network as given. Out: [`ImageVerdict`]. Invariant: nothing of the compiler is used. Cost: linear in the
+//! synapses, and their sort. Why: a compiler that grades itself proves nothing.
+
+use crate::choices::Choices;
+use crate::difference::Differences;
+use crate::resolve::{self, Owners};
+use crate::wellformed::{Malformed, check_registers};
+use crate::{given, host};
+use serde::Serialize;
+use spikec_chip::bundle::Bundle;
+use spikec_chip::codec::CodecError;
+use spikec_net::{Fixed, Float, Net, NetError, Quantized, Scaling};
+use thiserror::Error;
+
+/// The network that the image shall implement.
+#[derive(Debug, Clone, Copy)]
+pub enum Given<'a> {
+    /// Floats: elaborated, and with its inputs coded as the bundle's encoder says.
+    Trained {
+        /// The net.
+        net: &'a Net<Float>,
+        /// Digest of the network as read (`Network::digest`).
+        digest: [u8; 32],
+    },
+    /// Registers.
+    Registers {
+        /// The net.
+        net: &'a Net<Fixed>,
+        /// Its digest (`Net::digest`).
+        digest: [u8; 32],
+    },
+}
+
+impl Given<'_> {
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        match self {
+            Given::Trained { digest, .. } | Given::Registers { digest, .. } => *digest,
+        }
+    }
+}
+
+/// Why the check can't be made.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// The target contradicts itself.
+    #[error("target: {0}")]
+    Target(spikec_chip::TargetFinding),
+    /// A core's bits can't be decoded.
+    #[error("core {core}: {source}")]
+    Decode {
+        /// Physical core.
+        core: u32,
+        /// Why.
+        source: CodecError,
+    },
+    /// Cores don't ascend.
+    #[error("core {core} stands after core {after}, expected ascending cores")]
+    CoreOrder {
+        /// Physical core.
+        core: u32,
+        /// The one before it.
+        after: u32,
+    },
+    /// The reference section can't be read.
+    #[error("the reference section can't be read: {0}")]
+    Reference(String),
+    /// The reference section is no net.
+    #[error("reference section: {0}")]
+    MalformedReference(NetError),
+    /// The reference section has registers that the target has not.
+    #[error("reference section: {0}")]
+    Registers(Malformed),
+    /// The given network is no net.
+    #[error("given network: {0}")]
+    MalformedNetwork(NetError),
+    /// The network is of another kind than the one that the bundle was compiled from.
+    #[error("the given network is in {given}, the bundle was compiled from one in {compiled}")]
+    Kind {
+        /// `floats` or `registers`.
+        given: &'static str,
+        /// The other.
+        compiled: &'static str,
+    },
+    /// The simulator refuses a sample.
+    #[error("sample {sample}: {message}")]
+    Sample {
+        /// Sample.
+        sample: usize,
+        /// Why.
+        message: String,
+    },
+    /// The reference interpreter refuses a net.
+    #[error("reference interpreter: {0}")]
+    Interpreter(String),
+    /// A sample's length is not known.
+    #[error("sample {sample}: the number of network steps is not known")]
+    Steps {
+        /// Sample.
+        sample: usize,
+    },
+    /// A sample has another width than the net.
+    #[error("sample {sample}: found {found} input channels, expected {expected}")]
+    Width {
+        /// Sample.
+        sample: usize,
+        /// Width of the sample.
+        found: u32,
+        /// Width of the net's inputs.
+        expected: u64,
+    },
+    /// A sample is of another kind than the net's inputs.
+    #[error("sample {sample}: found {found}, expected {expected}")]
+    SampleKind {
+        /// Sample.
+        sample: usize,
+        /// `spikes` or `values`.
+        found: &'static str,
+        /// The other.
+        expected: &'static str,
+    },
+    /// Another number of labels than samples.
+    #[error("found {found} labels, expected {expected}")]
+    Labels {
+        /// Labels.
+        found: usize,
+        /// Samples.
+        expected: usize,
+    },
+}
+
+impl VerifyError {
+    /// A remedy.
+    pub fn hint(&self) -> String {
+        match self {
+            VerifyError::Target(finding) => finding.hint(),
+            VerifyError::Decode { .. }
+            | VerifyError::CoreOrder { .. }
+            | VerifyError::Reference(_)
+            | VerifyError::MalformedReference(_)
+            | VerifyError::Registers(_) => "the bundle is damaged or was written by another version: compile it again".into(),
+            VerifyError::MalformedNetwork(_) => "the network's file is damaged or its reader has a bug".into(),
+            VerifyError::Kind { compiled, .. } => format!("give the network in {compiled} that the bundle was compiled from"),
+            VerifyError::Sample { .. } => "check the data file against the network's inputs".into(),
+            VerifyError::Interpreter(_) => "the network has a cycle without delay, or its inputs and outputs don't fit".into(),
+            VerifyError::Steps { .. } => "give --steps T".into(),
+            VerifyError::Width { .. } => "give data of the network's input width".into(),
+            VerifyError::SampleKind { expected, .. } => format!("give a data file with {expected}, or compile with another --input-coding"),
+            VerifyError::Labels { .. } => "give one label for each sample".into(),
+        }
+    }
+}
+
+/// What was compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Checked {
+    /// Cores decoded.
+    pub cores: u64,
+    /// Compartments compared with a neuron.
+    pub compartments: u64,
+    /// Synapses followed through axons and compared.
+    pub synapses: u64,
+    /// Terms of host maps compared.
+    pub host_terms: u64,
+    /// Bias writes compared.
+    pub bias_writes: u64,
+    /// Spiking input channels compared.
+    pub input_channels: u64,
+    /// Synapses of the given network between kept neurons, compared with the reference.
+    pub given_synapses: u64,
+    /// Neurons and channels of the given network that were removed, each shown dead.
+    pub removed_neurons: u64,
+}
+
+/// Distances that rounding made, for a network in floats; 0 for registers.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Rounding {
+    /// The largest distance of a weight that the bundle declares, in grid steps.
+    pub declared_steps: f64,
+    /// Largest distance of a weight mantissa from its ideal, in grid steps.
+    pub weight_steps: f64,
+    /// Largest distance of a threshold, in register steps.
+    pub threshold_steps: f64,
+    /// Largest distance of a decay, in register steps.
+    pub decay_steps: f64,
+    /// Constant biases beyond the largest register, which stands for them.
+    pub saturated_biases: u64,
+}
+
+/// Result of the image check.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImageVerdict {
+    /// The first differences, in the order of the checks.
+    pub differences: Vec<crate::difference::Difference>,
+    /// All differences, counted.
+    pub total: u64,
+    /// What was compared.
+    pub checked: Checked,
+    /// Distances that rounding made.
+    pub rounding: Rounding,
+    /// The choices under which the statement holds.
+    pub choices: Choices,
+}
+
+impl ImageVerdict {
+    /// True when nothing differs.
+    pub fn holds(&self) -> bool {
+        self.total == 0
+    }
+}
+
+/// Reads and checks the reference section.
+pub(crate) fn reference(bundle: &Bundle) -> Result<Quantized, VerifyError> {
+    if let Some(finding) = bundle.target.check().into_iter().next() {
+        return Err(VerifyError::Target(finding));
+    }
+    let quantized = Quantized::from_bytes(&bundle.reference).map_err(|e| VerifyError::Reference(e.to_string()))?;
+    quantized.net.check().map_err(VerifyError::MalformedReference)?;
+    check_registers(&quantized.net, &bundle.target).map_err(VerifyError::Registers)?;
+    Ok(quantized)
+}
+
+/// Part (a): bits and host section against the reference net.
+pub(crate) fn compare_with_reference(bundle: &Bundle, quantized: &Quantized, differences: &mut Differences, checked: &mut Checked) -> Result<(), VerifyError> {
+    let net = &quantized.net;
+    let tables = resolve::decode(bundle)?;
+    checked.cores = tables.len() as u64;
+    host::compare_symbols(bundle, quantized, differences);
+    let owners = Owners::new(bundle, net, &tables, differences);
+    resolve::check_records(bundle, &tables, differences);
+    checked.compartments = resolve::compare_compartments(net, &tables, &owners, differences);
+    let found = resolve::wires(bundle, net, &tables, &owners, differences);
+    let wanted = resolve::wanted_wires(net, &bundle.target, differences);
+    resolve::compare_wires(net, &owners, &found, &wanted, differences);
+    checked.synapses = wanted.len() as u64;
+    host::compare_host(bundle, net, &owners, differences, checked);
+    Ok(())
+}
+
+/// The image check. An `Err` is a bundle (or a given network) that can't be compared at all; a verdict with differences is one that was.
+pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, VerifyError> {
+    let quantized = reference(bundle)?;
+    let (mut differences, mut checked, mut rounding) = (Differences::default(), Checked::default(), Rounding::default());
+    compare_with_reference(bundle, &quantized, &mut differences, &mut checked)?;
+    given::compare_digest(bundle, &quantized, given, &mut differences);
+    match (given, &quantized.scaling) {
+        (Given::Trained { net, .. }, Scaling::Scaled { v_units, deviation_steps }) => {
+            net.check().map_err(VerifyError::MalformedNetwork)?;
+            let scales = given::trained::Scales { v_units, deviation_steps: *deviation_steps };
+            given::trained::compare(net, &quantized.net, &scales, &bundle.target, &mut differences, &mut checked, &mut rounding);
+        }
+        (Given::Registers { net, .. }, Scaling::Exact) => {
+            net.check().map_err(VerifyError::MalformedNetwork)?;
+            given::registers::compare(net, &quantized.net, &mut differences, &mut checked);
+        }
+        (Given::Trained { .. }, Scaling::Exact) => return Err(VerifyError::Kind { given: "floats", compiled: "registers" }),
+        (Given::Registers { .. }, Scaling::Scaled { .. }) => return Err(VerifyError::Kind { given: "registers", compiled: "floats" }),
+    }
+    Ok(ImageVerdict { differences: differences.kept, total: differences.total, checked, rounding, choices: Choices::of(bundle) })
+}
