@@ -83,7 +83,7 @@ fn the_example_compiles_runs_and_verifies() {
     assert_eq!(counts, column("out_spike_counts"));
 
     let verdict = spikec(at, &["verify", "net.nir", "net.spkb", "--input", "samples.npz", "--samples", "100", "--json"]).ok().json();
-    assert_eq!(verdict["image"]["difference_count"], 0);
+    assert_eq!(verdict["image"]["total"], 0);
     assert_eq!(verdict["behaviour"]["equal"], 100);
     let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(at.join("report.json")).unwrap()).unwrap();
     assert_eq!(report["cores"], 1);

@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(zip.len(), 3);
         for (i, (name, data)) in [("a.txt", b"hello".as_slice()), ("b.bin", &content), ("empty", b"")].into_iter().enumerate() {
             let mut file = zip.by_index(i).unwrap();
-            assert_eq!(file.name(), name);
+            assert_eq!(file.name().unwrap(), name);
             let time = file.last_modified().unwrap();
             assert_eq!((time.year(), time.month(), time.day(), time.hour()), (1980, 1, 1, 0));
             let mut read = Vec::new();

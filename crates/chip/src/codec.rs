@@ -137,9 +137,8 @@ pub fn decode_core(image: &CoreImage, target: &Target) -> Result<CoreTables, Cod
     let compartment_count = r.count("compartments", l.compartment_count, *core.compartments).map_err(at(Table::Registers, 0))?;
     let delay_bits = r.next(l.delay_code).and_then(|c| width_of("delay bits", &m.delay_bits, c, 0)).map_err(at(Table::Registers, 0))?;
     let format_count = r.count("synapse formats", l.format_count, *m.max_formats).map_err(at(Table::Registers, 0))?;
-    let profile_count = r
-        .count("compartment profiles", l.compartment_profile_count, *core.compartment_profiles)
-        .map_err(at(Table::Registers, 0))?;
+    let profile_count =
+        r.count("compartment profiles", l.compartment_profile_count, *core.compartment_profiles).map_err(at(Table::Registers, 0))?;
     let threshold_count =
         r.count("threshold profiles", l.threshold_profile_count, *core.threshold_profiles).map_err(at(Table::Registers, 0))?;
     let in_axon_count = r.count("input axons", l.in_axon_count, *core.in_axons).map_err(at(Table::Registers, 0))?;
@@ -188,16 +187,8 @@ pub fn decode_core(image: &CoreImage, target: &Target) -> Result<CoreTables, Cod
         let problem = CodecProblem::Words { found: word_count as u64, expected: end as u64 };
         return Err(at(Table::SynapseMemory, lists.len())(problem));
     }
-    let tables = CoreTables {
-        core: image.core,
-        delay_bits,
-        formats,
-        in_axons,
-        compartment_profiles,
-        threshold_profiles,
-        compartments,
-        out_axons,
-    };
+    let tables =
+        CoreTables { core: image.core, delay_bits, formats, in_axons, compartment_profiles, threshold_profiles, compartments, out_axons };
     check_tables(&tables, target)?;
     Ok(tables)
 }
@@ -274,7 +265,10 @@ fn read_list(
     }
     if words == 0 || pointer + words > word_count {
         let found = words as i64;
-        return Err((Table::InAxons, CodecProblem::Value { field: "words", found, min: 1, max: (word_count - pointer.min(word_count)) as i64 }));
+        return Err((
+            Table::InAxons,
+            CodecProblem::Value { field: "words", found, min: 1, max: (word_count - pointer.min(word_count)) as i64 },
+        ));
     }
     let word_bits = *m.word_bits as usize;
     let start = pointer * word_bits;
@@ -359,8 +353,24 @@ mod tests {
             core: 5,
             delay_bits: 3,
             formats: vec![
-                SynapseFormat { weight_bits: 8, index_bits: 6, skip_bits: 0, delay_bits: 3, compression: Compression::Sparse, sign: Sign::Mixed, exponent: -2 },
-                SynapseFormat { weight_bits: 4, index_bits: 6, skip_bits: 2, delay_bits: 0, compression: Compression::RunLength, sign: Sign::Inhibitory, exponent: 7 },
+                SynapseFormat {
+                    weight_bits: 8,
+                    index_bits: 6,
+                    skip_bits: 0,
+                    delay_bits: 3,
+                    compression: Compression::Sparse,
+                    sign: Sign::Mixed,
+                    exponent: -2,
+                },
+                SynapseFormat {
+                    weight_bits: 4,
+                    index_bits: 6,
+                    skip_bits: 2,
+                    delay_bits: 0,
+                    compression: Compression::RunLength,
+                    sign: Sign::Inhibitory,
+                    exponent: 7,
+                },
             ],
             in_axons: vec![
                 InAxon {
@@ -415,29 +425,60 @@ mod tests {
         assert_eq!(image.in_axons, by_hand(&[(0, 14), (2, 9), (2, 14), (1, 9)]));
         assert_eq!(
             image.formats,
-            by_hand(&[
-                (7, 3), (1, 3), (0, 3), (1, 3), (0, 2), (1, 2), (14, 4),
-                (4, 3), (1, 3), (1, 3), (0, 3), (1, 2), (3, 2), (7, 4),
-            ])
+            by_hand(&[(7, 3), (1, 3), (0, 3), (1, 3), (0, 2), (1, 2), (14, 4), (4, 3), (1, 3), (1, 3), (0, 3), (1, 2), (3, 2), (7, 4),])
         );
         assert_eq!(image.compartment_profiles, by_hand(&[(4095, 12), (128, 12), (2, 6)]));
         assert_eq!(image.threshold_profiles, by_hand(&[(100, 17), (131_071, 17)]));
         assert_eq!(
             image.compartments,
             by_hand(&[
-                (0, 5), (0, 3), (0, 13), (1, 3), (0, 13), (0, 9),
-                (0, 5), (1, 3), (8192 - 3, 13), (1, 3), (0, 13), (0, 9),
-                (0, 5), (0, 3), (8192 - 6, 13), (1, 3), (0, 13), (1, 9),
-                (0, 5), (1, 3), (8192 - 9, 13), (1, 3), (0, 13), (1, 9),
+                (0, 5),
+                (0, 3),
+                (0, 13),
+                (1, 3),
+                (0, 13),
+                (0, 9),
+                (0, 5),
+                (1, 3),
+                (8192 - 3, 13),
+                (1, 3),
+                (0, 13),
+                (0, 9),
+                (0, 5),
+                (0, 3),
+                (8192 - 6, 13),
+                (1, 3),
+                (0, 13),
+                (1, 9),
+                (0, 5),
+                (1, 3),
+                (8192 - 9, 13),
+                (1, 3),
+                (0, 13),
+                (1, 9),
             ])
         );
         assert_eq!(image.out_axons, by_hand(&[(7, 7), (300, 12)]));
         assert_eq!(
             image.synapse_memory,
             by_hand(&[
-                (1, 4), (2, 6), (256 - 3, 8), (5, 3), (1, 6), (127, 8), (0, 3), (1, 6),
-                (2, 4), (2, 6), (0, 6), (15, 4), (2, 2), (1, 4), (0, 2),
-                (0, 128 - 72), (0, 64),
+                (1, 4),
+                (2, 6),
+                (256 - 3, 8),
+                (5, 3),
+                (1, 6),
+                (127, 8),
+                (0, 3),
+                (1, 6),
+                (2, 4),
+                (2, 6),
+                (0, 6),
+                (15, 4),
+                (2, 2),
+                (1, 4),
+                (0, 2),
+                (0, 128 - 72),
+                (0, 64),
             ])
         );
         assert_eq!(decode_core(&image, &loihi1()).unwrap(), small());
@@ -452,7 +493,15 @@ mod tests {
             (|t| t.delay_bits = 2, Table::Registers, 0, "delay bits"),
             (|t| t.formats = vec![t.formats[0]; 8], Table::Registers, 0, "synapse formats"),
             (|t| t.compartments = vec![t.compartments[0]; 1025], Table::Registers, 0, "compartments"),
-            (|t| { t.compartments = vec![t.compartments[0]; 513]; t.delay_bits = 4 }, Table::Registers, 0, "delay slots"),
+            (
+                |t| {
+                    t.compartments = vec![t.compartments[0]; 513];
+                    t.delay_bits = 4
+                },
+                Table::Registers,
+                0,
+                "delay slots",
+            ),
             (|t| t.in_axons = vec![InAxon::default(); 4097], Table::Registers, 0, "input axons"),
             (|t| t.out_axons = vec![t.out_axons[0]; 4097], Table::Registers, 0, "output axons"),
             (|t| t.threshold_profiles = vec![1; 9], Table::Registers, 0, "threshold profiles"),
@@ -478,10 +527,23 @@ mod tests {
             (|t| t.in_axons[0].entries[0].synapses[1].compartment = 4, Table::SynapseMemory, 0, "compartment"),
             (|t| t.in_axons[0].entries[0].synapses[0].delay = 7, Table::SynapseMemory, 0, "delay"),
             (|t| t.in_axons[0].entries[0].synapses[0].mantissa = 3, Table::SynapseMemory, 0, "mantissa 3 is no multiple of 2"),
-            (|t| t.in_axons[0].entries[0].synapses[0].mantissa = 256, Table::SynapseMemory, 0, "mantissa: found 256, expected -256 ..= 254"),
+            (
+                |t| t.in_axons[0].entries[0].synapses[0].mantissa = 256,
+                Table::SynapseMemory,
+                0,
+                "mantissa: found 256, expected -256 ..= 254",
+            ),
             (|t| t.in_axons[0].entries[1].synapses[0].mantissa = 16, Table::SynapseMemory, 0, "mantissa: found 16, expected -240 ..= 0"),
             (|t| t.in_axons[1].entries = vec![t.in_axons[0].entries[0].clone(); 400], Table::SynapseMemory, 1, "words of an input axon"),
-            (|t| { t.in_axons[1].entries = vec![t.in_axons[0].entries[0].clone(); 300]; t.in_axons = vec![t.in_axons[1].clone(); 84] }, Table::Registers, 0, "synaptic words"),
+            (
+                |t| {
+                    t.in_axons[1].entries = vec![t.in_axons[0].entries[0].clone(); 300];
+                    t.in_axons = vec![t.in_axons[1].clone(); 84]
+                },
+                Table::Registers,
+                0,
+                "synaptic words",
+            ),
         ];
         for (i, (change, table, record, text)) in cases.iter().enumerate() {
             let mut tables = small();

@@ -146,7 +146,9 @@ impl CodecError {
     /// A remedy.
     pub fn hint(&self) -> String {
         match &self.problem {
-            CodecProblem::Value { .. } | CodecProblem::Unsupported { .. } => "the tables need a value that the target has; see docs/target-format.md".into(),
+            CodecProblem::Value { .. } | CodecProblem::Unsupported { .. } => {
+                "the tables need a value that the target has; see docs/target-format.md".into()
+            }
             CodecProblem::OffGrid { .. } => "round the weights onto the format's grid, or store more weight bits".into(),
             CodecProblem::TooMany { .. } => "give the core fewer neurons, or compile for a target that holds more".into(),
             CodecProblem::Order { .. } => "start a new entry there, or store the synapses sparse".into(),

@@ -118,12 +118,16 @@ impl BundleError {
     /// The section that the error is in, where it is in one.
     pub fn section(&self) -> Option<&str> {
         match self {
-            BundleError::MissingSection { name } | BundleError::UnknownSection { name } | BundleError::DuplicateSection { name } => Some(name),
+            BundleError::MissingSection { name } | BundleError::UnknownSection { name } | BundleError::DuplicateSection { name } => {
+                Some(name)
+            }
             BundleError::Digest { section } | BundleError::Text { section, .. } | BundleError::Data { section, .. } => Some(section),
             BundleError::Target(_) => Some("target.ron"),
             BundleError::Image(_) => Some("image.bin"),
             BundleError::NotCanonical { section, .. } => section.as_deref(),
-            BundleError::NotABundle | BundleError::UnknownVersion { .. } | BundleError::Container { .. } | BundleError::Invalid { .. } => None,
+            BundleError::NotABundle | BundleError::UnknownVersion { .. } | BundleError::Container { .. } | BundleError::Invalid { .. } => {
+                None
+            }
         }
     }
 
@@ -264,7 +268,8 @@ impl Bundle {
                 return Err(BundleError::Digest { section: entry.name.clone() });
             }
         }
-        let target_text = std::str::from_utf8(entries[1].data).map_err(|e| BundleError::Data { section: SECTIONS[1].into(), message: e.to_string() })?;
+        let target_text =
+            std::str::from_utf8(entries[1].data).map_err(|e| BundleError::Data { section: SECTIONS[1].into(), message: e.to_string() })?;
         let bundle = Bundle {
             target: Target::from_ron(target_text).map_err(BundleError::Target)?,
             image: image_from_bytes(entries[2].data).map_err(BundleError::Image)?,
@@ -283,14 +288,28 @@ impl Bundle {
         if !findings.is_empty() {
             return Err(BundleError::Invalid { findings });
         }
-        let canonical = bundle.to_bytes();
-        if canonical != bytes {
-            let same = canonical.iter().zip(bytes).take_while(|(a, b)| a == b).count();
-            let section = entries.iter().find(|e| (e.offset..e.offset + e.data.len()).contains(&same));
-            return Err(BundleError::NotCanonical { section: section.map(|e| e.name.clone()), offset: same as u64 });
-        }
+        check_canonical(&bundle, bytes, &entries)?;
         Ok(bundle)
     }
+}
+
+/// The file is what `to_bytes` writes; else the first section that isn't, the manifest and the archive's own fields last.
+fn check_canonical(bundle: &Bundle, bytes: &[u8], entries: &[ArchiveEntry]) -> Result<(), BundleError> {
+    let payload = bundle.payload();
+    let manifest = bundle.manifest(&payload);
+    let mut sections: Vec<(&str, &[u8])> = payload.iter().map(|(name, data)| (*name, data.as_slice())).collect();
+    let same = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let found = entries[1..].iter().chain(&entries[..1]);
+    sections.push((MANIFEST, manifest.as_bytes()));
+    for (entry, (name, expected)) in found.zip(&sections) {
+        if entry.data != *expected {
+            let offset = (entry.offset + same(entry.data, expected)) as u64;
+            return Err(BundleError::NotCanonical { section: Some((*name).into()), offset });
+        }
+    }
+    sections.rotate_right(1);
+    let canonical = archive::write(&sections);
+    if canonical == bytes { Ok(()) } else { Err(BundleError::NotCanonical { section: None, offset: same(&canonical, bytes) as u64 }) }
 }
 
 /// The sections are those of [`SECTIONS`], each once, in order.
@@ -312,5 +331,149 @@ fn check_names(entries: &[ArchiveEntry]) -> Result<(), BundleError> {
     match entries.iter().zip(SECTIONS).find(|(e, name)| e.name != *name) {
         Some((e, _)) => Err(BundleError::Container { offset: e.offset as u64, expected: "sections in the order of the format" }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{small_analog_bundle, small_bundle};
+
+    /// Positions of the sections' bytes in a file.
+    fn ranges(bytes: &[u8]) -> Vec<(String, std::ops::Range<usize>)> {
+        archive::entries(bytes).unwrap().iter().map(|e| (e.name.clone(), e.offset..e.offset + e.data.len())).collect()
+    }
+
+    /// The file with other sections, digests and checksums being right.
+    fn rebuilt(bytes: &[u8], change: impl Fn(&str, &[u8]) -> Vec<u8>) -> Vec<u8> {
+        let mut sections: Vec<(String, Vec<u8>)> =
+            archive::entries(bytes).unwrap().iter().map(|e| (e.name.clone(), change(&e.name, e.data))).collect();
+        let mut manifest = String::from_utf8(sections[0].1.clone()).unwrap();
+        for (old, (name, data)) in archive::entries(bytes).unwrap().iter().zip(&sections).skip(1) {
+            let (old, new) = (SectionRecord::of(name, old.data), SectionRecord::of(name, data));
+            manifest = manifest.replace(&old.blake3, &new.blake3);
+            let line = |r: &SectionRecord| format!("name: \"{name}\", bytes: {}", r.bytes);
+            manifest = manifest.replace(&line(&old), &line(&new));
+        }
+        sections[0].1 = manifest.into_bytes();
+        archive::write(&sections.iter().map(|(n, d)| (n.as_str(), d.as_slice())).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn bundles_come_back() {
+        for bundle in [small_bundle(), small_analog_bundle()] {
+            let bytes = bundle.to_bytes();
+            assert_eq!(Bundle::from_bytes(&bytes).unwrap(), bundle);
+            assert_eq!(bundle.to_bytes(), bytes);
+            assert_eq!(rebuilt(&bytes, |_, data| data.to_vec()), bytes);
+        }
+    }
+
+    #[test]
+    fn the_manifest_names_everything() {
+        let bundle = small_bundle();
+        let bytes = bundle.to_bytes();
+        let text = bundle.manifest_text();
+        assert_eq!(archive::entries(&bytes).unwrap()[0].data, text.as_bytes());
+        assert!(text.starts_with("(\n  format_version: 1,\n  tool: \"spikec 0.1.0\",\n  target: \"loihi1\",\n"), "{text}");
+        for (name, range) in &ranges(&bytes)[1..] {
+            let line = format!("(name: \"{name}\", bytes: {}, blake3: \"{}\")", range.len(), blake3::hash(&bytes[range.clone()]).to_hex());
+            assert!(text.contains(&line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found_and_its_section_named() {
+        for bundle in [small_bundle(), small_analog_bundle()] {
+            let bytes = bundle.to_bytes();
+            let ranges = ranges(&bytes);
+            for at in 0..bytes.len() {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 1 << (at % 8);
+                let error = Bundle::from_bytes(&damaged).expect_err("a flipped bit");
+                if let Some((name, _)) = ranges.iter().find(|(_, r)| r.contains(&at)) {
+                    assert_eq!(error.section(), Some(name.as_str()), "byte {at}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_cut_and_every_addition_is_found() {
+        let bytes = small_bundle().to_bytes();
+        for cut in 0..bytes.len() {
+            assert!(Bundle::from_bytes(&bytes[..cut]).is_err(), "{cut}");
+        }
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert_eq!(Bundle::from_bytes(&longer), Err(BundleError::NotCanonical { section: None, offset: bytes.len() as u64 }));
+        assert_eq!(Bundle::from_bytes(b"not a bundle"), Err(BundleError::NotABundle));
+    }
+
+    #[test]
+    fn another_version_is_refused_by_its_number_before_all_else() {
+        let manifest = b"(format_version: 27, wheels: [1, 2], sections: \"elsewhere\")";
+        let bytes = archive::write(&[(MANIFEST, manifest), ("novelty.bin", b"?")]);
+        let error = Bundle::from_bytes(&bytes).unwrap_err();
+        assert_eq!(error, BundleError::UnknownVersion { found: 27, known: 1 });
+        assert_eq!(error.to_string(), "bundle format version 27; this tool reads version 1");
+    }
+
+    #[test]
+    fn sections_must_be_the_right_ones() {
+        let bytes = small_bundle().to_bytes();
+        let entries = archive::entries(&bytes).unwrap();
+        let all: Vec<(&str, &[u8])> = entries.iter().map(|e| (e.name.as_str(), e.data)).collect();
+        let with = |entries: &[(&str, &[u8])]| Bundle::from_bytes(&archive::write(entries)).unwrap_err();
+        let mut fewer = all.clone();
+        fewer.remove(3);
+        assert_eq!(with(&fewer), BundleError::MissingSection { name: "host.bin".into() });
+        let mut twice = all.clone();
+        twice.push(all[2]);
+        assert_eq!(with(&twice), BundleError::DuplicateSection { name: "image.bin".into() });
+        let mut more = all.clone();
+        more.push(("extra.bin", b""));
+        assert_eq!(with(&more), BundleError::UnknownSection { name: "extra.bin".into() });
+        let mut swapped = all.clone();
+        swapped.swap(2, 3);
+        assert!(matches!(with(&swapped), BundleError::Container { .. }));
+        assert_eq!(with(&[all[1]]), BundleError::NotABundle);
+    }
+
+    /// Content with the right digests that isn't what the encoder writes, or that can't be.
+    #[test]
+    fn right_digests_alone_are_not_enough() {
+        let bytes = small_bundle().to_bytes();
+        let changed = |section: &'static str, change: fn(&[u8]) -> Vec<u8>| {
+            Bundle::from_bytes(&rebuilt(&bytes, |name, data| if name == section { change(data) } else { data.to_vec() })).unwrap_err()
+        };
+        let spaced = changed("target.ron", |d| [d, b"\n"].concat());
+        assert_eq!(spaced.section(), Some("target.ron"), "{spaced}");
+        assert!(matches!(spaced, BundleError::NotCanonical { .. }));
+        assert!(matches!(changed("target.ron", |_| b"(".to_vec()), BundleError::Target(TargetError::Syntax { .. })));
+        assert!(matches!(changed("target.ron", |_| vec![0xff]), BundleError::Data { .. }));
+        assert!(matches!(changed("image.bin", |d| d[..d.len() - 1].to_vec()), BundleError::Image(_)));
+        let host = changed("host.bin", |d| [d, &[0]].concat());
+        assert_eq!(host, BundleError::Data { section: "host.bin".into(), message: "1 bytes too many".into() });
+        // A sequence that claims 2^63 elements.
+        let hostile = changed("symbols.bin", |_| [&[0xff; 9][..], &[0x01]].concat());
+        assert_eq!(hostile.section(), Some("symbols.bin"));
+        let manifest = Bundle::from_bytes(&rebuilt(&bytes, |name, data| {
+            let text = String::from_utf8_lossy(data);
+            if name == MANIFEST { text.replace("target: \"loihi1\"", "target: \"loihi2\"").into_bytes() } else { data.to_vec() }
+        }));
+        assert_eq!(manifest.unwrap_err().section(), Some("manifest.ron"));
+    }
+
+    #[test]
+    fn parts_that_disagree_are_all_named() {
+        let mut bundle = small_bundle();
+        bundle.host.input_axons[0][0].index = 2;
+        bundle.host.decoder.outputs[0] = None;
+        bundle.symbols.populations[2].skew = 0;
+        match Bundle::from_bytes(&bundle.to_bytes()) {
+            Err(BundleError::Invalid { findings }) => assert_eq!(findings.len(), 3, "{findings:?}"),
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -21,8 +21,8 @@ mod testing;
 pub mod validate;
 
 pub use bundle::{Bundle, Loadable};
-pub use container::BundleError;
 pub use codec::{CodecError, CodecProblem, Table, decode_core, encode_core};
+pub use container::BundleError;
 pub use image::{CoreImage, CoreTables, Image, PackedImage};
 pub use sections::FramingError;
 pub use target::Target;

@@ -68,9 +68,7 @@ impl Checker {
 
     /// A list of widths: ascending, without repetition, each within `min ..= max`.
     fn widths(&mut self, key: &str, widths: &[u8], min: u8, max: u8) {
-        let holds = !widths.is_empty()
-            && widths.windows(2).all(|w| w[0] < w[1])
-            && widths.iter().all(|w| (min..=max).contains(w));
+        let holds = !widths.is_empty() && widths.windows(2).all(|w| w[0] < w[1]) && widths.iter().all(|w| (min..=max).contains(w));
         self.require(key, widths, holds, format_args!("ascending widths within {min} ..= {max}"));
     }
 
@@ -145,7 +143,12 @@ impl Checker {
         let needed = format_args!("a width that reaches the largest delay {} (2^bits - 2)", *m.max_delay).to_string();
         self.require("synapse_memory.delay_bits", &*m.delay_bits, reach >= *m.max_delay, needed);
         let slots = m.delay_bits.iter().all(|&w| 1u64 << w.min(32) <= u64::from(*core.delay_slots_total));
-        self.require("synapse_memory.delay_bits", &*m.delay_bits, slots, format_args!("2^bits at most core.delay_slots_total = {}", *core.delay_slots_total));
+        self.require(
+            "synapse_memory.delay_bits",
+            &*m.delay_bits,
+            slots,
+            format_args!("2^bits at most core.delay_slots_total = {}", *core.delay_slots_total),
+        );
     }
 
     /// Widths and compressions; the widest entry of one synapse fits into an axon's list.
@@ -162,7 +165,12 @@ impl Checker {
         let list = u64::from(*m.word_bits) * u64::from(*m.max_words_per_axon);
         let needed = header + synapse + u64::from(*m.terminator_min_free_bits);
         let found = format!("{} bits x {} words of an axon", *m.word_bits, *m.max_words_per_axon);
-        self.require("synapse_memory.word_bits", found, list >= needed, format_args!("at least {needed} bits for an entry of one synapse and the terminator"));
+        self.require(
+            "synapse_memory.word_bits",
+            found,
+            list >= needed,
+            format_args!("at least {needed} bits for an entry of one synapse and the terminator"),
+        );
     }
 
     fn weights(&mut self, w: &WeightSpec) {
@@ -211,5 +219,165 @@ impl Checker {
             && barrier.windows(2).all(|w| w[0].0 < w[1].0)
             && barrier.iter().all(|&(_, ns)| ns.is_finite() && ns >= 0.0);
         self.require("timing_ns.barrier_by_tiles", &**barrier, holds, "(tiles, ns) from 1 tile on, tiles ascending, finite times");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{loihi1, random_tables};
+    use proptest::prelude::*;
+    use rand::{Rng, SeedableRng};
+
+    /// Each change contradicts the rest, and a finding names the key.
+    #[test]
+    fn each_contradiction_is_named() {
+        type Change = fn(&mut Target);
+        fn p(t: &mut Target) -> &mut Packed {
+            let Family::Packed(p) = &mut t.family;
+            p
+        }
+        let cases: &[(Change, &str)] = &[
+            (|t| t.name.clear(), "name"),
+            (|t| t.topology.width.source.clear(), "topology.width"),
+            (|t| t.topology.height.value = 0, "topology.height"),
+            (
+                |t| {
+                    t.topology.chips.value = 1 << 15;
+                    t.topology.width.value = 1 << 15
+                },
+                "topology.chips",
+            ),
+            (|t| t.topology.kind.value = TopologyKind::Mesh, "topology.cores_per_router"),
+            (|t| t.topology.host_port.value = (0, 4), "topology.host_port"),
+            (|t| t.topology.neuron_hop_steps.value = 0, "topology.neuron_hop_steps"),
+            (|t| p(t).core.compartments.value = 0, "core.compartments"),
+            (|t| p(t).core.update_group.value = 0, "core.update_group"),
+            (|t| p(t).core.in_axons.value = 70_000, "core.in_axons"),
+            (|t| p(t).core.out_axons_per_neuron.value = 5000, "core.out_axons_per_neuron"),
+            (|t| p(t).core.compartment_profiles.value = 257, "core.compartment_profiles"),
+            (|t| p(t).core.delay_slots_total.value = 1023, "core.delay_slots_total"),
+            (|t| p(t).synapse_memory.usable_words.value = 16_385, "synapse_memory.usable_words"),
+            (|t| p(t).synapse_memory.words.value = u32::MAX, "synapse_memory.words"),
+            (|t| p(t).synapse_memory.max_words_per_axon.value = 16_384, "synapse_memory.max_words_per_axon"),
+            (|t| p(t).synapse_memory.terminator_min_free_bits.value = 3, "synapse_memory.terminator_min_free_bits"),
+            (|t| p(t).synapse_memory.terminator_min_free_bits.value = 65, "synapse_memory.terminator_min_free_bits"),
+            (|t| p(t).synapse_memory.max_formats.value = 16, "synapse_memory.max_formats"),
+            (|t| p(t).synapse_memory.format_id_bits.value = 2, "synapse_memory.max_formats"),
+            (|t| p(t).synapse_memory.count_bits.value = 5, "synapse_memory.max_synapses_per_entry"),
+            (|t| p(t).synapse_memory.index_bits.value = vec![6, 9], "synapse_memory.index_bits"),
+            (|t| p(t).synapse_memory.index_bits.value = vec![10, 9], "synapse_memory.index_bits"),
+            (|t| p(t).synapse_memory.delay_bits.value = vec![0, 3], "synapse_memory.delay_bits"),
+            (|t| p(t).core.delay_slots_total.value = 32, "synapse_memory.delay_bits"),
+            (|t| p(t).synapse_memory.max_delay.value = 300, "synapse_memory.max_delay"),
+            (|t| p(t).synapse_memory.skip_bits.value = vec![], "synapse_memory.skip_bits"),
+            (|t| p(t).synapse_memory.weight_bits.value = vec![1, 9], "synapse_memory.weight_bits"),
+            (|t| p(t).synapse_memory.weight_bits.value = vec![0, 8], "synapse_memory.weight_bits"),
+            (|t| p(t).synapse_memory.compressions.value = vec![], "synapse_memory.compressions"),
+            (
+                |t| {
+                    p(t).synapse_memory.max_words_per_axon.value = 1;
+                    p(t).synapse_memory.word_bits.value = 40
+                },
+                "synapse_memory.word_bits",
+            ),
+            (|t| p(t).weights.signs.value = vec![Sign::Mixed, Sign::Mixed], "weights.signs"),
+            (|t| p(t).weights.mantissa_bits.value = 15, "weights.mantissa_bits"),
+            (|t| p(t).weights.exponent.value = (7, -7), "weights.exponent"),
+            (|t| p(t).weights.align_shift.value = 21, "weights.align_shift"),
+            (|t| p(t).neuron.u_bits.value = 32, "neuron.u_bits"),
+            (|t| p(t).neuron.v_min.value = 5, "neuron.v_min"),
+            (
+                |t| {
+                    p(t).neuron.v_min.value = 0;
+                    p(t).neuron.v_max.value = 0
+                },
+                "neuron.v_min",
+            ),
+            (|t| p(t).neuron.decay_bits.value = 16, "neuron.decay_bits"),
+            (|t| p(t).neuron.u_decay_offset.value = 2, "neuron.u_decay_offset"),
+            (|t| p(t).neuron.threshold_shift.value = 15, "neuron.threshold_shift"),
+            (|t| p(t).neuron.bias_mantissa_bits.value = 1, "neuron.bias_mantissa_bits"),
+            (|t| p(t).neuron.bias_exponent_max.value = 19, "neuron.bias_exponent_max"),
+            (|t| p(t).neuron.refractory.value = (0, 63), "neuron.refractory"),
+            (|t| p(t).neuron.resets.value = vec![], "neuron.resets"),
+            (|t| p(t).timing_ns.hop_x.value = -1.0, "timing_ns.hop_x"),
+            (|t| p(t).energy_pj.axon_in.value = f64::NAN, "energy_pj.axon_in"),
+            (|t| p(t).timing_ns.barrier_by_tiles.value.swap(1, 2), "timing_ns.barrier_by_tiles"),
+            (|t| p(t).timing_ns.barrier_by_tiles.value.clear(), "timing_ns.barrier_by_tiles"),
+            (
+                |t| {
+                    p(t).timing_ns.barrier_by_tiles.value.remove(0);
+                },
+                "timing_ns.barrier_by_tiles",
+            ),
+        ];
+        for (i, (change, key)) in cases.iter().enumerate() {
+            let mut target = loihi1();
+            change(&mut target);
+            let findings = target.check();
+            assert!(findings.iter().any(|f| f.key == *key), "case {i}, {key}: {findings:?}");
+            assert!(findings.is_sorted());
+        }
+    }
+
+    /// The built-in target's text with some integers replaced; `None` where the result can't be read.
+    fn mutant(seed: u64) -> Option<Target> {
+        let rng = &mut rand::rngs::StdRng::seed_from_u64(seed);
+        let mut text = crate::target_file::builtin()[0].1.to_string();
+        for _ in 0..rng.random_range(1..5) {
+            let marks: Vec<usize> = text.match_indices("(value: ").map(|(at, mark)| at + mark.len()).collect();
+            let start = marks[rng.random_range(0..marks.len())];
+            let digits = text[start..].find([',', ']', ')']).unwrap_or(0);
+            let old: i64 = text[start..start + digits].trim_start_matches(['(', '[']).parse().unwrap_or(3);
+            let edges = [
+                0,
+                1,
+                2,
+                3,
+                7,
+                8,
+                16,
+                31,
+                32,
+                255,
+                256,
+                4096,
+                65_535,
+                65_536,
+                i64::from(i32::MAX),
+                i64::from(u32::MAX),
+                old / 2,
+                old * 2,
+                old + 1,
+                old - 1,
+                -old,
+            ];
+            let open = text[start..].starts_with(['(', '[']) as usize;
+            text.replace_range(start + open..start + digits, &edges[rng.random_range(0..edges.len())].to_string());
+        }
+        Target::parse_ron(&text).ok()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// Codec and cost work on every target that passes.
+        #[test]
+        fn checked_targets_never_panic(seed in any::<u64>()) {
+            if let Some(target) = mutant(seed) && target.check().is_empty() {
+                let tables = random_tables(seed, 12, &target);
+                match crate::codec::encode_core(&tables, &target) {
+                    Ok(image) => prop_assert_eq!(crate::codec::decode_core(&image, &target).unwrap(), tables),
+                    Err(e) => prop_assert!(matches!(e.problem, crate::codec::CodecProblem::TooMany { .. } | crate::codec::CodecProblem::Value { .. }), "{}", e),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn many_mutants_pass() {
+        let passing = (0..300).filter_map(mutant).filter(|t| t.check().is_empty()).count();
+        assert!(passing > 30, "only {passing} of 300 mutants reach the codec");
     }
 }

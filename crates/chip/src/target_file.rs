@@ -85,11 +85,7 @@ impl Target {
     pub fn from_ron(text: &str) -> Result<Self, TargetError> {
         let target = Self::parse_ron(text)?;
         let findings = target.check();
-        if findings.is_empty() {
-            Ok(target)
-        } else {
-            Err(TargetError::Contradictory { name: target.name, findings })
-        }
+        if findings.is_empty() { Ok(target) } else { Err(TargetError::Contradictory { name: target.name, findings }) }
     }
 
     /// Reads a target file without checking its numbers.
@@ -139,37 +135,129 @@ impl Numbers {
     }
 
     fn topology(&mut self, t: &Topology) {
-        list!(self, "topology", t, Topology {
-            kind, width, height, cores_per_router, chips, routing, cast, link_buffer, flits_per_spike, host_port,
-            input_hop_steps, neuron_hop_steps,
-        });
+        list!(
+            self,
+            "topology",
+            t,
+            Topology {
+                kind,
+                width,
+                height,
+                cores_per_router,
+                chips,
+                routing,
+                cast,
+                link_buffer,
+                flits_per_spike,
+                host_port,
+                input_hop_steps,
+                neuron_hop_steps,
+            }
+        );
     }
 
     fn packed(&mut self, p: &Packed) {
         let Packed { core, synapse_memory, weights, neuron, timing_ns, energy_pj } = p;
-        list!(self, "core", core, PackedCore {
-            compartments, update_group, in_axons, out_axon_entries, out_axons_per_neuron, out_axon_cost_discrete,
-            out_axon_cost_population, out_axon_cost_off_chip_extra, compartment_profiles, threshold_profiles,
-            delay_slots_total,
-        });
-        list!(self, "synapse_memory", synapse_memory, SynapseMemory {
-            words, usable_words, word_bits, max_words_per_axon, terminator_min_free_bits, max_formats, format_id_bits,
-            count_bits, max_synapses_per_entry, weight_bits, index_bits, skip_bits, delay_bits, max_delay, compressions,
-        });
+        list!(
+            self,
+            "core",
+            core,
+            PackedCore {
+                compartments,
+                update_group,
+                in_axons,
+                out_axon_entries,
+                out_axons_per_neuron,
+                out_axon_cost_discrete,
+                out_axon_cost_population,
+                out_axon_cost_off_chip_extra,
+                compartment_profiles,
+                threshold_profiles,
+                delay_slots_total,
+            }
+        );
+        list!(
+            self,
+            "synapse_memory",
+            synapse_memory,
+            SynapseMemory {
+                words,
+                usable_words,
+                word_bits,
+                max_words_per_axon,
+                terminator_min_free_bits,
+                max_formats,
+                format_id_bits,
+                count_bits,
+                max_synapses_per_entry,
+                weight_bits,
+                index_bits,
+                skip_bits,
+                delay_bits,
+                max_delay,
+                compressions,
+            }
+        );
         list!(self, "weights", weights, WeightSpec { signs, mantissa_bits, exponent, align_shift, limit_bits, off_grid });
-        list!(self, "neuron", neuron, NeuronSpec {
-            input_bits, u_bits, v_min, v_max, decay_bits, u_decay_offset, v_decay_offset, threshold_mantissa_bits,
-            threshold_shift, compare, bias_mantissa_bits, bias_exponent_max, refractory, resets,
-            soft_reset_compartments,
-        });
-        list!(self, "timing_ns", timing_ns, TimingNs {
-            neuron_access, neuron_update, spike_out, axon_out, axon_in, synapse_dense, synapse_sparse, synapse_conv,
-            hop_x, hop_y, barrier_by_tiles, host_write,
-        });
-        list!(self, "energy_pj", energy_pj, EnergyPj {
-            neuron_access, neuron_update, spike_out, axon_out, axon_in, synapse_dense, synapse_sparse, synapse_conv,
-            hop_x, hop_y, host_write,
-        });
+        list!(
+            self,
+            "neuron",
+            neuron,
+            NeuronSpec {
+                input_bits,
+                u_bits,
+                v_min,
+                v_max,
+                decay_bits,
+                u_decay_offset,
+                v_decay_offset,
+                threshold_mantissa_bits,
+                threshold_shift,
+                compare,
+                bias_mantissa_bits,
+                bias_exponent_max,
+                refractory,
+                resets,
+                soft_reset_compartments,
+            }
+        );
+        list!(
+            self,
+            "timing_ns",
+            timing_ns,
+            TimingNs {
+                neuron_access,
+                neuron_update,
+                spike_out,
+                axon_out,
+                axon_in,
+                synapse_dense,
+                synapse_sparse,
+                synapse_conv,
+                hop_x,
+                hop_y,
+                barrier_by_tiles,
+                host_write,
+            }
+        );
+        list!(
+            self,
+            "energy_pj",
+            energy_pj,
+            EnergyPj {
+                neuron_access,
+                neuron_update,
+                spike_out,
+                axon_out,
+                axon_in,
+                synapse_dense,
+                synapse_sparse,
+                synapse_conv,
+                hop_x,
+                hop_y,
+                host_write,
+            }
+        );
     }
 }
 

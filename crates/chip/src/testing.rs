@@ -158,3 +158,105 @@ pub(crate) fn random_tables(seed: u64, size: usize, target: &Target) -> CoreTabl
         .collect();
     CoreTables { core: 1, delay_bits, formats, in_axons, compartment_profiles, threshold_profiles, compartments, out_axons }
 }
+
+/// A small valid bundle: three input channels, two cores of four neurons in all, three outputs of which one is removed.
+pub(crate) fn small_bundle() -> crate::bundle::Bundle {
+    use crate::bundle::*;
+    let target = loihi1();
+    let format = SynapseFormat {
+        weight_bits: 8,
+        index_bits: 6,
+        skip_bits: 0,
+        delay_bits: 0,
+        compression: Compression::Sparse,
+        sign: Sign::Mixed,
+        exponent: 0,
+    };
+    let axon = |compartment, mantissa| InAxon {
+        entries: vec![SynapseEntry { format: 0, synapses: vec![StoredSynapse { compartment, mantissa, delay: 0 }] }],
+    };
+    let compartment = |out_axon_start, out_axon_count| Compartment {
+        profile: 0,
+        threshold_profile: 0,
+        bias_mantissa: 0,
+        bias_exponent: 0,
+        out_axon_start,
+        out_axon_count,
+    };
+    let core = |core, in_axons, compartments, out_axons| CoreTables {
+        core,
+        delay_bits: 0,
+        formats: vec![format],
+        in_axons,
+        compartment_profiles: vec![CompartmentProfile { decay_u: 4096, decay_v: 0, refractory: 1 }],
+        threshold_profiles: vec![100],
+        compartments,
+        out_axons,
+    };
+    let hidden = core(
+        2,
+        vec![axon(0, 64), axon(1, -32)],
+        vec![compartment(0, 1), compartment(1, 1)],
+        vec![OutAxon { core: 9, in_axon: 0 }, OutAxon { core: 9, in_axon: 1 }],
+    );
+    let output = core(9, vec![axon(0, 20), axon(1, 22)], vec![compartment(0, 0); 2], vec![]);
+    let cores = [hidden, output].iter().map(|t| crate::codec::encode_core(t, &target).unwrap()).collect();
+    let place = |core, index| Place { core, index };
+    let symbols = |name: &str, shape: &[u32], skew, input, neurons: &[(u32, Place)]| PopulationSymbols {
+        name: name.into(),
+        shape: shape.to_vec(),
+        skew,
+        input,
+        neurons: neurons.to_vec(),
+    };
+    Bundle {
+        target,
+        image: Image::Packed(PackedImage { cores }),
+        host: Host {
+            input_width: 3,
+            encoder: Encoder::Spikes,
+            input_axons: vec![vec![place(2, 0)], vec![], vec![place(2, 0), place(2, 1)]],
+            maps: vec![],
+            bias_writes: vec![BiasWrite { chip_step: 1, place: place(9, 1), mantissa: -7, exponent: 3 }],
+            default_steps: Some(10),
+            max_skew: 1,
+            decoder: Decoder { kind: DecoderKind::Count, outputs: vec![Some(place(9, 0)), None, Some(place(9, 1))], skew: 1 },
+        },
+        symbols: Symbols {
+            populations: vec![
+                symbols("input", &[3], 0, true, &[]),
+                symbols("hidden", &[2, 2], 0, false, &[(0, place(2, 0)), (3, place(2, 1))]),
+                symbols("output", &[3], 1, false, &[(0, place(9, 0)), (2, place(9, 1))]),
+            ],
+            output: 2,
+        },
+        provenance: Provenance {
+            tool: "spikec 0.1.0".into(),
+            network_name: "tiny \"quoted\"".into(),
+            network_digest: "00ff".into(),
+            options: vec![("weight-bits".into(), "8".into()), ("decoder".into(), "count".into())],
+            seed: u64::MAX,
+        },
+        reference: b"the verifier's".to_vec(),
+    }
+}
+
+/// As [`small_bundle`], with analog inputs and a host map.
+pub(crate) fn small_analog_bundle() -> crate::bundle::Bundle {
+    use crate::bundle::*;
+    let mut bundle = small_bundle();
+    bundle.host.encoder = Encoder::Bias;
+    bundle.host.input_axons.clear();
+    bundle.host.maps = vec![HostMap {
+        name: "first".into(),
+        first_channel: 0,
+        delay_steps: 0,
+        targets: vec![Place { core: 2, index: 0 }, Place { core: 2, index: 1 }],
+        offsets: vec![0, 2, 3],
+        channels: vec![0, 2, 1],
+        weights: vec![0.5, -1.25, 3.0],
+        constants: vec![0.1, -0.2],
+        gains: vec![64.0, 64.0],
+    }];
+    bundle
+}

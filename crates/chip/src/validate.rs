@@ -186,10 +186,22 @@ impl Validator<'_> {
         for (i, w) in host.bias_writes.iter().enumerate() {
             self.place("host.bias_writes", i, w.place, false);
             let mantissa = i32::from(w.mantissa);
-            self.require("host.bias_writes", i, mantissa, mantissa.abs() <= mantissa_max, format_args!("a mantissa of at most {mantissa_max}"));
+            self.require(
+                "host.bias_writes",
+                i,
+                mantissa,
+                mantissa.abs() <= mantissa_max,
+                format_args!("a mantissa of at most {mantissa_max}"),
+            );
             let most = *neuron.bias_exponent_max;
             self.require("host.bias_writes", i, w.exponent, w.exponent <= most, format_args!("an exponent of at most {most}"));
-            self.require("host.bias_writes", i, w.chip_step, w.chip_step <= host.max_skew, format_args!("a chip step of at most {}", host.max_skew));
+            self.require(
+                "host.bias_writes",
+                i,
+                w.chip_step,
+                w.chip_step <= host.max_skew,
+                format_args!("a chip step of at most {}", host.max_skew),
+            );
         }
         let steps = host.default_steps.unwrap_or(0);
         self.require("host.default_steps", 0, steps, steps <= MAX_DEFAULT_STEPS, format_args!("at most {MAX_DEFAULT_STEPS}"));
@@ -219,7 +231,13 @@ impl Validator<'_> {
             }
             let (first, last) = (map.offsets[0], map.offsets[targets]);
             self.require(&path("offsets"), 0, first, first == 0, "0");
-            self.require(&path("offsets"), targets, last, last as usize == map.channels.len(), format_args!("{} terms", map.channels.len()));
+            self.require(
+                &path("offsets"),
+                targets,
+                last,
+                last as usize == map.channels.len(),
+                format_args!("{} terms", map.channels.len()),
+            );
             for k in 0..targets {
                 let (start, end) = (map.offsets[k] as usize, map.offsets[k + 1] as usize);
                 self.require(&path("offsets"), k + 1, end, start <= end, format_args!("at least {start}"));
@@ -267,7 +285,148 @@ impl Validator<'_> {
         let size = output.shape.iter().fold(1u64, |n, &d| n.saturating_mul(d.into()));
         let outputs = host.decoder.outputs.len();
         self.require("host.decoder.outputs", 0, format_args!("{outputs} outputs"), outputs as u64 == size, format_args!("{size}"));
+        let places: BTreeMap<u32, Place> = output.neurons.iter().copied().collect();
+        for (i, &place) in host.decoder.outputs.iter().enumerate() {
+            let expected = places.get(&(i as u32)).copied();
+            let text = |place: Option<Place>| place.map_or("no place".into(), |p| format!("core {}, compartment {}", p.core, p.index));
+            self.require("host.decoder.outputs", i, text(place), place == expected, format_args!("{}, as in the symbols", text(expected)));
+        }
         let skew = host.decoder.skew;
         self.require("host.decoder.skew", 0, skew, skew == output.skew, format_args!("{}, the output population's", output.skew));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::OutAxon;
+    use crate::testing::{small_analog_bundle, small_bundle};
+
+    #[test]
+    fn good_bundles_have_no_findings() {
+        assert_eq!(small_bundle().validate(), []);
+        assert_eq!(small_analog_bundle().validate(), []);
+        for encoder in [Encoder::Rate { full_scale: 2.0 }, Encoder::Latency { full_scale: 0.5 }] {
+            let mut bundle = small_bundle();
+            bundle.host.encoder = encoder;
+            bundle.host.input_axons.resize(6, vec![]);
+            assert_eq!(bundle.validate(), []);
+        }
+    }
+
+    /// Each change makes the bundle disagree with itself, and a finding names the list.
+    #[test]
+    fn each_disagreement_is_named() {
+        type Change = fn(&mut Bundle);
+        let cases: &[(Change, &str)] = &[
+            (|b| b.target.topology.width.value = 0, "topology.width"),
+            (|b| cores(b).swap(0, 1), "core 2 after core 9"),
+            (
+                |b| {
+                    cores(b).pop();
+                },
+                "core 2, output axon 0: no input axon 0 of core 9",
+            ),
+            (|b| cores(b)[1].in_axons.clear(), "core 9, input axon 0: 0 bits"),
+            (|b| b.host.input_axons[0][0].core = 3, "host.input_axons 0: the image has no core 3, input axon 0"),
+            (|b| b.host.input_axons[2][1].index = 2, "host.input_axons 2: the image has no core 2, input axon 2"),
+            (|b| b.host.input_width = 4, "host.input_axons 0: found 3 channels, expected 4"),
+            (|b| b.host.encoder = Encoder::Rate { full_scale: 1.0 }, "host.input_axons 0: found 3 channels, expected 6"),
+            (|b| b.host.encoder = Encoder::Latency { full_scale: f64::NAN }, "host.encoder"),
+            (|b| b.host.encoder = Encoder::Rate { full_scale: 0.0 }, "host.encoder"),
+            (|b| b.host.encoder = Encoder::Bias, "host.input_axons 0: found 3 channels, expected 0"),
+            (|b| b.host.maps = small_analog_bundle().host.maps, "host.maps 0: found 1 maps, expected none"),
+            (|b| b.host.bias_writes[0].place.index = 2, "host.bias_writes 0: the image has no core 9, compartment 2"),
+            (|b| b.host.bias_writes[0].mantissa = i16::MIN, "host.bias_writes 0: found -32768"),
+            (|b| b.host.bias_writes[0].exponent = 8, "host.bias_writes 0: found 8"),
+            (|b| b.host.bias_writes[0].chip_step = 2, "host.bias_writes 0: found 2"),
+            (|b| b.host.default_steps = Some(u32::MAX), "host.default_steps"),
+            (|b| b.host.max_skew = 2, "host.max_skew 0: found 2, expected 1"),
+            (
+                |b| {
+                    b.host.max_skew = 70_000;
+                    b.host.decoder.skew = 70_000;
+                    b.symbols.populations[2].skew = 70_000
+                },
+                "host.max_skew 0: found 70000",
+            ),
+            (|b| b.host.decoder.outputs[2] = Some(Place { core: 9, index: 2 }), "host.decoder.outputs 2"),
+            (
+                |b| {
+                    b.host.decoder.outputs.pop();
+                },
+                "host.decoder.outputs 0: found 2 outputs, expected 3",
+            ),
+            (|b| b.host.decoder.outputs.swap(0, 2), "host.decoder.outputs 0: found core 9, compartment 1, expected core 9, compartment 0"),
+            (|b| b.host.decoder.outputs[0] = None, "host.decoder.outputs 0: found no place"),
+            (|b| b.host.decoder.kind = DecoderKind::Vote(0), "host.decoder.kind"),
+            (|b| b.host.decoder.skew = 0, "host.decoder.skew 0: found 0, expected 1"),
+            (|b| b.symbols.output = 3, "symbols.output"),
+            (|b| b.symbols.output = 0, "symbols.output"),
+            (|b| b.symbols.populations[1].shape = vec![3], "symbols.populations[1].neurons 1: found 3, expected an index below 3"),
+            (|b| b.symbols.populations[1].shape = vec![u32::MAX; 3], "symbols.populations[1].shape"),
+            (|b| b.symbols.populations[1].skew = 5, "symbols.populations[1].skew"),
+            (|b| b.symbols.populations[1].input = true, "symbols.populations[1].neurons 0: found 2 places"),
+            (|b| b.symbols.populations[1].neurons.swap(0, 1), "symbols.populations[1].neurons 1: found 0, expected ascending"),
+            (|b| b.symbols.populations[2].neurons[0].1.core = 1, "symbols.populations[2].neurons 0: the image has no core 1"),
+        ];
+        check(cases, small_bundle);
+        let maps: &[(Change, &str)] = &[
+            (|b| b.host.maps[0].targets[1].index = 2, "host.maps[0].targets 1: the image has no core 2, compartment 2"),
+            (
+                |b| {
+                    b.host.maps[0].constants.pop();
+                },
+                "host.maps[0].constants 0: found 1 elements, expected 2",
+            ),
+            (|b| b.host.maps[0].gains.push(1.0), "host.maps[0].gains 0: found 3 elements, expected 2"),
+            (
+                |b| {
+                    b.host.maps[0].weights.pop();
+                },
+                "host.maps[0].weights 0: found 2 elements, expected 3",
+            ),
+            (|b| b.host.maps[0].weights[1] = f32::INFINITY, "host.maps[0].weights 1: found inf"),
+            (|b| b.host.maps[0].constants[1] = f64::NAN, "host.maps[0].constants 1: found NaN"),
+            (|b| b.host.maps[0].gains[0] = f64::NAN, "host.maps[0].gains 0: found NaN"),
+            (|b| b.host.maps[0].channels[1] = 3, "host.maps[0].channels 1: found 3, expected a channel below 3"),
+            (|b| b.host.maps[0].first_channel = u32::MAX, "host.maps[0].channels 0: found 4294967295"),
+            (|b| b.host.maps[0].channels.swap(0, 1), "host.maps[0].targets 0: found channels in disorder"),
+            (
+                |b| {
+                    b.host.maps[0].offsets.pop();
+                },
+                "host.maps[0].offsets 0: found 2 elements, expected 3",
+            ),
+            (|b| b.host.maps[0].offsets.clear(), "host.maps[0].offsets 0: found 0 elements, expected 3"),
+            (|b| b.host.maps[0].offsets[0] = 1, "host.maps[0].offsets 0: found 1, expected 0"),
+            (|b| b.host.maps[0].offsets[1] = u32::MAX, "host.maps[0].offsets 2: found 3, expected at least 4294967295"),
+            (|b| b.host.maps[0].offsets[2] = 2, "host.maps[0].offsets 2: found 2, expected 3 terms"),
+        ];
+        check(maps, small_analog_bundle);
+
+        fn cores(b: &mut Bundle) -> &mut Vec<crate::image::CoreImage> {
+            let Image::Packed(image) = &mut b.image;
+            &mut image.cores
+        }
+        fn check(cases: &[(Change, &str)], bundle: fn() -> Bundle) {
+            for (i, (change, text)) in cases.iter().enumerate() {
+                let mut changed = bundle();
+                change(&mut changed);
+                let findings = changed.validate();
+                assert!(findings.iter().any(|f| f.to_string().contains(text)), "case {i}, {text}: {findings:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_route_to_a_missing_axon_is_found() {
+        let mut bundle = small_bundle();
+        let target = bundle.target.clone();
+        let Image::Packed(image) = &mut bundle.image;
+        let mut tables = decode_core(&image.cores[0], &target).unwrap();
+        tables.out_axons[1] = OutAxon { core: 9, in_axon: 2 };
+        image.cores[0] = crate::codec::encode_core(&tables, &target).unwrap();
+        assert_eq!(bundle.validate(), [BundleFinding::Route { core: 2, record: 1, to: 9, in_axon: 2 }]);
     }
 }

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::files;
 use spikec_chip::Bundle;
 use spikec_chip::bundle::Encoder;
-use spikec_chip::target::Target;
+use spikec_chip::{Target, TargetError};
 use spikec_data::{DataSet, Stimulus};
 use spikec_import::{ImportError, ImportOptions, Model};
 use spikec_net::{Discretization, Fixed, Float, InputCoding, InputKind, Net, Network, code_inputs};
@@ -42,10 +42,7 @@ pub fn target(name: &str) -> Result<Target, Failure> {
     let path = Path::new(name);
     let looks_like_file = name.ends_with(".ron") || name.contains(['/', '\\']);
     if !looks_like_file {
-        return spikec_chip::find(name).ok_or_else(|| {
-            let known: Vec<&str> = spikec_chip::builtin().iter().map(|(n, _)| *n).collect();
-            Failure::input(format!("no target named `{name}`")).hint(format!("built in: {}; or give a .ron file", known.join(", ")))
-        });
+        return spikec_chip::find(name).map_err(|e| Failure::input(&e).hint(e.hint()));
     }
     let (target, findings) = target_file(path)?;
     if let Some(first) = findings.first() {
@@ -58,8 +55,12 @@ pub fn target(name: &str) -> Result<Target, Failure> {
 /// A chip description with the findings of its own check.
 pub fn target_file(path: &Path) -> Result<(Target, Vec<String>), Failure> {
     let text = files::read_text(path)?;
-    let target = Target::from_ron(&text).map_err(|e| {
-        Failure::file(path, &e).hint(e.hint()).caret(path, &text, e.line(), e.column(), &e.detail())
+    let target = Target::parse_ron(&text).map_err(|e| {
+        let failure = Failure::file(path, &e).hint(e.hint());
+        match &e {
+            TargetError::Syntax { line, column, message } => failure.caret(path, &text, *line, *column, message),
+            _ => failure,
+        }
     })?;
     let findings = target.check().iter().map(|f| f.to_string()).collect();
     Ok((target, findings))

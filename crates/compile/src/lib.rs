@@ -1,5 +1,22 @@
 //! The compiler: lower, quantize, partition, place, emit.
+//!
+//! In: a `Net<Float>` (elaborated, inputs coded) or a `Net<Fixed>`, and a `Target`. Out: a `Bundle` and a report.
+//! Invariant: data flow one way; each stage's type is the proof of what it says; nothing here does IO.
 
+pub mod driver;
+pub mod emit;
 pub mod finding;
+pub mod lower;
+pub mod pack;
+pub mod partition;
+pub mod place;
+pub mod quantize;
 pub mod retime;
+#[cfg(test)]
+mod testnets;
+
+pub use driver::{CompileError, CompileOptions, CompileReport, Compiled, Effort, Input, check, compile};
 pub use finding::{Finding, Severity};
+pub use partition::{FitError, NeuronRef, PARTITIONERS, Partitioned, Partitioner};
+pub use place::Placed;
+pub use quantize::Quantizer;

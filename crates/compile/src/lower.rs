@@ -10,7 +10,7 @@ use crate::finding::{self, Finding};
 use crate::retime::{self, RetimeError};
 use serde::Serialize;
 use spikec_chip::Target;
-use spikec_net::{Delays, HostProjection, Liveness, Net, Number, Population, PopulationId, Projection, Role, Synapses, live};
+use spikec_net::{Delays, HostProjection, Liveness, Net, NetError, Number, Population, PopulationId, Projection, Role, Synapses, live};
 use thiserror::Error;
 
 /// What lowering does.
@@ -76,6 +76,9 @@ pub struct ProjectionLowered {
 /// Why a net can't be lowered.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum LowerError {
+    /// Not a well-formed net.
+    #[error(transparent)]
+    Net(#[from] NetError),
     /// No skews.
     #[error(transparent)]
     Retime(#[from] RetimeError),
@@ -92,6 +95,7 @@ impl LowerError {
     /// A remedy.
     pub fn hint(&self) -> String {
         match self {
+            LowerError::Net(e) => e.hint(),
             LowerError::Retime(e) => e.hint(),
             LowerError::Delays(findings) => findings[0].remedy.clone(),
         }
@@ -99,16 +103,17 @@ impl LowerError {
     /// The findings, where there are any.
     pub fn findings(&self) -> &[Finding] {
         match self {
-            LowerError::Retime(_) => &[],
             LowerError::Delays(findings) => findings,
+            _ => &[],
         }
     }
 }
 
 /// Removes what is dead, compacts, and sets the skews.
 ///
-/// Errors: a loop with less net delay than hops; delays that no register holds.
+/// Errors: a net that is not well formed; a loop with less net delay than hops; delays that no register holds.
 pub fn lower<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptions) -> Result<(Net<N>, LowerReport), LowerError> {
+    net.check()?;
     let keep = if options.remove_dead { live(&net) } else { net.populations.iter().map(|p| vec![true; p.len()]).collect() };
     let way_out = ways_out(&net);
     let before: Vec<u64> = net.projections.iter().map(|p| p.synapses.len() as u64).collect();
@@ -153,30 +158,47 @@ pub fn lower<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptions) 
 
 /// Which neurons have a path of synapses to the output population, itself included.
 fn ways_out<N: Number>(net: &Net<N>) -> Vec<Vec<bool>> {
-    // Synapses and host terms by postsynaptic neuron: (pre population, pre neuron).
-    let mut sources: Vec<Vec<Vec<(PopulationId, u32)>>> = net.populations.iter().map(|p| vec![Vec::new(); p.len()]).collect();
+    // For each population, what ends there: (pre population, offsets by post, presynaptic neurons).
+    let mut entering: Vec<Vec<(PopulationId, Vec<u32>, Vec<u32>)>> = net.populations.iter().map(|_| Vec::new()).collect();
     for p in &net.projections {
-        for (i, j, _, _) in p.synapses.iter() {
-            sources[p.post.index()][j as usize].push((p.pre, i));
-        }
+        let (offsets, order) = by_post(&p.synapses, net.population(p.post).len());
+        let pres: Vec<u32> = p.synapses.iter().map(|s| s.0).collect();
+        let pres = order.iter().map(|&k| pres[k as usize]).collect();
+        entering[p.post.index()].push((p.pre, offsets, pres));
     }
     for h in &net.host_projections {
-        for (j, row) in h.offsets.windows(2).enumerate() {
-            let channels = &h.channels[row[0] as usize..row[1] as usize];
-            sources[h.post.index()][j].extend(channels.iter().map(|&c| (h.pre, c)));
-        }
+        entering[h.post.index()].push((h.pre, h.offsets.clone(), h.channels.clone()));
     }
     let mut reached: Vec<Vec<bool>> = net.populations.iter().map(|p| vec![false; p.len()]).collect();
     reached[net.output.index()].fill(true);
     let mut open: Vec<(PopulationId, u32)> = (0..net.population(net.output).len() as u32).map(|j| (net.output, j)).collect();
     while let Some((p, j)) = open.pop() {
-        for &(q, i) in &sources[p.index()][j as usize] {
-            if !std::mem::replace(&mut reached[q.index()][i as usize], true) {
-                open.push((q, i));
+        for (q, offsets, pres) in &entering[p.index()] {
+            for &i in &pres[offsets[j as usize] as usize..offsets[j as usize + 1] as usize] {
+                if !std::mem::replace(&mut reached[q.index()][i as usize], true) {
+                    open.push((*q, i));
+                }
             }
         }
     }
     reached
+}
+
+/// The synapses in the order of their postsynaptic neurons (stable): offsets (`posts + 1` of them) and synapse indices.
+pub(crate) fn by_post<W>(synapses: &Synapses<W>, posts: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut offsets = vec![0u32; posts + 1];
+    for &j in &synapses.posts {
+        offsets[j as usize + 1] += 1;
+    }
+    for j in 0..posts {
+        offsets[j + 1] += offsets[j];
+    }
+    let (mut next, mut order) = (offsets.clone(), vec![0u32; synapses.posts.len()]);
+    for (k, &j) in synapses.posts.iter().enumerate() {
+        order[next[j as usize] as usize] = k as u32;
+        next[j as usize] += 1;
+    }
+    (offsets, order)
 }
 
 /// How many neurons of each population no synapse and no host term reaches, but their bias alone may make fire.
@@ -292,4 +314,122 @@ fn compact_host(host: &HostProjection, channel: &[Option<u32>], keep: &[bool]) -
         out.offsets.push(out.channels.len() as u32);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testnets::{channels, loihi, population, projection, random_net, random_spikes};
+    use proptest::prelude::*;
+    use spikec_net::{FireRule, Float, FloatNeuron, FloatRules, Interpreter, ResetRule};
+
+    const LIF: FloatNeuron = FloatNeuron { keep_u: 0.0, keep_v: 0.5, gain: 0.5, bias: 0.0, threshold: 1.0, v_reset: 0.0 };
+
+    fn net(populations: Vec<Population<Float>>, projections: Vec<Projection<Float>>) -> Net<Float> {
+        Net {
+            name: "net".into(),
+            rules: FloatRules { fire: FireRule::Greater, reset: ResetRule::ToValue },
+            output: PopulationId::from(populations.len() - 1),
+            populations,
+            projections,
+            host_projections: Vec::new(),
+        }
+    }
+
+    /// input(3) -> hidden(5) -> out(2): hidden 0 on the path, 1 without a way in, 2 without a way out, 3 a constant source, 4 neither.
+    fn small() -> Net<Float> {
+        let mut hidden = vec![LIF; 5];
+        hidden[3].bias = 2.0;
+        net(
+            vec![channels(3), population("hidden", hidden), population("out", vec![LIF; 2])],
+            vec![
+                projection("a", (0, 1), 3, vec![(0, 0, 1.0, 0), (1, 2, 1.0, 0)]),
+                projection("b", (1, 2), 5, vec![(0, 0, 1.0, 0), (1, 0, 1.0, 0), (3, 0, -1.0, 1)]),
+                projection("gone", (0, 2), 3, vec![(2, 1, 1.0, 0)]),
+            ],
+        )
+    }
+
+    #[test]
+    fn dead_neurons_go_and_are_counted_by_reason() {
+        let mut trained = small();
+        trained.projections.pop();
+        let (lowered, report) = lower(trained, &loihi(), &LowerOptions::default()).unwrap();
+        assert_eq!(lowered.populations.iter().map(|p| p.origin.clone()).collect::<Vec<_>>(), [vec![0], vec![0, 3], vec![0]]);
+        let counts: Vec<_> = report.populations.iter().map(|p| (p.trained, p.kept, p.no_way_out, p.no_way_in, p.constants, p.skew)).collect();
+        assert_eq!(counts, [(3, 1, 2, 0, 0, 0), (5, 2, 2, 1, 1, 0), (2, 1, 0, 1, 0, 1)]);
+        assert_eq!(lowered.projections[1].synapses.iter().collect::<Vec<_>>(), [(0, 0, 1.0, 0), (1, 0, -1.0, 1)]);
+        assert_eq!((report.synapses, report.projections[1].chip_delay), ((5, 3), (1, 2)));
+    }
+
+    #[test]
+    fn a_projection_that_loses_all_synapses_goes_but_its_populations_stay() {
+        let mut trained = small();
+        trained.output = PopulationId(1);
+        let (lowered, report) = lower(trained, &loihi(), &LowerOptions::default()).unwrap();
+        assert_eq!(report.dropped_projections, ["b", "gone"]);
+        assert_eq!(lowered.populations.len(), 3);
+        assert!(lowered.populations[2].is_empty());
+    }
+
+    #[test]
+    fn nothing_is_removed_when_not_asked() {
+        let trained = small();
+        let (lowered, report) = lower(trained.clone(), &loihi(), &LowerOptions { remove_dead: false }).unwrap();
+        assert_eq!(lowered.projections, trained.projections);
+        assert!(report.populations.iter().all(|p| p.kept == p.trained && p.no_way_in + p.no_way_out == 0));
+    }
+
+    #[test]
+    fn a_tight_loop_is_named() {
+        let trained = net(
+            vec![channels(1), population("a", vec![LIF]), population("b", vec![LIF])],
+            vec![
+                projection("in", (0, 1), 1, vec![(0, 0, 1.0, 0)]),
+                projection("ab", (1, 2), 1, vec![(0, 0, 1.0, 0)]),
+                projection("ba", (2, 1), 1, vec![(0, 0, 1.0, 1)]),
+            ],
+        );
+        let error = lower(trained, &loihi(), &LowerOptions::default()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("a -[ab]-> b") && text.contains("b -[ba]-> a"), "{text}");
+        assert!(text.contains("delay of 1") && text.contains("2 chip steps"), "{text}");
+        assert!(error.hint().contains("1 more step"), "{}", error.hint());
+    }
+
+    #[test]
+    fn delays_beyond_the_register_are_found_for_every_projection() {
+        let long = |name: &str| projection(name, (0, 1), 1, vec![(0, 0, 1.0, 63)]);
+        let trained = net(vec![channels(1), population("a", vec![LIF])], vec![long("x"), long("y")]);
+        let error = lower(trained, &loihi(), &LowerOptions::default()).unwrap_err();
+        let found: Vec<_> = error.findings().iter().map(|f| (f.code, f.layer.clone().unwrap(), f.need, f.limit)).collect();
+        assert_eq!(found, [("C11", "x".into(), 63.0, 62.0), ("C11", "y".into(), 63.0, 62.0)]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn outputs_do_not_change_and_delays_suffice(seed in any::<u64>()) {
+            let (target, trained) = (loihi(), random_net(seed));
+            let (lowered, report) = lower(trained.clone(), &target, &LowerOptions::default()).unwrap();
+            prop_assert!(lowered.check().is_ok());
+            let sample = random_spikes(&trained, seed ^ 1, 25);
+            let run = |net: &Net<Float>| Interpreter::new(net).unwrap().sample(&sample, None, false).unwrap();
+            let (before, after) = (run(&trained), run(&lowered));
+            prop_assert_eq!(&before.out_counts, &after.out_counts);
+            prop_assert_eq!(&before.first_spike, &after.first_spike);
+            prop_assert_eq!(&before.potentials, &after.potentials);
+            for p in &lowered.projections {
+                let hop = retime::hop_steps(&lowered, p, &target) as i64;
+                prop_assert!(p.synapses.iter().all(|(_, _, _, d)| lowered.chip_delay(p, d) >= hop));
+            }
+            for (p, line) in lowered.populations.iter().zip(&report.populations) {
+                prop_assert_eq!(line.kept + line.no_way_in + line.no_way_out, line.trained);
+                prop_assert_eq!(p.len() as u32, line.kept);
+            }
+            // Lowering again finds nothing more to remove.
+            let (again, _) = lower(lowered.clone(), &target, &LowerOptions::default()).unwrap();
+            prop_assert_eq!(again, lowered);
+        }
+    }
 }

@@ -23,7 +23,7 @@ pub enum Decode {
 pub fn predict(decode: Decode, counts: &[u32], first_spike: &[Option<u32>], potentials: &[f64]) -> u32 {
     match decode {
         Decode::Count | Decode::Spikes => best(counts.iter().copied()),
-        Decode::FirstSpike => best(first_spike.iter().map(|t| t.map(|t| std::cmp::Reverse(t)))),
+        Decode::FirstSpike => best(first_spike.iter().map(|t| t.map(std::cmp::Reverse))),
         Decode::Vote(group) => best(counts.chunks(group.max(1) as usize).map(|g| g.iter().map(|&n| u64::from(n)).sum::<u64>())),
         Decode::Potential => best(potentials.iter().map(|&v| if v.is_nan() { None } else { Some(v) })),
     }
@@ -44,9 +44,12 @@ fn best<S: PartialOrd>(scores: impl Iterator<Item = S>) -> u32 {
 mod tests {
     use super::*;
 
+    /// Decoder, counts, first spikes, potentials, and the class expected.
+    type Case<'a> = (Decode, &'a [u32], &'a [Option<u32>], &'a [f64], u32);
+
     #[test]
     fn predicts_by_the_rules() {
-        let cases: [(Decode, &[u32], &[Option<u32>], &[f64], u32); 15] = [
+        let cases: [Case; 15] = [
             (Decode::Count, &[1, 3, 3], &[], &[], 1),
             (Decode::Count, &[0, 0], &[], &[], 0),
             (Decode::Count, &[], &[], &[], 0),

@@ -262,8 +262,8 @@ mod tests {
         let (states, counters) = run(&neuron(0, 0, 1 << 17, 1), &[(-(1 << 23), None), (-1, None)]);
         assert_eq!(states[1], ((1 << 23) - 1, 0, false));
         assert_eq!(counters, Counters { u_wraps: 1, v_clips: 1, input_overflows: 1 });
-        let top = (1 << 23) - 1;
-        let (states, counters) = run(&neuron(0, 0, 1 << 17, 1), &[(top, None), (0, None)]);
+        let top = (1i32 << 23) - 1;
+        let (states, counters) = run(&neuron(0, 0, 1 << 17, 1), &[(top as i64, None), (0, None)]);
         assert_eq!((states[1].1, counters.v_clips, counters.u_wraps), (top, 1, 0));
         let (_, counters) = run(&neuron(4096, 4096, 1 << 17, 1), &[(1 << 21, None), (-(1 << 21), None), ((1 << 21) + 1, None)]);
         assert_eq!(counters.input_overflows, 1, "2^21 itself doesn't pass it");

@@ -150,7 +150,7 @@ mod tests {
         let rules = FixedRules::default();
         assert_eq!(rules.acting_weight(-7, 0), -448);
         assert_eq!((rules.acting_weight(6, -2), rules.acting_weight(-6, -2)), (64, -128));
-        assert_eq!((rules.acting_weight(255, 7), rules.acting_weight(255, 6)), ((1 << 21) - (1 << 6), 255 << 12));
+        assert_eq!((rules.acting_weight(255, 7), rules.acting_weight(255, 8)), (255 << 13, (1 << 21) - (1 << 6)));
         assert_eq!((rules.acting_weight(-256, 7), rules.acting_weight(1, i8::MAX)), (-(1 << 21) + (1 << 6), (1 << 21) - (1 << 6)));
         assert_eq!((rules.acting_weight(254, i8::MIN), rules.acting_weight(-1, i8::MIN), rules.acting_weight(0, i8::MAX)), (0, -64, 0));
     }

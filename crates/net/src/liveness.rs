@@ -221,8 +221,13 @@ mod tests {
     fn paths_decide() {
         let neuron =
             |bias| FixedNeuron { decay_u: 4096, decay_v: 0, threshold: 1, refractory: 1, bias: Bias { mantissa: bias, exponent: 0 } };
-        let population =
-            |name: &str, n: u32, role| Population { name: name.into(), shape: vec![n], origin: (0..n).collect(), skew: 0, role };
+        let population = |name: &str, n: u32, role: Role<Fixed>| Population {
+            name: name.into(),
+            shape: vec![n],
+            origin: (0..n).collect(),
+            skew: 0,
+            role,
+        };
         let project = |pre, post, pres, synapses: &[(u32, u32)]| Projection {
             name: "p".into(),
             pre: PopulationId(pre),

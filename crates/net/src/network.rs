@@ -37,6 +37,7 @@ pub struct Conventions {
 /// IF `dv/dt = r I`; CubaLIF `tau_syn dI/dt = -I + w_in S`, `tau_mem dv/dt = (v_leak - v) + r I`;
 /// LI and CubaLI the same without firing.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // the parameters are those of the equations above
 pub enum NeuronModel {
     /// Leaky integrate-and-fire.
     Lif { tau: Vec<f32>, r: Vec<f32>, v_leak: Vec<f32>, v_threshold: Vec<f32>, v_reset: Vec<f32> },
@@ -104,6 +105,7 @@ impl TrainedPopulation {
 
 /// A linear operator of a projection's chain, applied in order to the pre tensor.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // each variant explains its fields
 pub enum Operator {
     /// y = W x. `weight` is row-major (outputs, inputs); exact zeros are absent synapses.
     Linear { outputs: u32, inputs: u32, weight: Vec<f32> },

@@ -408,5 +408,4 @@ pub fn run_sample<N: Dynamics>(
 }
 
 #[cfg(test)]
-#[path = "reference_tests.rs"]
 mod tests;

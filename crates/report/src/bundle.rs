@@ -105,7 +105,7 @@ pub fn view(bundle: &Bundle, synapses: bool) -> Result<BundleView, CodecError> {
         for word in c.synapse_memory.as_raw_slice() {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
-        cores.push(core(&tables, bits.iter().map(|(n, b)| (n.to_string(), b.len() as u64)).collect(), spikec_chip::digest(&bytes), synapses));
+        cores.push(core(&tables, bits.iter().map(|(n, b)| (n.to_string(), b.len() as u64)).collect(), *blake3::hash(&bytes).as_bytes(), synapses));
     }
     let host = &bundle.host;
     Ok(BundleView {

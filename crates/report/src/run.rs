@@ -43,7 +43,7 @@ impl RunReport {
             accuracy: (labelled > 0).then(|| correct as f64 / labelled as f64),
             predictions,
             totals: batch.totals.clone(),
-            utilization: machine.utilization(),
+            utilization: machine.utilization().to_vec(),
         }
     }
 
@@ -70,24 +70,25 @@ impl RunReport {
         let trouble = [("wraps of u", t.u_wraps), ("clips of v", t.v_clips), ("input overflows", t.input_overflows), ("bias saturations", t.bias_saturations)];
         let seen: Vec<String> = trouble.iter().filter(|(_, x)| *x > 0).map(|(name, x)| format!("{name}: {}", count(*x))).collect();
         out.push_str(&if seen.is_empty() { "no register overflowed\n".into() } else { format!("registers overflowed: {}\n", seen.join(", ")) });
-        out.push_str(&utilization(&self.utilization));
+        let cores: Vec<_> = self.utilization.iter().map(|c| (c.core, c.resources.clone())).collect();
+        out.push_str(&utilization(&cores));
         out
     }
 }
 
 /// One line a core: the fullest resource, drawn, and the others in figures.
-pub fn utilization(cores: &[CoreUtilization]) -> String {
+pub fn utilization(cores: &[(u32, Vec<(&'static str, u64, u64)>)]) -> String {
     const SHOWN: usize = 16;
     let share = |used: u64, available: u64| if available == 0 { 0.0 } else { used as f64 / available as f64 };
     let mut rows = Vec::new();
-    for c in cores.iter().take(SHOWN) {
-        let Some(fullest) = c.resources.iter().max_by(|a, b| share(a.used, a.available).total_cmp(&share(b.used, b.available))) else { continue };
-        let s = share(fullest.used, fullest.available);
+    for (core, resources) in cores.iter().take(SHOWN) {
+        let Some(&(name, used, available)) = resources.iter().max_by(|a, b| share(a.1, a.2).total_cmp(&share(b.1, b.2))) else { continue };
+        let s = share(used, available);
         rows.push(vec![
-            c.core.to_string(),
-            fullest.name.to_string(),
-            format!("{} / {}", count(fullest.used), count(fullest.available)),
-            percent(fullest.used as f64, fullest.available as f64),
+            core.to_string(),
+            name.to_string(),
+            format!("{} / {}", count(used), count(available)),
+            percent(used as f64, available as f64),
             format!("{:<20}", bar(s, 20)),
         ]);
     }

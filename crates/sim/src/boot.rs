@@ -14,7 +14,7 @@ use crate::utilization::{CoreUtilization, count};
 use rayon::prelude::*;
 use spikec_chip::codec::{CodecError, decode_core};
 use spikec_chip::image::{CoreTables, Image};
-use spikec_chip::Loadable;
+use spikec_chip::{Loadable, TargetFinding};
 use std::fmt;
 
 /// A table entry of a bundle.
@@ -55,6 +55,9 @@ impl fmt::Display for Spot {
 /// Why a bundle does not boot.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
+    /// The target's numbers can't be used together.
+    #[error("target: {0}")]
+    Target(TargetFinding),
     /// The bits of a core can't be decoded.
     #[error("core {core}: {source}")]
     Decode {
@@ -159,6 +162,7 @@ impl BootError {
     /// A remedy.
     pub fn hint(&self) -> String {
         match self {
+            BootError::Target(finding) => finding.hint(),
             BootError::Range { spot: Spot { table: "target", .. }, .. } => "mend the target file and compile again".into(),
             BootError::FanIn { .. } => "use a smaller weight exponent, or prune the neuron's inputs".into(),
             BootError::TooBig { .. } => "use shorter delays, or simulate fewer cores".into(),
@@ -189,6 +193,9 @@ impl Machine {
     /// # Errors
     /// [`BootError`] names the first table entry that is wrong.
     pub fn boot(bundle: Loadable<'_>) -> Result<Machine, BootError> {
+        if let Some(finding) = bundle.target.check().into_iter().next() {
+            return Err(BootError::Target(finding));
+        }
         let numbers = Numbers::new(bundle.target)?;
         let Image::Packed(image) = bundle.image;
         for pair in image.cores.windows(2) {

@@ -141,6 +141,16 @@ impl Fabric {
     }
 
     #[inline]
+    pub(crate) fn prefetch(&self, source: &Source) {
+        use std::arch::x86_64::*;
+        let (a, b) = source.first.singles;
+        let n = (b - a).min(48);
+        for k in (0..n).step_by(8) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.singles.as_ptr().wrapping_add((a + k) as usize).cast()) };
+        }
+    }
+
+    #[inline]
     fn add(&self, group: &Group, ahead: usize, ring: &mut Ring) {
         let slot = ring.slot(ahead + group.delay as usize);
         for run in &self.runs[group.runs.0 as usize..group.runs.1 as usize] {

@@ -361,7 +361,10 @@ impl Machine {
     /// One chip step: spikes of the step before and of the host arrive, then every compartment is updated.
     #[inline]
     fn step(&self, state: &mut State, channels: &[u32], faults: &mut Faults) {
-        for &lane in &state.fired {
+        for (k, &lane) in state.fired.iter().enumerate() {
+            if let Some(&later) = state.fired.get(k + 2) {
+                self.fabric.prefetch(&self.fabric.neurons[later as usize]);
+            }
             self.fabric.deliver(&self.fabric.neurons[lane as usize], self.neuron_ahead, &mut state.ring);
         }
         for &channel in channels {

@@ -1,12 +1,13 @@
 //! Choices: what a bundle says that no network can confirm or deny.
 //!
-//! In: a bundle. Out: [`Choices`], a part of every verdict. Invariant: every field of a bundle is either compared by the image check
+//! In: a bundle and its reference section. Out: [`Choices`], a part of every verdict. Invariant: every field of a bundle is either compared by the image check
 //! or shown here. Why: "this image implements that network" is a statement about a target, an encoder, a decoder and a number of
 //! steps that a user chose; a changed choice makes another statement, which may be true as well.
 
 use serde::Serialize;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Host, Provenance};
 use spikec_chip::target::Target;
+use spikec_net::{Quantized, Scaling, WeightFormat};
 
 /// The choices under which a verdict holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -27,11 +28,15 @@ pub struct Choices {
     pub options: Vec<(String, String)>,
     /// Seed.
     pub seed: u64,
+    /// Weight format of each projection: what its mantissas are a grid of.
+    pub formats: Vec<(String, WeightFormat)>,
+    /// The bound on the deviation of weights that the bundle declares, in grid steps; `None` for a network in registers.
+    pub deviation_steps: Option<f64>,
 }
 
 impl Choices {
-    /// The choices of a bundle.
-    pub fn of(bundle: &Bundle) -> Choices {
+    /// The choices of a bundle with this reference section.
+    pub fn of(bundle: &Bundle, quantized: &Quantized) -> Choices {
         let Bundle { target, image: _, host, symbols: _, provenance, reference: _ } = bundle;
         let Host { input_width: _, encoder, input_axons: _, maps: _, bias_writes: _, default_steps, max_skew: _, decoder } = host;
         let Provenance { tool, network_name, network_digest: _, options, seed } = provenance;
@@ -44,6 +49,11 @@ impl Choices {
             network_name: network_name.clone(),
             options: options.clone(),
             seed: *seed,
+            formats: quantized.net.projections.iter().map(|p| (p.name.clone(), p.format)).collect(),
+            deviation_steps: match &quantized.scaling {
+                Scaling::Exact => None,
+                Scaling::Scaled { v_units: _, deviation_steps } => Some(*deviation_steps),
+            },
         }
     }
 

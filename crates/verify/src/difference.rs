@@ -59,12 +59,8 @@ pub enum Field {
     UnusedRecord,
     /// A table record that another one repeats.
     RepeatedRecord,
-    /// More of a resource than the target has.
-    Capacity,
     /// The delay bits of a core.
     DelayBits,
-    /// A core with no neuron and no axon, or one out of order.
-    Core,
     /// A compartment that belongs to no neuron.
     CompartmentOwner,
     /// The place of a neuron.
@@ -159,9 +155,7 @@ impl fmt::Display for Field {
             Field::UnreadBits => "unread bits",
             Field::UnusedRecord => "unused record",
             Field::RepeatedRecord => "repeated record",
-            Field::Capacity => "capacity",
             Field::DelayBits => "delay bits",
-            Field::Core => "core",
             Field::CompartmentOwner => "owner of the compartment",
             Field::Place => "place",
             Field::DecayU => "decay of u",
@@ -334,20 +328,36 @@ impl Difference {
 }
 
 /// The differences found so far.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct Differences {
-    /// The first [`DIFFERENCES_KEPT`].
+#[derive(Debug, Default)]
+pub(crate) struct Differences {
+    /// The first [`DIFFERENCES_KEPT`]; with a focus, the first that touch it.
     pub kept: Vec<Difference>,
     /// How many there are.
     pub total: u64,
+    /// (population, index as trained) of the neuron that matters.
+    focus: Option<(u32, u32)>,
+    /// With a focus: the first difference that doesn't touch it.
+    pub elsewhere: Option<Difference>,
 }
 
 impl Differences {
-    /// Counts a difference; builds it only when it is kept.
+    /// Keeps only differences that touch a neuron (population, index as trained), and the first that doesn't.
+    pub fn about(population: u32, index: u32) -> Self {
+        Differences { focus: Some((population, index)), ..Differences::default() }
+    }
+
+    /// Counts a difference; builds it only when it may be kept.
     pub fn push(&mut self, make: impl FnOnce() -> Difference) {
         self.total += 1;
-        if self.kept.len() < DIFFERENCES_KEPT {
-            self.kept.push(make());
+        if self.kept.len() == DIFFERENCES_KEPT {
+            return;
+        }
+        let difference = make();
+        let touches = |n: &Option<NeuronName>| n.as_ref().map(|n| (n.population, n.index)) == self.focus;
+        if self.focus.is_none() || touches(&difference.at.neuron) || touches(&difference.at.pre) {
+            self.kept.push(difference);
+        } else {
+            self.elsewhere.get_or_insert(difference);
         }
     }
 
@@ -358,11 +368,6 @@ impl Differences {
             self.push(|| Difference { side, at: at(), field, found: found.into(), expected: expected.into() });
         }
         equal
-    }
-
-    /// True when nothing differs.
-    pub fn is_empty(&self) -> bool {
-        self.total == 0
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Value};
 use crate::image::Checked;
-use crate::resolve::{Cell, Owners, bias_value, channels, name, place_text};
+use crate::resolve::{Cell, Owners, bias_value, name, place_text};
 use spikec_chip::bundle::{Bundle, Decoder, DecoderKind, Encoder, HostMap, PopulationSymbols, Provenance};
 use spikec_net::{Fixed, HostProjection, Net, Population, Quantized, Role};
 
@@ -228,7 +228,8 @@ pub(crate) fn first_other(a: &[f32], b: &[f32]) -> Option<(f32, f32)> {
     a.iter().zip(b).find(|(a, b)| a.to_bits() != b.to_bits()).map(|(&a, &b)| (a, b))
 }
 
-/// Each neuron's constant bias is written once, before its first network step; a zero bias needs no write.
+/// Each neuron's constant bias is written once, before its first network step. A zero bias needs no write, and neither does one
+/// that a host map without delay replaces in every step.
 fn compare_biases(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, differences: &mut Differences, checked: &mut Checked) {
     let mut written: Vec<Vec<bool>> = net.populations.iter().map(|p| vec![false; p.neurons().len()]).collect();
     for w in &bundle.host.bias_writes {
@@ -256,6 +257,9 @@ fn compare_biases(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, difference
         differences.compare(Side::Host, Field::BiasStep, w.chip_step, p.skew, || at(Some(cell)));
     }
     for (k, p) in net.populations.iter().enumerate() {
+        if net.host_projections.iter().any(|h| h.post.index() == k && h.delay_steps == 0) {
+            continue;
+        }
         for (j, n) in p.neurons().iter().enumerate().filter(|(j, n)| n.bias.mantissa != 0 && !written[k][*j]) {
             let place = owners.places[k][j];
             differences.push(|| Difference {

@@ -35,14 +35,14 @@
 //! synapses, and their sort. Why: a compiler that grades itself proves nothing.
 
 use crate::choices::Choices;
-use crate::difference::Differences;
+use crate::difference::{At, Differences, Field, Side};
 use crate::resolve::{self, Owners};
 use crate::wellformed::{Malformed, check_registers};
 use crate::{given, host};
 use serde::Serialize;
 use spikec_chip::bundle::Bundle;
 use spikec_chip::codec::CodecError;
-use spikec_net::{Fixed, Float, Net, NetError, Quantized, Scaling};
+use spikec_net::{Fixed, FixedRules, Float, Net, NetError, Quantized, Scaling};
 use thiserror::Error;
 
 /// The network that the image shall implement.
@@ -151,6 +151,14 @@ pub enum VerifyError {
         /// The other.
         expected: &'static str,
     },
+    /// The float net has other populations than the reference.
+    #[error("the float net has {found} populations, the reference {expected}, or their neurons don't match")]
+    Populations {
+        /// Of the float net.
+        found: usize,
+        /// Of the reference.
+        expected: usize,
+    },
     /// Another number of labels than samples.
     #[error("found {found} labels, expected {expected}")]
     Labels {
@@ -178,6 +186,7 @@ impl VerifyError {
             VerifyError::Steps { .. } => "give --steps T".into(),
             VerifyError::Width { .. } => "give data of the network's input width".into(),
             VerifyError::SampleKind { expected, .. } => format!("give a data file with {expected}, or compile with another --input-coding"),
+            VerifyError::Populations { .. } => "give the network that the bundle was compiled from".into(),
             VerifyError::Labels { .. } => "give one label for each sample".into(),
         }
     }
@@ -255,6 +264,7 @@ pub(crate) fn reference(bundle: &Bundle) -> Result<Quantized, VerifyError> {
 /// Part (a): bits and host section against the reference net.
 pub(crate) fn compare_with_reference(bundle: &Bundle, quantized: &Quantized, differences: &mut Differences, checked: &mut Checked) -> Result<(), VerifyError> {
     let net = &quantized.net;
+    compare_rules(net, bundle, differences);
     let tables = resolve::decode(bundle)?;
     checked.cores = tables.len() as u64;
     host::compare_symbols(bundle, quantized, differences);
@@ -267,6 +277,21 @@ pub(crate) fn compare_with_reference(bundle: &Bundle, quantized: &Quantized, dif
     checked.synapses = wanted.len() as u64;
     host::compare_host(bundle, net, &owners, differences, checked);
     Ok(())
+}
+
+/// The widths by which the reference computes are the target's.
+fn compare_rules(net: &Net<Fixed>, bundle: &Bundle, differences: &mut Differences) {
+    let spec = bundle.target.packed();
+    let target = FixedRules {
+        align_shift: *spec.weights.align_shift,
+        weight_limit_bits: *spec.weights.limit_bits,
+        u_bits: *spec.neuron.u_bits,
+        v_min: *spec.neuron.v_min,
+        v_max: *spec.neuron.v_max,
+        threshold_shift: *spec.neuron.threshold_shift,
+    };
+    let text = |rules: &FixedRules| format!("{rules:?}");
+    differences.compare(Side::Image, Field::Rules, text(&net.rules), text(&target), At::default);
 }
 
 /// The image check. An `Err` is a bundle (or a given network) that can't be compared at all; a verdict with differences is one that was.
@@ -288,5 +313,5 @@ pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, Verif
         (Given::Trained { .. }, Scaling::Exact) => return Err(VerifyError::Kind { given: "floats", compiled: "registers" }),
         (Given::Registers { .. }, Scaling::Scaled { .. }) => return Err(VerifyError::Kind { given: "registers", compiled: "floats" }),
     }
-    Ok(ImageVerdict { differences: differences.kept, total: differences.total, checked, rounding, choices: Choices::of(bundle) })
+    Ok(ImageVerdict { differences: differences.kept, total: differences.total, checked, rounding, choices: Choices::of(bundle, &quantized) })
 }

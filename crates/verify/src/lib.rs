@@ -20,7 +20,7 @@ mod resolve;
 mod toy;
 pub mod wellformed;
 
-pub use behave::{BehaviourVerdict, Divergence, check_behaviour};
+pub use behave::{BehaviourVerdict, Divergence, What, check_behaviour};
 pub use cause::LikelyCause;
 pub use choices::Choices;
 pub use difference::{At, DIFFERENCES_KEPT, Difference, Field, NeuronName, Side, Value};

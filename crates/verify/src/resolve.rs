@@ -325,8 +325,8 @@ fn records_used(core: u32, table: &'static str, uses: impl Iterator<Item = u64>,
     }
 }
 
-/// No bit is left unexplained: the bits are what their tables encode to, every record is used, none is repeated, the delay bits
-/// are the fewest that hold the core's delays, and nothing exceeds the target.
+/// No bit is left unexplained: the bits are what their tables encode to, every record is used, none is repeated, and the delay bits
+/// are the fewest that hold the core's delays. (Limits of the target are the decoder's: what decodes, fits.)
 pub(crate) fn check_records(bundle: &Bundle, tables: &[CoreTables], differences: &mut Differences) {
     let Image::Packed(image) = &bundle.image;
     for (bits, core) in image.cores.iter().zip(tables) {
@@ -359,7 +359,6 @@ pub(crate) fn check_records(bundle: &Bundle, tables: &[CoreTables], differences:
         let wanted = cost::delay_bits(memory, largest_delay);
         let at = || At { core: Some(core.core), ..At::default() };
         differences.compare(Side::Image, Field::DelayBits, Some(core.delay_bits), wanted, at);
-        check_capacity(bits, core, &bundle.target, differences);
     }
 }
 
@@ -405,42 +404,6 @@ fn not_repeated<T: PartialEq>(core: u32, table: &'static str, records: &[T], dif
                 field: Field::RepeatedRecord,
                 found: format!("the same as {first}").into(),
                 expected: "a record of its own".into(),
-            });
-        }
-    }
-}
-
-/// The decoded tables hold no more than the target says a core holds.
-fn check_capacity(bits: &CoreImage, core: &CoreTables, target: &Target, differences: &mut Differences) {
-    let (topology, spec) = (&target.topology, target.packed());
-    let (limits, memory) = (&spec.core, &spec.synapse_memory);
-    let chip = |core: u32| core / topology.cores_per_chip().max(1);
-    let words = bits.synapse_memory.len().div_ceil((*memory.word_bits).max(1) as usize);
-    let entries = core.out_axons.iter().map(|a| cost::out_axon_entries(limits, chip(a.core) != chip(core.core)) as usize).sum();
-    let of_neuron = core.compartments.iter().map(|c| c.out_axon_count as usize).max().unwrap_or(0);
-    for (resource, used, available) in [
-        ("cores of the board", core.core as usize, target.total_cores() as usize - 1),
-        ("compartments", core.compartments.len(), *limits.compartments as usize),
-        ("input axons", core.in_axons.len(), *limits.in_axons as usize),
-        ("output axon entries", entries, *limits.out_axon_entries as usize),
-        ("output axons of a neuron", of_neuron, *limits.out_axons_per_neuron as usize),
-        ("synaptic memory words", words, *memory.usable_words as usize),
-        ("synapse formats", core.formats.len(), *memory.max_formats as usize),
-        ("compartment profiles", core.compartment_profiles.len(), *limits.compartment_profiles as usize),
-        ("threshold profiles", core.threshold_profiles.len(), *limits.threshold_profiles as usize),
-        (
-            "delay slots",
-            if core.delay_bits == 0 { 0 } else { cost::delay_slots(core.compartments.len() as u32, core.delay_bits) as usize },
-            *limits.delay_slots_total as usize,
-        ),
-    ] {
-        if used > available {
-            differences.push(|| Difference {
-                side: Side::Image,
-                at: At { core: Some(core.core), item: Some(resource.into()), ..At::default() },
-                field: Field::Capacity,
-                found: used.into(),
-                expected: format!("at most {available}").into(),
             });
         }
     }

@@ -66,6 +66,8 @@ pub fn check_registers(net: &Net<Fixed>, target: &Target) -> Result<(), Malforme
     let spec = target.packed();
     let (weights, neuron) = (&spec.weights, &spec.neuron);
     let r = &net.rules;
+    // The reference computes decays in 1/4096 (docs/semantics.md, section 3).
+    within(Part::Net, "decay bits of the target", *neuron.decay_bits as i64, 12, 12)?;
     within(Part::Net, "align shift", r.align_shift as i64, 0, 24)?;
     within(Part::Net, "weight limit bits", r.weight_limit_bits as i64, r.align_shift as i64, 30)?;
     within(Part::Net, "u bits", r.u_bits as i64, 2, 32)?;
@@ -84,7 +86,7 @@ pub fn check_registers(net: &Net<Fixed>, target: &Target) -> Result<(), Malforme
             equal(part, "weight mantissa off its grid by", (m % grid).unsigned_abs() as usize, 0)?;
         }
     }
-    let register_max = (1i64 << (*neuron.decay_bits).min(15)) - 1;
+    let register_max = (1i64 << *neuron.decay_bits) - 1;
     let (u0, v0) = (*neuron.u_decay_offset as i64, *neuron.v_decay_offset as i64);
     let threshold_max = (1i64 << (*neuron.threshold_mantissa_bits).min(31)) - 1;
     let bias_max = (1i64 << (*neuron.bias_mantissa_bits).clamp(1, 16).saturating_sub(1)) - 1;

@@ -71,7 +71,6 @@ impl Job {
             remove_dead: !mapping.keep_dead,
             seed: mapping.seed,
             provenance: provenance(network, mapping, coding, &prepared),
-            ..CompileOptions::default()
         };
         Ok(Job { target, prepared, coding, options })
     }

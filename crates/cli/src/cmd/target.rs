@@ -9,7 +9,7 @@ use std::path::Path;
 pub fn run(command: &TargetCommand, json: bool) -> Result<u8, Failure> {
     match command {
         TargetCommand::List => {
-            let targets: Vec<_> = spikec_chip::builtin().iter().filter_map(|(name, _)| spikec_chip::find(name)).collect();
+            let targets: Vec<_> = spikec_chip::builtin().iter().filter_map(|(name, _)| spikec_chip::find(name).ok()).collect();
             if json {
                 super::print_json(&targets.iter().map(|t| serde_json::json!({ "name": t.name, "description": t.description, "cores": t.total_cores() })).collect::<Vec<_>>());
             } else {

@@ -11,16 +11,6 @@ use crate::finding::Finding;
 use spikec_chip::Target;
 use spikec_net::{Fixed, Net};
 
-/// Bounds of a neuron.
-struct Bounds {
-    q: f64,
-    u: f64,
-    /// `None` = unbounded.
-    v: Option<f64>,
-    /// Largest v that a step can reach, where nothing resets it.
-    rise: Option<f64>,
-}
-
 /// Fills in the bounds of the reports (one for each population) and returns the warnings.
 pub fn apply(net: &Net<Fixed>, target: &Target, reports: &mut [PopulationQuantized]) -> Vec<Finding> {
     let registers = Registers::of(target);
@@ -38,27 +28,26 @@ pub fn apply(net: &Net<Fixed>, target: &Target, reports: &mut [PopulationQuantiz
     for (p, population) in net.populations.iter().enumerate() {
         let limit_q = 2f64.powi(*target.packed().neuron.input_bits as i32);
         let limit_u = 2f64.powi(net.rules.u_bits as i32 - 1);
-        let (mut q, mut u, mut readout) = (Over::default(), Over::default(), Over::default());
-        let mut below = Over::default();
+        let ceiling = registers.threshold as f64 * 2f64.powi(net.rules.threshold_shift as i32);
+        let [mut q, mut u, mut readout, mut below] = [(); 4].map(|()| Over::default());
         for (j, n) in population.neurons().iter().enumerate() {
             let firing = n.threshold < registers.threshold;
-            let ceiling = (n.threshold as f64) * 2f64.powi(net.rules.threshold_shift as i32);
-            let steady = |x: f64, decay: u16| if decay > 0 { Some(x * one / decay as f64) } else { (x == 0.0).then_some(0.0) };
-            let u_of = |x: f64| x * one / (n.decay_u.max(1)) as f64;
+            let steady_u = |q: f64| q * one / n.decay_u.max(1) as f64;
+            let steady_v = |x: f64| if n.decay_v > 0 { Some(x * one / n.decay_v as f64) } else { (x == 0.0).then_some(0.0) };
             let bias = n.bias.value() as f64;
-            let rise = steady(u_of(up[p][j]) + bias.max(0.0), n.decay_v);
-            let fall = steady(u_of(down[p][j]) + (-bias).max(0.0), n.decay_v);
-            let top = if firing { Some(ceiling * (1.0 - n.decay_v as f64 / one) + u_of(up[p][j]) + bias.max(0.0)) } else { rise };
+            let (rise, fall) = (steady_u(up[p][j]) + bias.max(0.0), steady_u(down[p][j]) + (-bias).max(0.0));
+            let threshold = n.threshold as f64 * 2f64.powi(net.rules.threshold_shift as i32);
+            let top = if firing { Some(threshold * (1.0 - n.decay_v as f64 / one) + rise) } else { steady_v(rise) };
+            let fall = steady_v(fall);
             let worst = up[p][j].max(down[p][j]);
-            let b = Bounds { q: worst, u: u_of(worst), v: top.zip(fall).map(|(a, b)| a.max(b)), rise };
             let report = &mut reports[p];
-            report.bound_q = report.bound_q.max(b.q);
-            report.bound_u = report.bound_u.max(b.u);
-            report.bound_v = report.bound_v.zip(b.v).map(|(a, b)| a.max(b));
-            q.add(b.q, limit_q);
-            u.add(b.u, limit_u);
+            report.bound_q = report.bound_q.max(worst);
+            report.bound_u = report.bound_u.max(steady_u(worst));
+            report.bound_v = report.bound_v.zip(top.zip(fall)).map(|(a, (b, c))| a.max(b).max(c));
+            q.add(worst, limit_q);
+            u.add(steady_u(worst), limit_u);
             if !firing {
-                readout.add(b.rise.unwrap_or(f64::INFINITY), ceiling + 1.0);
+                readout.add(top.unwrap_or(f64::INFINITY), ceiling + 1.0);
             }
             if let Some(fall) = fall {
                 below.add(fall, -(net.rules.v_min as f64) + 1.0);
@@ -68,7 +57,6 @@ pub fn apply(net: &Net<Fixed>, target: &Target, reports: &mut [PopulationQuantiz
         findings.extend(q.finding("q, input of one step (v units, worst case)", limit_q, &format!("{fewer} input_overflows"), &population.name));
         findings.extend(u.finding("u (v units, worst case)", limit_u, &format!("{fewer} u_wraps"), &population.name));
         findings.extend(below.finding("v below zero (v units, worst case)", -(net.rules.v_min as f64), &format!("{fewer} v_clips"), &population.name));
-        let ceiling = registers.threshold as f64 * 2f64.powi(net.rules.threshold_shift as i32);
         let remedy = "a readout that passes the largest threshold spikes and is reset: lower its weights, or use fewer steps";
         findings.extend(readout.finding("v of a readout (v units, worst case)", ceiling, remedy, &population.name));
     }

@@ -25,7 +25,7 @@ mod adopt;
 mod bounds;
 mod neuron;
 mod report;
-pub mod scale;
+mod scale;
 mod weights;
 
 pub use adopt::adopt;
@@ -222,7 +222,9 @@ pub fn quantize(
     if !(2..=widest).contains(&options.weight_bits) {
         return Err(QuantizeError::WeightBits { found: options.weight_bits, max: widest });
     }
-    if net.rules.reset == ResetRule::Subtract {
+    // A readout never fires, and so never resets.
+    let fires = net.populations.iter().flat_map(|p| p.neurons()).any(|n| n.threshold < f32::INFINITY);
+    if net.rules.reset == ResetRule::Subtract && fires {
         return Err(QuantizeError::SoftReset);
     }
     check_host(net)?;

@@ -21,6 +21,7 @@
 use super::neuron::Prepared;
 use super::weights::{exact_range, sign_of};
 use super::{QuantizeError, Quantizer, Registers};
+use crate::lower::by_post;
 use rayon::prelude::*;
 use spikec_chip::Target;
 use spikec_chip::target::Sign;
@@ -96,20 +97,9 @@ pub fn incoming(
     let factors: Vec<f64> = prepared.neurons.iter().zip(units(prepared, comparable)).map(|(n, unit)| n.gain / unit).collect();
     let projections = net.projections.iter().enumerate().filter(|(_, p)| p.post == post);
     let transpose = |(k, p): (usize, &spikec_net::Projection<Float>)| {
-        let s = &p.synapses;
-        let mut offsets = vec![0u32; factors.len() + 1];
-        for &j in &s.posts {
-            offsets[j as usize + 1] += 1;
-        }
-        for j in 0..factors.len() {
-            offsets[j + 1] += offsets[j];
-        }
-        let (mut next, mut x) = (offsets.clone(), vec![0f32; s.len()]);
-        for (&j, &w) in s.posts.iter().zip(&s.weights) {
-            let at = &mut next[j as usize];
-            x[*at as usize] = (w as f64 * factors[j as usize]) as f32;
-            *at += 1;
-        }
+        let (offsets, order) = by_post(&p.synapses, factors.len());
+        let relative = |&k: &u32| (p.synapses.weights[k as usize] as f64 * factors[p.synapses.posts[k as usize] as usize]) as f32;
+        let x: Vec<f32> = order.iter().map(relative).collect();
         let mode = sign_of(x.iter().any(|&w| w > 0.0), x.iter().any(|&w| w < 0.0));
         let sign = supported(mode, target).ok_or_else(|| QuantizeError::Sign {
             projection: p.name.clone(),
@@ -245,6 +235,8 @@ struct Slot<'a> {
     steps: f64,
     least: f32,
     most: f32,
+    /// The most steps that both ends of the range reach.
+    clipless: f64,
 }
 
 impl<'a> Slot<'a> {
@@ -252,7 +244,8 @@ impl<'a> Slot<'a> {
         let grid = 1i16 << incoming.format.grid_shift();
         let (least, most) = exact_range(incoming.format, rules);
         let steps = 1.0 / (shifted(incoming.format.exponent, rules) * grid as f64);
-        Slot { incoming, steps, least: (least / grid) as f32, most: (most / grid) as f32 }
+        let clipless = largest_mantissa(incoming.format) / grid as f64;
+        Slot { incoming, steps, least: (least / grid) as f32, most: (most / grid) as f32, clipless }
     }
     /// Sum of the squared errors of neuron j's weights at `level`.
     fn error(&self, j: usize, level: f64) -> f64 {
@@ -285,8 +278,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// The largest level at which neuron j clips nothing; infinite without weights.
     fn clipless(&self, j: usize) -> f64 {
-        let of = |s: &Slot| s.most.max(-s.least).min(largest_mantissa(s.incoming.format) as f32 / grid_of(s)) as f64
-            / (largest_of(s.incoming.row(j)) * s.steps);
+        let of = |s: &Slot| s.clipless / (largest_of(s.incoming.row(j)) * s.steps);
         self.incoming.iter().map(of).fold(f64::INFINITY, f64::min)
     }
     /// Squared error of neuron j at `level`; beyond its cap larger than any other.
@@ -305,8 +297,8 @@ impl Search<'_> {
         if tops.iter().all(|t| t.is_infinite()) {
             return vec![snap(LEVEL_GOAL.min(cap.floor())); members.len()];
         }
-        // Snapping may round up, which would clip.
-        let down = |level: f64| if snap(level) > level { snap(level - 1.0) } else { snap(level) };
+        // Snapping may round up, which would clip; the slack covers the rounding of x to f32.
+        let down = |level: f64| if snap(level) > level * (1.0 + 1e-6) { snap(level - 1.0) } else { snap(level) };
         if method == Quantizer::MaxAbs {
             return vec![down(safe); members.len()];
         }
@@ -347,10 +339,6 @@ impl Search<'_> {
         };
         chosen.iter().enumerate().map(moved).collect()
     }
-}
-
-fn grid_of(slot: &Slot) -> f32 {
-    (1i16 << slot.incoming.format.grid_shift()) as f32
 }
 
 /// Index of the smallest error, the first of equals.

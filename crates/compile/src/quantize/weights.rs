@@ -82,8 +82,7 @@ pub fn round(
         synapses: out.len() as u64,
         vanished,
         clipped,
-        // The margin lets a checker compute the ideal in another order.
-        max_error_steps: if max_error > 0.0 { max_error + 1e-6 } else { 0.0 },
+        max_error_steps: max_error,
         rms_error_steps: (steps2 / synapses.len().max(1) as f64).sqrt(),
         relative_error: if weight2 > 0.0 { (error2 / weight2).sqrt() } else { 0.0 },
     };

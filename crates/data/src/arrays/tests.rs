@@ -291,3 +291,19 @@ fn corrupt_data_fail_the_checksum() {
     bytes[at + 5] ^= 1;
     assert!(matches!(read_npz(&bytes), Err(ArrayError::Corrupt { array, .. }) if array == "a"));
 }
+
+/// Two directory entries on one local entry: the way a small zip file expands without bound.
+#[test]
+fn overlapping_entries_are_refused() {
+    let a = array(&[2], ArrayData::U8(vec![1, 2]));
+    let mut bytes = write_npz(&[("a", a)]);
+    let end = bytes.windows(4).position(|w| w == b"PK\x05\x06").unwrap();
+    let directory = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    let mut second = bytes[directory..end].to_vec();
+    second[46] = b'b';
+    let (length, count) = (2 * (end - directory) as u32, [2, 0, 2, 0]);
+    bytes[end + 8..end + 12].copy_from_slice(&count);
+    bytes[end + 12..end + 16].copy_from_slice(&length.to_le_bytes());
+    bytes.splice(end..end, second);
+    assert_eq!(read_npz(&bytes), Err(ArrayError::Overlap));
+}

@@ -1,0 +1,372 @@
+//! The whole compilation, and the check that tells everything that stands in its way.
+//!
+//! In: an elaborated, input-coded net (or one in registers), a target, options. Out: [`Compiled`], or every finding.
+//! Invariant: the same input and options give the same bundle, on any number of threads.
+
+use crate::emit::{HostOptions, emit};
+use crate::finding::{Finding, Severity, sort};
+use crate::lower::{LowerError, LowerOptions, LowerReport, lower};
+use crate::partition::{Bound, FitError, NeuronRef, PARTITIONERS, Partitioned, Usage, lower_bounds, partitioner};
+use crate::place::{Placed, place};
+use crate::quantize::{QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, adopt, quantize};
+use serde::Serialize;
+use spikec_chip::Target;
+use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Provenance};
+use spikec_net::{Fixed, Float, Net, PopulationId, Quantized};
+use thiserror::Error;
+
+/// Effort of the search, in work units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effort {
+    /// First legal mapping.
+    Fast,
+    /// Balanced cores.
+    #[default]
+    Default,
+    /// As `Default`; strategies with a search may do more.
+    Best,
+}
+
+/// Options of a compilation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompileOptions {
+    /// Stored width of a weight in bits (not for registers).
+    pub weight_bits: u8,
+    /// Quantizer (not for registers).
+    pub quantizer: Quantizer,
+    /// How data become spikes and biases; the net's inputs are coded accordingly by the caller.
+    pub encoder: Encoder,
+    /// From outputs to a class.
+    pub decoder: DecoderKind,
+    /// Network steps where data and user don't say.
+    pub default_steps: Option<u32>,
+    /// Name of the partitioner.
+    pub partitioner: String,
+    /// Effort.
+    pub effort: Effort,
+    /// Removes neurons without effect.
+    pub remove_dead: bool,
+    /// Seed.
+    pub seed: u64,
+    /// Options as the user gave them, for the bundle's provenance.
+    pub provenance: Vec<(String, String)>,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        CompileOptions {
+            weight_bits: 8,
+            quantizer: Quantizer::default(),
+            encoder: Encoder::Spikes,
+            decoder: DecoderKind::Count,
+            default_steps: None,
+            partitioner: PARTITIONERS[0].into(),
+            effort: Effort::default(),
+            remove_dead: true,
+            seed: 0,
+            provenance: Vec::new(),
+        }
+    }
+}
+
+/// The network to compile.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// Floats: elaborated, inputs coded.
+    Trained {
+        /// The net.
+        net: &'a Net<Float>,
+        /// Digest of the network as given.
+        digest: [u8; 32],
+    },
+    /// Chip integers.
+    Registers {
+        /// The net.
+        net: &'a Net<Fixed>,
+        /// Its digest.
+        digest: [u8; 32],
+    },
+}
+
+/// Why there is no bundle.
+#[derive(Debug, Error)]
+pub enum CompileError {
+    /// No partitioner of that name.
+    #[error("no partitioner named `{0}`")]
+    Partitioner(String),
+    /// The target contradicts itself.
+    #[error("the target contradicts itself: {}", .0.join("; "))]
+    Target(Vec<String>),
+    /// A vote over groups that do not divide the outputs.
+    #[error("decoder vote:{group}: found {outputs} outputs, expected a multiple of {group}")]
+    Vote {
+        /// Outputs of a group.
+        group: u32,
+        /// Outputs of the network.
+        outputs: usize,
+    },
+    /// Nothing reaches the output.
+    #[error("no neuron of the output population {0} can ever be reached: nothing is left to compile")]
+    NothingLeft(String),
+    /// Lowering.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// Quantizing.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
+    /// It does not fit.
+    #[error("the network does not fit the target: {} violations", .0.findings.len())]
+    Fit(#[from] FitError),
+}
+
+impl CompileError {
+    /// A remedy.
+    pub fn hint(&self) -> String {
+        match self {
+            CompileError::Partitioner(_) => format!("one of: {}", PARTITIONERS.join(", ")),
+            CompileError::Target(_) => "`spikec target check` lists every contradiction".into(),
+            CompileError::Vote { .. } => "choose a group size that divides the outputs".into(),
+            CompileError::NothingLeft(_) => "the network's weights do not connect inputs to outputs; --keep-dead compiles it all the same".into(),
+            CompileError::Lower(e) => e.hint(),
+            CompileError::Quantize(e) => e.hint(),
+            CompileError::Fit(e) => e.hint(),
+        }
+    }
+    /// The findings behind it.
+    pub fn findings(&self) -> &[Finding] {
+        match self {
+            CompileError::Lower(e) => e.findings(),
+            CompileError::Quantize(e) => e.findings(),
+            CompileError::Fit(e) => &e.findings,
+            _ => &[],
+        }
+    }
+    /// True when the network is well-formed but the target can't hold it.
+    pub fn does_not_fit(&self) -> bool {
+        !self.findings().is_empty()
+    }
+}
+
+/// A bundle with its report.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The bundle.
+    pub bundle: Bundle,
+    /// What was done.
+    pub report: CompileReport,
+}
+
+/// What a compilation did.
+#[derive(Debug, Clone, Serialize)]
+pub struct CompileReport {
+    /// Network.
+    pub network: String,
+    /// Target.
+    pub target: String,
+    /// Cores used.
+    pub cores: u32,
+    /// Cores of the board.
+    pub board_cores: u32,
+    /// Neurons on the chip.
+    pub neurons: u64,
+    /// Neurons as trained.
+    pub trained_neurons: u64,
+    /// Synapses on the chip.
+    pub synapses_on_chip: u64,
+    /// Terms of linear maps that the host computes: not deployed.
+    pub host_terms: u64,
+    /// Words of synaptic memory.
+    pub memory_words: u64,
+    /// Bits of synaptic memory for one synapse.
+    pub bits_per_synapse: Option<f64>,
+    /// Largest skew: a sample of T network steps takes T + this many chip steps.
+    pub max_skew: u32,
+    /// Layers.
+    pub layers: Vec<LayerReport>,
+    /// Cores in the order of their physical numbers.
+    pub core_usage: Vec<CoreUsage>,
+    /// Lower bounds of the number of cores.
+    pub lower_bounds: Vec<Bound>,
+    /// The fullest resource of all cores.
+    pub binds: Option<Usage>,
+    /// What lowering did.
+    pub lowering: LowerReport,
+    /// What quantizing did.
+    pub quantization: QuantizeReport,
+    /// Warnings.
+    pub warnings: Vec<Finding>,
+}
+
+/// A population of neurons.
+#[derive(Debug, Clone, Serialize)]
+pub struct LayerReport {
+    /// Name.
+    pub name: String,
+    /// Neurons as trained.
+    pub trained: u64,
+    /// Neurons on the chip.
+    pub neurons: u64,
+    /// Synapses into it on the chip.
+    pub synapses_on_chip: u64,
+    /// Host terms into it.
+    pub host_terms: u64,
+    /// Cores that hold some of it.
+    pub cores: u32,
+    /// Skew in chip steps.
+    pub skew: u32,
+}
+
+/// Resources of a core.
+#[derive(Debug, Clone, Serialize)]
+pub struct CoreUsage {
+    /// Physical core.
+    pub core: u32,
+    /// Need and limit of each resource.
+    pub resources: Vec<Usage>,
+}
+
+/// Lowered and quantized.
+fn registers(input: Input, target: &Target, options: &CompileOptions, progress: &mut dyn FnMut(&str)) -> Result<(Quantized, LowerReport, QuantizeReport), CompileError> {
+    let contradictions: Vec<String> = target.check().iter().map(|f| f.to_string()).collect();
+    if !contradictions.is_empty() {
+        return Err(CompileError::Target(contradictions));
+    }
+    let lowering = LowerOptions { remove_dead: options.remove_dead };
+    progress("lowering");
+    let (q, lowered, quantized) = match input {
+        Input::Trained { net, digest } => {
+            let (net, lowered) = lower(net.clone(), target, &lowering)?;
+            progress("quantizing");
+            let quantizing = QuantizeOptions {
+                weight_bits: options.weight_bits,
+                method: options.quantizer,
+                comparable_outputs: options.decoder == DecoderKind::Potential,
+            };
+            let (q, report) = quantize(&net, digest, target, &quantizing)?;
+            (q, lowered, report)
+        }
+        Input::Registers { net, digest } => {
+            let (net, lowered) = lower(net.clone(), target, &lowering)?;
+            let (q, report) = adopt(net, digest, target)?;
+            (q, lowered, report)
+        }
+    };
+    let output = q.net.population(q.net.output);
+    if output.is_empty() {
+        return Err(CompileError::NothingLeft(output.name.clone()));
+    }
+    if let DecoderKind::Vote(group) = options.decoder
+        && !output.trained_len().is_multiple_of(group.max(1) as usize)
+    {
+        return Err(CompileError::Vote { group, outputs: output.trained_len() });
+    }
+    Ok((q, lowered, quantized))
+}
+
+fn proposal(q: &Quantized, target: &Target, options: &CompileOptions) -> Result<Vec<Vec<NeuronRef>>, CompileError> {
+    let strategy = partitioner(&options.partitioner, options.effort != Effort::Fast).ok_or_else(|| CompileError::Partitioner(options.partitioner.clone()))?;
+    Ok(strategy.propose(q, target))
+}
+
+/// Compiles; `progress` hears the name of each stage as it starts.
+pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress: &mut dyn FnMut(&str)) -> Result<Compiled, CompileError> {
+    let (q, lowering, quantization) = registers(input, target, options, progress)?;
+    progress("partitioning");
+    let parts = proposal(&q, target, options)?;
+    let partitioned = Partitioned::new(&q, parts, target)?;
+    progress("placing");
+    let placed = place(partitioned, target)?;
+    progress("emitting");
+    let host = HostOptions { encoder: options.encoder.clone(), decoder: options.decoder, default_steps: options.default_steps };
+    let provenance = Provenance {
+        tool: concat!("spikec ", env!("CARGO_PKG_VERSION")).into(),
+        network_name: q.net.name.clone(),
+        network_digest: q.network_digest.iter().map(|b| format!("{b:02x}")).collect(),
+        options: options.provenance.clone(),
+        seed: options.seed,
+    };
+    let bundle = emit(&q, &placed, target, host, provenance);
+    let report = report(&q, &placed, target, lowering, quantization);
+    Ok(Compiled { bundle, report })
+}
+
+/// Everything that stands in the way of a compilation, and every warning; sorted. Empty of errors = it fits.
+///
+/// # Errors
+/// What makes the question meaningless: a bad option, a target that contradicts itself, a network that can't be expressed.
+pub fn check(input: Input, target: &Target, options: &CompileOptions) -> Result<Vec<Finding>, CompileError> {
+    let (q, _, quantization) = match registers(input, target, options, &mut |_| ()) {
+        Ok(all) => all,
+        Err(e) if e.does_not_fit() => return Ok(e.findings().to_vec()),
+        Err(e) => return Err(e),
+    };
+    let mut findings = quantization.findings;
+    for bound in lower_bounds(&q, target) {
+        let cores = u64::from(target.total_cores());
+        if bound.cores > cores {
+            let resource = format!("{} of the whole board", bound.resource);
+            findings.push(Finding::error("C16", resource, bound.need as f64, (bound.per_core * cores) as f64, crate::pack::usage::remedy("C16")));
+        }
+    }
+    match Partitioned::new(&q, proposal(&q, target, options)?, target).and_then(|p| place(p, target)) {
+        Ok(_) => {}
+        Err(e) => findings.extend(e.findings),
+    }
+    sort(&mut findings);
+    findings.dedup();
+    Ok(findings)
+}
+
+fn report(q: &Quantized, placed: &Placed, target: &Target, lowering: LowerReport, quantization: QuantizeReport) -> CompileReport {
+    let net = &q.net;
+    let partitioned = placed.partitioned();
+    let words: u64 = partitioned.parts().iter().map(|p| p.pack.words()).sum();
+    let synapses = net.synapse_count() as u64;
+    let mut layers = Vec::new();
+    for (p, population) in net.populations.iter().enumerate().filter(|(_, p)| !p.is_input()) {
+        let id = PopulationId::from(p);
+        let mut cores: Vec<u32> = (0..population.len() as u32).filter_map(|k| partitioned.place(id, k)).map(|(part, _)| part).collect();
+        cores.sort_unstable();
+        cores.dedup();
+        layers.push(LayerReport {
+            name: population.name.clone(),
+            trained: population.trained_len() as u64,
+            neurons: population.len() as u64,
+            synapses_on_chip: net.projections.iter().filter(|p| p.post == id).map(|p| p.synapses.len() as u64).sum(),
+            host_terms: net.host_projections.iter().filter(|p| p.post == id).map(|p| p.weights.len() as u64).sum(),
+            cores: cores.len() as u32,
+            skew: population.skew,
+        });
+    }
+    let core_usage: Vec<CoreUsage> = placed
+        .parts_by_core()
+        .into_iter()
+        .map(|part| CoreUsage { core: placed.core(part), resources: partitioned.parts()[part as usize].usage.clone() })
+        .collect();
+    // Tables that are small by nature (profiles, formats, entries) are full without binding anything.
+    let counts = ["C01", "C02", "C03", "C05", "C11"];
+    let share = |u: &Usage| if u.available == 0 { 0.0 } else { u.used as f64 / u.available as f64 };
+    let binds = core_usage.iter().flat_map(|c| &c.resources).filter(|u| counts.contains(&u.code)).max_by(|a, b| share(a).total_cmp(&share(b))).copied();
+    let warnings = quantization.findings.iter().filter(|f| f.severity == Severity::Warning).cloned().collect();
+    CompileReport {
+        network: net.name.clone(),
+        target: target.name.clone(),
+        cores: core_usage.len() as u32,
+        board_cores: target.total_cores(),
+        neurons: net.neuron_count() as u64,
+        trained_neurons: net.populations.iter().filter(|p| !p.is_input()).map(|p| p.trained_len() as u64).sum(),
+        synapses_on_chip: synapses,
+        host_terms: net.host_term_count() as u64,
+        memory_words: words,
+        bits_per_synapse: (synapses > 0).then(|| words as f64 * f64::from(*target.packed().synapse_memory.word_bits) / synapses as f64),
+        max_skew: net.max_skew(),
+        layers,
+        core_usage,
+        lower_bounds: lower_bounds(q, target),
+        binds,
+        lowering,
+        quantization,
+        warnings,
+    }
+}

@@ -1,0 +1,71 @@
+//! A compilation for people: one table of the chip, one line for each layer, what binds.
+
+use crate::run::utilization;
+use crate::table::{count, percent, table};
+use spikec_compile::CompileReport;
+
+/// Warnings shown before the rest is only counted.
+const WARNINGS_SHOWN: usize = 5;
+
+/// The report as text.
+pub fn text(r: &CompileReport) -> String {
+    let mut out = table(
+        &["layer", "neurons", "of trained", "synapses on chip", "host terms", "cores", "skew"],
+        r.layers.iter().map(|l| {
+            vec![
+                l.name.clone(),
+                count(l.neurons),
+                count(l.trained),
+                count(l.synapses_on_chip),
+                count(l.host_terms),
+                l.cores.to_string(),
+                l.skew.to_string(),
+            ]
+        }),
+    );
+    out.push('\n');
+    let projections = &r.quantization.projections;
+    if r.quantization.weight_bits.is_some() && !projections.is_empty() {
+        out.push_str(&table(
+            &["weights", "bits", "levels", "exponent", "synapses", "vanished", "clipped", "rms error (steps)", "relative error"],
+            projections.iter().map(|p| {
+                // Mixed signs drop the lowest bit of the magnitude; the stored width keeps 2^bits levels.
+                vec![
+                    p.name.clone(),
+                    p.bits.to_string(),
+                    (1u32 << p.bits).to_string(),
+                    p.exponent.to_string(),
+                    count(p.synapses),
+                    count(p.vanished),
+                    count(p.clipped),
+                    format!("{:.3}", p.rms_error_steps),
+                    percent(p.relative_error, 1.0),
+                ]
+            }),
+        ));
+        out.push('\n');
+    }
+    let bits = r.bits_per_synapse.map_or(String::new(), |b| format!(" ({b:.1} bits a synapse)"));
+    out.push_str(&format!(
+        "{}: {} of {} cores, {} synapses on the chip in {} words of memory{bits}, {} terms on the host\n",
+        r.target,
+        r.cores,
+        r.board_cores,
+        count(r.synapses_on_chip),
+        count(r.memory_words),
+        count(r.host_terms)
+    ));
+    let cores: Vec<_> =
+        r.core_usage.iter().map(|c| (c.core, c.resources.iter().map(|u| (u.resource, u.used, u.available)).collect::<Vec<_>>())).collect();
+    out.push_str(&utilization(&cores));
+    if let Some(u) = &r.binds {
+        out.push_str(&format!("what binds: {} ({} of {} on the fullest core)\n", u.resource, count(u.used), count(u.available)));
+    }
+    for warning in r.warnings.iter().take(WARNINGS_SHOWN) {
+        out.push_str(&format!("{warning}\n"));
+    }
+    if r.warnings.len() > WARNINGS_SHOWN {
+        out.push_str(&format!("and {} warnings more (--report has them all)\n", r.warnings.len() - WARNINGS_SHOWN));
+    }
+    out
+}

@@ -1,0 +1,221 @@
+//! Faults in the reference section.
+
+use super::{Edit, Mutator, Nudge, Random, fields};
+use spikec_chip::bundle::Bundle;
+use spikec_net::{
+    Bias, Delays, Fixed, FixedNeuron, FixedRules, HostProjection, Net, Population, Projection, Quantized, Role, Scaling, SignMode, Synapses,
+    WeightFormat,
+};
+
+fn quantized(b: &mut Bundle, r: &mut Random, edit: Edit<Quantized>) -> bool {
+    let Ok(mut q) = Quantized::from_bytes(&b.reference) else { return false };
+    let done = edit(&mut q, r);
+    b.reference = q.to_bytes();
+    done
+}
+type FixedNet = Net<Fixed>;
+type FixedPopulation = Population<Fixed>;
+type FixedProjection = Projection<Fixed>;
+type FixedSynapses = Synapses<i16>;
+
+fn net(b: &mut Bundle, r: &mut Random, edit: Edit<FixedNet>) -> bool {
+    quantized(b, r, &mut |q, r| edit(&mut q.net, r))
+}
+fn rules(b: &mut Bundle, r: &mut Random, edit: Edit<FixedRules>) -> bool {
+    net(b, r, &mut |n, r| edit(&mut n.rules, r))
+}
+fn population(b: &mut Bundle, r: &mut Random, edit: Edit<FixedPopulation>) -> bool {
+    net(b, r, &mut |n, r| r.clone().pick(&mut n.populations).is_some_and(|p| edit(p, r)))
+}
+fn neuron(b: &mut Bundle, r: &mut Random, edit: Edit<FixedNeuron>) -> bool {
+    net(b, r, &mut |n, r| {
+        let mut all: Vec<&mut FixedNeuron> = n.populations.iter_mut().flat_map(|p| neurons(p)).collect();
+        let k = r.below(all.len());
+        all.get_mut(k).is_some_and(|n| edit(n, r))
+    })
+}
+fn neurons(p: &mut Population<Fixed>) -> &mut [FixedNeuron] {
+    match &mut p.role {
+        Role::Neurons(n) => n,
+        Role::SpikeInput | Role::AnalogInput => &mut [],
+    }
+}
+fn bias(b: &mut Bundle, r: &mut Random, edit: Edit<Bias>) -> bool {
+    neuron(b, r, &mut |n, r| edit(&mut n.bias, r))
+}
+fn projection(b: &mut Bundle, r: &mut Random, edit: Edit<FixedProjection>) -> bool {
+    net(b, r, &mut |n, r| r.clone().pick(&mut n.projections).is_some_and(|p| edit(p, r)))
+}
+fn weight_format(b: &mut Bundle, r: &mut Random, edit: Edit<WeightFormat>) -> bool {
+    projection(b, r, &mut |p, r| edit(&mut p.format, r))
+}
+fn synapses(b: &mut Bundle, r: &mut Random, edit: Edit<FixedSynapses>) -> bool {
+    projection(b, r, &mut |p, r| edit(&mut p.synapses, r))
+}
+fn host_projection(b: &mut Bundle, r: &mut Random, edit: Edit<HostProjection>) -> bool {
+    net(b, r, &mut |n, r| r.clone().pick(&mut n.host_projections).is_some_and(|p| edit(p, r)))
+}
+
+fn swap<T: PartialEq>(list: &mut [T], r: &mut Random) -> bool {
+    let k = r.below(list.len().saturating_sub(1));
+    list.len() > 1 && list[k] != list[k + 1] && {
+        list.swap(k, k + 1);
+        true
+    }
+}
+
+impl Nudge for SignMode {
+    fn nudge(&mut self, _: &mut Random) -> bool {
+        *self = match self {
+            SignMode::Mixed => SignMode::Excitatory,
+            SignMode::Excitatory => SignMode::Inhibitory,
+            SignMode::Inhibitory => SignMode::Mixed,
+        };
+        true
+    }
+}
+
+impl Nudge for Delays {
+    fn nudge(&mut self, r: &mut Random) -> bool {
+        match self {
+            Delays::Uniform(d) => d.nudge(r),
+            Delays::Each(d) => d.nudge(r),
+        }
+    }
+}
+
+impl Nudge for Bias {
+    fn nudge(&mut self, r: &mut Random) -> bool {
+        self.mantissa.nudge(r)
+    }
+}
+
+fn other_role(role: &mut Role<Fixed>, r: &mut Random) -> bool {
+    match role {
+        Role::SpikeInput => *role = Role::AnalogInput,
+        Role::AnalogInput => *role = Role::SpikeInput,
+        Role::Neurons(n) => return swap(n, r),
+    }
+    true
+}
+
+fn other_scaling(scaling: &mut Scaling, r: &mut Random) -> bool {
+    match scaling {
+        Scaling::Exact => *scaling = Scaling::Scaled { v_units: Vec::new(), deviation_steps: 0.5 },
+        Scaling::Scaled { v_units, deviation_steps } => match r.below(3) {
+            0 => *scaling = Scaling::Exact,
+            1 => *deviation_steps = -1.0,
+            _ => {
+                let mut all: Vec<&mut f64> = v_units.iter_mut().flatten().collect();
+                let k = r.below(all.len());
+                return all.get_mut(k).is_some_and(|u| u.nudge(r));
+            }
+        },
+    }
+    true
+}
+
+fn larger_deviation(bundle: &Bundle, seed: u64) -> Option<Bundle> {
+    let mut mutant = bundle.clone();
+    let done = quantized(&mut mutant, &mut Random::new(seed), &mut |q, r| match &mut q.scaling {
+        Scaling::Exact => false,
+        Scaling::Scaled { v_units: _, deviation_steps } => deviation_steps.nudge(r),
+    });
+    done.then_some(mutant)
+}
+
+pub(super) fn push(out: &mut Vec<Mutator>) {
+    fields!(out, Quantized, quantized, {
+        net: Refusal => |q, r| q.net.name.nudge(r),
+        scaling: Refusal => |q, r| other_scaling(&mut q.scaling, r),
+        network_digest: Refusal,
+    });
+    out.push(Mutator { name: "Scaling.deviation_steps", catch: super::Catch::Statement, apply: larger_deviation });
+    fields!(out, FixedNet, net, {
+        name: Refusal,
+        rules: Refusal => |n, r| n.rules.v_max.nudge(r),
+        populations: Refusal => |n, r| swap(&mut n.populations, r),
+        projections: Refusal => |n, r| swap(&mut n.projections, r),
+        host_projections: Refusal => |n, r| {
+            let k = r.below(n.host_projections.len());
+            let lost = k < n.host_projections.len();
+            if lost {
+                n.host_projections.remove(k);
+            }
+            lost
+        },
+        output: Refusal => |n, r| n.output.0.nudge(r),
+    });
+    fields!(out, FixedRules, rules, {
+        align_shift: Refusal,
+        weight_limit_bits: Refusal,
+        u_bits: Refusal,
+        v_min: Refusal,
+        v_max: Refusal,
+        threshold_shift: Refusal,
+    });
+    fields!(out, FixedPopulation, population, {
+        name: Refusal,
+        shape: Refusal,
+        origin: Refusal,
+        skew: Refusal,
+        role: Refusal => |p, r| other_role(&mut p.role, r),
+    });
+    fields!(out, FixedNeuron, neuron, {
+        decay_u: Refusal,
+        decay_v: Refusal,
+        threshold: Refusal,
+        refractory: Refusal,
+        bias: Refusal,
+    });
+    fields!(out, Bias, bias, {
+        mantissa: Refusal,
+        exponent: Refusal,
+    });
+    fields!(out, FixedProjection, projection, {
+        name: Refusal,
+        pre: Refusal => |p, r| p.pre.0.nudge(r),
+        post: Refusal => |p, r| p.post.0.nudge(r),
+        format: Statement => |p, r| p.format.bits.nudge(r),
+        synapses: Refusal => |p, _| {
+            // The last synapse of the last row that has one.
+            let n = p.synapses.posts.len() as u32;
+            p.synapses.posts.pop();
+            p.synapses.weights.pop();
+            if let Delays::Each(d) = &mut p.synapses.delays {
+                d.pop();
+            }
+            p.synapses.offsets.iter_mut().filter(|o| **o == n).for_each(|o| *o = n.saturating_sub(1));
+            n > 0
+        },
+    });
+    fields!(out, WeightFormat, weight_format, {
+        bits: Statement,
+        exponent: Refusal,
+        sign: Statement,
+    });
+    fields!(out, FixedSynapses, synapses, {
+        offsets: Refusal,
+        posts: Refusal,
+        weights: Refusal => |s, r| {
+            let step = [1, 2, 4, 8, 16, 32, 64, 128][r.below(8)];
+            let k = r.below(s.weights.len());
+            s.weights.get_mut(k).is_some_and(|w| {
+                *w -= step;
+                true
+            })
+        },
+        delays: Refusal,
+    });
+    fields!(out, HostProjection, host_projection, {
+        name: Refusal,
+        pre: Refusal => |h, r| h.pre.0.nudge(r),
+        post: Refusal => |h, r| h.post.0.nudge(r),
+        offsets: Refusal,
+        channels: Refusal,
+        weights: Refusal,
+        constants: Refusal,
+        gains: Refusal,
+        delay_steps: Refusal,
+    });
+}

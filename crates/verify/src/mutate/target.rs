@@ -1,0 +1,174 @@
+//! Faults in the target section.
+//!
+//! Widths and hops by which the image is decoded and the reference computes must be found. Limits, times, energies and names
+//! are what the statement is about.
+
+use super::{Edit, Mutator, Nudge, Random, fields};
+use spikec_chip::bundle::Bundle;
+use spikec_chip::target::{
+    EnergyPj, Family, NeuronSpec, Packed, PackedCore, Sourced, SynapseMemory, Target, TimingNs, Topology, WeightSpec,
+};
+
+fn target(b: &mut Bundle, r: &mut Random, edit: Edit<Target>) -> bool {
+    edit(&mut b.target, r)
+}
+fn topology(b: &mut Bundle, r: &mut Random, edit: Edit<Topology>) -> bool {
+    edit(&mut b.target.topology, r)
+}
+fn packed(b: &mut Bundle, r: &mut Random, edit: Edit<Packed>) -> bool {
+    let Family::Packed(p) = &mut b.target.family;
+    edit(p, r)
+}
+fn core(b: &mut Bundle, r: &mut Random, edit: Edit<PackedCore>) -> bool {
+    packed(b, r, &mut |p, r| edit(&mut p.core, r))
+}
+fn memory(b: &mut Bundle, r: &mut Random, edit: Edit<SynapseMemory>) -> bool {
+    packed(b, r, &mut |p, r| edit(&mut p.synapse_memory, r))
+}
+fn weights(b: &mut Bundle, r: &mut Random, edit: Edit<WeightSpec>) -> bool {
+    packed(b, r, &mut |p, r| edit(&mut p.weights, r))
+}
+fn neuron(b: &mut Bundle, r: &mut Random, edit: Edit<NeuronSpec>) -> bool {
+    packed(b, r, &mut |p, r| edit(&mut p.neuron, r))
+}
+fn timing(b: &mut Bundle, r: &mut Random, edit: Edit<TimingNs>) -> bool {
+    packed(b, r, &mut |p, r| edit(&mut p.timing_ns, r))
+}
+fn energy(b: &mut Bundle, r: &mut Random, edit: Edit<EnergyPj>) -> bool {
+    packed(b, r, &mut |p, r| edit(&mut p.energy_pj, r))
+}
+fn sourced(b: &mut Bundle, r: &mut Random, edit: Edit<SourcedU32>) -> bool {
+    edit(&mut b.target.topology.link_buffer, r)
+}
+type SourcedU32 = Sourced<u32>;
+
+/// Drops the last of several kinds or widths.
+fn fewer<T>(list: &mut Sourced<Vec<T>>) -> bool {
+    list.value.len() > 1 && list.value.pop().is_some()
+}
+
+/// A kind that has no other value is said to come from elsewhere.
+fn only_kind<T>(kind: &mut Sourced<T>, r: &mut Random) -> bool {
+    kind.source.nudge(r)
+}
+
+pub(super) fn push(out: &mut Vec<Mutator>) {
+    fields!(out, Target, target, {
+        name: Statement,
+        description: Statement,
+        topology: Statement => |t, r| t.topology.chips.nudge(r),
+        family: Statement => |t, r| {
+            let Family::Packed(p) = &mut t.family;
+            p.core.in_axons.nudge(r)
+        },
+    });
+    fields!(out, Topology, topology, {
+        kind: Statement,
+        width: Statement,
+        height: Statement,
+        cores_per_router: Statement,
+        chips: Statement,
+        routing: Statement => |t, r| only_kind(&mut t.routing, r),
+        cast: Statement => |t, r| only_kind(&mut t.cast, r),
+        link_buffer: Statement,
+        flits_per_spike: Statement,
+        host_port: Statement,
+        input_hop_steps: Refusal,
+        neuron_hop_steps: Refusal,
+    });
+    fields!(out, SourcedU32, sourced, {
+        value: Statement,
+        source: Statement,
+        confidence: Statement,
+    });
+    fields!(out, Packed, packed, {
+        core: Statement => |p, r| p.core.compartments.nudge(r),
+        synapse_memory: Statement => |p, r| p.synapse_memory.words.nudge(r),
+        weights: Statement => |p, r| p.weights.exponent.nudge(r),
+        neuron: Statement => |p, r| p.neuron.refractory.nudge(r),
+        timing_ns: Statement => |p, r| p.timing_ns.axon_in.nudge(r),
+        energy_pj: Statement => |p, r| p.energy_pj.hop_x.nudge(r),
+    });
+    fields!(out, PackedCore, core, {
+        compartments: Statement,
+        update_group: Statement,
+        in_axons: Statement,
+        out_axon_entries: Statement,
+        out_axons_per_neuron: Statement,
+        out_axon_cost_discrete: Statement,
+        out_axon_cost_population: Statement,
+        out_axon_cost_off_chip_extra: Statement,
+        compartment_profiles: Statement,
+        threshold_profiles: Statement,
+        delay_slots_total: Statement,
+    });
+    fields!(out, SynapseMemory, memory, {
+        words: Statement,
+        usable_words: Statement,
+        word_bits: Refusal,
+        max_words_per_axon: Statement,
+        terminator_min_free_bits: Statement,
+        max_formats: Statement,
+        format_id_bits: Refusal,
+        count_bits: Refusal,
+        max_synapses_per_entry: Statement,
+        weight_bits: Statement => |m, _| fewer(&mut m.weight_bits),
+        index_bits: Statement => |m, _| fewer(&mut m.index_bits),
+        skip_bits: Statement => |m, _| fewer(&mut m.skip_bits),
+        delay_bits: Statement => |m, _| fewer(&mut m.delay_bits),
+        max_delay: Statement,
+        compressions: Statement => |m, _| fewer(&mut m.compressions),
+    });
+    fields!(out, WeightSpec, weights, {
+        signs: Statement => |w, _| fewer(&mut w.signs),
+        mantissa_bits: Refusal,
+        exponent: Statement,
+        align_shift: Refusal,
+        limit_bits: Refusal,
+        off_grid: Statement => |w, r| only_kind(&mut w.off_grid, r),
+    });
+    fields!(out, NeuronSpec, neuron, {
+        input_bits: Statement,
+        u_bits: Refusal,
+        v_min: Refusal,
+        v_max: Refusal,
+        decay_bits: Refusal,
+        u_decay_offset: Refusal,
+        v_decay_offset: Refusal,
+        threshold_mantissa_bits: Refusal,
+        threshold_shift: Refusal,
+        compare: Statement => |n, r| only_kind(&mut n.compare, r),
+        bias_mantissa_bits: Refusal,
+        bias_exponent_max: Statement,
+        refractory: Statement,
+        resets: Statement => |n, r| only_kind(&mut n.resets, r),
+        soft_reset_compartments: Statement,
+    });
+    fields!(out, TimingNs, timing, {
+        neuron_access: Statement,
+        neuron_update: Statement,
+        spike_out: Statement,
+        axon_out: Statement,
+        axon_in: Statement,
+        synapse_dense: Statement,
+        synapse_sparse: Statement,
+        synapse_conv: Statement,
+        hop_x: Statement,
+        hop_y: Statement,
+        barrier_by_tiles: Statement,
+        host_write: Statement,
+    });
+    fields!(out, EnergyPj, energy, {
+        neuron_access: Statement,
+        neuron_update: Statement,
+        spike_out: Statement,
+        axon_out: Statement,
+        axon_in: Statement,
+        synapse_dense: Statement,
+        synapse_sparse: Statement,
+        synapse_conv: Statement,
+        hop_x: Statement,
+        hop_y: Statement,
+        host_write: Statement,
+    });
+}
