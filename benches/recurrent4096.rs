@@ -56,7 +56,8 @@ fn net(instance: &Instance) -> Net<Fixed> {
     let format = WeightFormat { bits: 8, exponent: 0, sign: SignMode::Mixed };
     let neuron = FixedNeuron { decay_u: 2048, decay_v: 255, threshold: 200, refractory: 1, bias: Bias::default() };
     let population = |name: &str, role| Population { name: name.into(), shape: vec![N], origin: (0..N).collect(), skew: 0, role };
-    let forced = Synapses { offsets: (0..=N).collect(), posts: (0..N).collect(), weights: vec![254; N as usize], delays: Delays::Uniform(0) };
+    let forced =
+        Synapses { offsets: (0..=N).collect(), posts: (0..N).collect(), weights: vec![254; N as usize], delays: Delays::Uniform(0) };
     Net {
         name: "recurrent4096".into(),
         rules: FixedRules::default(),
@@ -82,13 +83,9 @@ fn main() {
     let net = net(&instance);
     let target = spikec_chip::find("loihi1").expect("built in");
     let started = Instant::now();
-    let compiled = spikec_compile::compile(
-        Input::Registers { net: &net, digest: net.digest() },
-        &target,
-        &CompileOptions::default(),
-        &mut |_| (),
-    )
-    .unwrap_or_else(|e| panic!("{e}"));
+    let compiled =
+        spikec_compile::compile(Input::Registers { net: &net, digest: net.digest() }, &target, &CompileOptions::default(), &mut |_| ())
+            .unwrap_or_else(|e| panic!("{e}"));
     let spikec_chip::Image::Packed(image) = &compiled.bundle.image;
     println!("compiled in {:.3} s: {} cores", started.elapsed().as_secs_f64(), image.cores.len());
 

@@ -57,7 +57,9 @@ fn compiled() -> tempfile::TempDir {
 fn the_example_compiles_runs_and_verifies() {
     let folder = compiled();
     let at = folder.path();
-    let run = spikec(at, &["simulate", "net.spkb", "--input", "samples.npz", "--json", "-o", "run.npz", "--record", "spikes,potentials"]).ok().json();
+    let run = spikec(at, &["simulate", "net.spkb", "--input", "samples.npz", "--json", "-o", "run.npz", "--record", "spikes,potentials"])
+        .ok()
+        .json();
     assert_eq!(run["samples"], 500);
     let accuracy = run["accuracy"].as_f64().unwrap();
     let float = spikec_data::read_npz(&std::fs::read(example("mnist-gradr-poisson/float_predictions.npz")).unwrap()).unwrap();
@@ -68,7 +70,10 @@ fn the_example_compiles_runs_and_verifies() {
     assert!(accuracy >= float_accuracy - 0.01, "{accuracy} against {float_accuracy}");
     let arrays = spikec_data::read_npz(&std::fs::read(at.join("run.npz")).unwrap()).unwrap();
     let names: Vec<&str> = arrays.keys().map(|k| k.as_str()).collect();
-    assert_eq!(names, ["events_chip_step", "events_i", "events_population", "events_sample", "events_t", "out_spike_counts", "potentials", "prediction"]);
+    assert_eq!(
+        names,
+        ["events_chip_step", "events_i", "events_population", "events_sample", "events_t", "out_spike_counts", "potentials", "prediction"]
+    );
     assert_eq!(arrays["out_spike_counts"].shape, [500, 10]);
     assert_eq!(arrays["potentials"].shape, [500, 8, 10]);
     // The recorded spikes of the output population are its counts.
@@ -104,7 +109,22 @@ fn the_same_bytes_on_any_number_of_threads() {
     for threads in ["1", "2"] {
         spikec(at, &["compile", "net.nir", "--target", "loihi1", "-o", "again.spkb", "--threads", threads]).ok();
         assert!(std::fs::read(at.join("again.spkb")).unwrap() == first, "{threads} threads");
-        spikec(at, &["simulate", "net.spkb", "--input", "samples.npz", "-o", &format!("run{threads}.npz"), "--record", "spikes", "--threads", threads]).ok();
+        spikec(
+            at,
+            &[
+                "simulate",
+                "net.spkb",
+                "--input",
+                "samples.npz",
+                "-o",
+                &format!("run{threads}.npz"),
+                "--record",
+                "spikes",
+                "--threads",
+                threads,
+            ],
+        )
+        .ok();
     }
     assert!(std::fs::read(at.join("run1.npz")).unwrap() == std::fs::read(at.join("run2.npz")).unwrap());
 }
@@ -145,7 +165,8 @@ fn bad_networks_are_named_and_the_old_output_stays() {
     spikec(at, &["compile", "nowhere.nir", "--target", "loihi1", "-o", "net.spkb"]).fails(2, &["nowhere.nir"]);
     spikec(at, &["compile", "net.nir", "--target", "loihi9", "-o", "net.spkb"]).fails(2, &["loihi9", "loihi1"]);
     spikec(at, &["compile", "net.nir", "--target", "loihi1", "-o", "no/such/folder/x.spkb"]).fails(2, &["no/such/folder/x.spkb"]);
-    spikec(at, &["compile", "net.nir", "--target", "loihi1", "-o", "net.spkb", "--partitioner", "nobody"]).fails(2, &["nobody", "sequential"]);
+    spikec(at, &["compile", "net.nir", "--target", "loihi1", "-o", "net.spkb", "--partitioner", "nobody"])
+        .fails(2, &["nobody", "sequential"]);
     spikec(at, &["compile", "net.nir", "--target", "loihi1", "-o", "net.spkb", "--input-coding", "rate"]).fails(2, &["--full-scale"]);
     spikec(at, &["compile", "net.nir", "--target", "loihi1", "-o", "net.spkb", "--decoder", "vote:0"]).fails(2, &["vote:0"]);
     spikec(at, &["compile", "net.nir", "--target", "loihi1", "-o", "net.spkb", "--weight-bits", "9"]).fails(2, &["9"]);
@@ -153,7 +174,8 @@ fn bad_networks_are_named_and_the_old_output_stays() {
     spikec(at, &["compile", "m.ron", "--target", "loihi1", "-o", "net.spkb"]).fails(2, &["m.ron:3", "colour"]);
     assert!(std::fs::read(at.join("net.spkb")).unwrap() == old);
     // Nothing half-written is left behind.
-    let left: Vec<_> = std::fs::read_dir(at).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).filter(|n| n.contains("tmp")).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(at).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).filter(|n| n.contains("tmp")).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -237,7 +259,24 @@ fn the_direct_coded_example_runs_with_every_coding() {
         std::fs::copy(example("mnist-gradr-direct").join(file), at.join(file)).unwrap();
     }
     for (coding, steps, least) in [("bias", "8", 0.97), ("rate", "16", 0.9), ("latency", "16", 0.0)] {
-        spikec(at, &["compile", "net.nir", "--target", "loihi1", "-o", "net.spkb", "--input-coding", coding, "--calibration", "samples.npz", "--steps", steps]).ok();
+        spikec(
+            at,
+            &[
+                "compile",
+                "net.nir",
+                "--target",
+                "loihi1",
+                "-o",
+                "net.spkb",
+                "--input-coding",
+                coding,
+                "--calibration",
+                "samples.npz",
+                "--steps",
+                steps,
+            ],
+        )
+        .ok();
         let run = spikec(at, &["simulate", "net.spkb", "--input", "samples.npz", "--json"]).ok().json();
         assert!(run["accuracy"].as_f64().unwrap() >= least, "{coding}: {}", run["accuracy"]);
         let verdict = spikec(at, &["verify", "net.nir", "net.spkb", "--input", "samples.npz", "--json", "--samples", "50"]).ok().json();

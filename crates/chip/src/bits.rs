@@ -3,7 +3,8 @@
 //! Invariant: a field of w bits written at position p is bits p .. p + w, bit 0 of the value first. Reading beyond the end is `None`.
 
 use crate::image::Bits;
-use bitvec::prelude::*;
+use std::borrow::Cow;
+use std::ops::Range;
 
 /// Bits that hold every value of `0 ..= max`; 0 for `max` 0.
 pub(crate) fn bits_for(max: u64) -> u8 {
@@ -73,16 +74,28 @@ impl BitWriter {
     }
 }
 
+/// The words of a table, bit 0 of the table being bit 0 of the first word.
+pub(crate) fn words_of(bits: &Bits) -> Cow<'_, [u64]> {
+    if bits.as_bitptr().bit().into_inner() == 0 {
+        return Cow::Borrowed(bits.as_raw_slice());
+    }
+    let mut aligned = bits.clone();
+    aligned.force_align();
+    Cow::Owned(aligned.into_vec())
+}
+
 /// Reads fields one after the other.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct BitReader<'a> {
-    bits: &'a BitSlice<u64, Lsb0>,
+    words: &'a [u64],
     at: usize,
+    end: usize,
 }
 
 impl<'a> BitReader<'a> {
-    pub(crate) fn new(bits: &'a BitSlice<u64, Lsb0>) -> Self {
-        BitReader { bits, at: 0 }
+    /// Reads the bits `range` of `words`.
+    pub(crate) fn new(words: &'a [u64], range: Range<usize>) -> Self {
+        BitReader { words, at: range.start, end: range.end.min(words.len() * 64) }
     }
 
     /// The next `width` bits (at most 64), or `None` where fewer are left.
@@ -91,19 +104,35 @@ impl<'a> BitReader<'a> {
             return Some(0);
         }
         let end = self.at + usize::from(width);
-        let field = self.bits.get(self.at..end)?;
+        if end > self.end {
+            return None;
+        }
+        let (word, offset) = (self.at / 64, self.at % 64);
+        let mut field = self.words[word] >> offset;
+        if offset + usize::from(width) > 64 {
+            field |= self.words[word + 1] << (64 - offset);
+        }
         self.at = end;
-        Some(field.load_le())
+        Some(to_twos(field as i64, width))
     }
 
-    /// Bits read so far.
+    /// Position of the next bit.
     pub(crate) fn at(&self) -> usize {
         self.at
     }
 
     /// Position of the first set bit among those left.
-    pub(crate) fn first_one_left(&self) -> Option<usize> {
-        self.bits[self.at..].first_one().map(|p| p + self.at)
+    pub(crate) fn first_one_left(mut self) -> Option<usize> {
+        loop {
+            let start = self.at;
+            let field = self.take((self.end - start).min(64) as u8)?;
+            if field != 0 {
+                return Some(start + field.trailing_zeros() as usize);
+            }
+            if self.at == self.end {
+                return None;
+            }
+        }
     }
 }
 
@@ -120,6 +149,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn tables_that_start_inside_a_word_are_read_alike() {
+        let bits: Bits = (0..200).map(|i| i % 3 == 0).collect();
+        let shifted = Bits::from_bitslice(&bits[5..]);
+        let words = words_of(&shifted);
+        let mut reader = BitReader::new(&words, 0..195);
+        let read: Vec<bool> = std::iter::from_fn(|| reader.take(1)).map(|b| b == 1).collect();
+        assert_eq!(read, (5..200).map(|i| i % 3 == 0).collect::<Vec<_>>());
+    }
+
     proptest! {
         #[test]
         fn fields_come_back(fields in prop::collection::vec((any::<u64>(), 0u8..=64), 0..60)) {
@@ -131,7 +170,9 @@ mod tests {
             }
             let bits = writer.finish();
             prop_assert_eq!(&bits, &expected);
-            let mut reader = BitReader::new(&bits);
+            let words = words_of(&bits);
+            let mut reader = BitReader::new(&words, 0..bits.len());
+            prop_assert_eq!(reader.first_one_left(), bits.first_one());
             for &(value, width) in &fields {
                 prop_assert_eq!(reader.take(width), Some(to_twos(value as i64, width)));
             }

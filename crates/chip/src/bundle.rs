@@ -49,7 +49,7 @@ pub enum Encoder {
     /// The sample's values become biases by `HostMap`s.
     Bias,
     /// The sample's values become spikes of two channels each (positive, negative: channel i and width + i):
-    /// each channel adds |value| / full_scale a step to an accumulator that starts at 1/2 and spikes when it reaches 1, less 1.
+    /// each channel adds |value| / full_scale a step to an accumulator that starts at frac(1/2 + i * 0.6180339887498949) and spikes when it reaches 1, less 1.
     Rate {
         /// Value that spikes in every step.
         full_scale: f64,

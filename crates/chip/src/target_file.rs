@@ -311,6 +311,19 @@ mod tests {
     }
 
     #[test]
+    fn every_key_is_documented() {
+        let pages = [include_str!("../../../docs/target-format.md"), include_str!("../../../targets/README.md")];
+        for number in find("loihi1").unwrap().numbers() {
+            let (group, key) = number.key.split_once('.').unwrap();
+            for page in pages {
+                let section =
+                    page.split("\n## ").find(|s| s.starts_with(&format!("`{group}`"))).unwrap_or_else(|| panic!("no section {group}"));
+                assert!(section.contains(&format!("| `{key}` |")), "{}", number.key);
+            }
+        }
+    }
+
+    #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = find("loihi9").unwrap_err();
         assert_eq!(error.to_string(), "no target is called \"loihi9\"; known: loihi1");

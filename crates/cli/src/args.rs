@@ -5,8 +5,14 @@ use std::path::PathBuf;
 
 /// Compile trained, pruned spiking neural networks onto neuromorphic chips.
 #[derive(Debug, Parser)]
-#[command(name = "spikec", version, about, propagate_version = true, max_term_width = 110,
-    after_help = "Exit codes: 0 yes; 1 no (does not verify); 2 bad usage or input; 3 does not fit; 101 a bug of ours.")]
+#[command(
+    name = "spikec",
+    version,
+    about,
+    propagate_version = true,
+    max_term_width = 110,
+    after_help = "Exit codes: 0 yes; 1 no (does not verify); 2 bad usage or input; 3 does not fit; 101 a bug of ours."
+)]
 pub struct Cli {
     /// Machine-readable result on stdout.
     #[arg(long, global = true)]

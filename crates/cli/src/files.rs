@@ -14,7 +14,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Reads a whole text file.
 pub fn read_text(path: &Path) -> Result<String, Failure> {
-    String::from_utf8(read(path)?).map_err(|e| Failure::file(path, format_args!("is not UTF-8 text (byte {})", e.utf8_error().valid_up_to())))
+    String::from_utf8(read(path)?)
+        .map_err(|e| Failure::file(path, format_args!("is not UTF-8 text (byte {})", e.utf8_error().valid_up_to())))
 }
 
 /// An output that is checked before the work starts and appears whole at its end: written beside its place, then renamed.
@@ -26,7 +27,9 @@ pub struct Output {
 impl Output {
     /// Checks that `path` can be written; an existing file stays as it is until `commit`.
     pub fn create(path: &Path) -> Result<Self, Failure> {
-        let fail = |e: &dyn std::fmt::Display| Failure::file(path, format_args!("can't be written: {e}")).hint("name a file in a folder that exists and is writable");
+        let fail = |e: &dyn std::fmt::Display| {
+            Failure::file(path, format_args!("can't be written: {e}")).hint("name a file in a folder that exists and is writable")
+        };
         if path.is_dir() {
             return Err(fail(&"it is a folder"));
         }

@@ -108,7 +108,8 @@ impl Coding {
         }
         let scale = || {
             full_scale.or_else(|| calibration.and_then(largest_value)).ok_or_else(|| {
-                Failure::input("the scale of the analog values is not known").hint("give --full-scale X (the largest magnitude of a value) or --calibration DATA.npz")
+                Failure::input("the scale of the analog values is not known")
+                    .hint("give --full-scale X (the largest magnitude of a value) or --calibration DATA.npz")
             })
         };
         Ok(match arg {
@@ -191,8 +192,11 @@ pub fn prepare(path: &Path, model: Model, coding: Coding) -> Result<Prepared, Fa
     match model {
         Model::Registers(net) => {
             if coding != Coding::Spikes {
-                return Err(Failure::file(path, format_args!("is a network in chip integers: its inputs are spikes, not `{}`", coding.name()))
-                    .hint("leave --input-coding away"));
+                return Err(Failure::file(
+                    path,
+                    format_args!("is a network in chip integers: its inputs are spikes, not `{}`", coding.name()),
+                )
+                .hint("leave --input-coding away"));
             }
             let digest = net.digest();
             Ok(Prepared::Registers { net, digest })

@@ -127,7 +127,9 @@ impl CompileError {
             CompileError::Partitioner(_) => format!("one of: {}", PARTITIONERS.join(", ")),
             CompileError::Target(_) => "`spikec target check` lists every contradiction".into(),
             CompileError::Vote { .. } => "choose a group size that divides the outputs".into(),
-            CompileError::NothingLeft(_) => "the network's weights do not connect inputs to outputs; --keep-dead compiles it all the same".into(),
+            CompileError::NothingLeft(_) => {
+                "the network's weights do not connect inputs to outputs; --keep-dead compiles it all the same".into()
+            }
             CompileError::Lower(e) => e.hint(),
             CompileError::Quantize(e) => e.hint(),
             CompileError::Fit(e) => e.hint(),
@@ -227,7 +229,12 @@ pub struct CoreUsage {
 }
 
 /// Lowered and quantized.
-fn registers(input: Input, target: &Target, options: &CompileOptions, progress: &mut dyn FnMut(&str)) -> Result<(Quantized, LowerReport, QuantizeReport), CompileError> {
+fn registers(
+    input: Input,
+    target: &Target,
+    options: &CompileOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(Quantized, LowerReport, QuantizeReport), CompileError> {
     let contradictions: Vec<String> = target.check().iter().map(|f| f.to_string()).collect();
     if !contradictions.is_empty() {
         return Err(CompileError::Target(contradictions));
@@ -265,7 +272,8 @@ fn registers(input: Input, target: &Target, options: &CompileOptions, progress: 
 }
 
 fn proposal(q: &Quantized, target: &Target, options: &CompileOptions) -> Result<Vec<Vec<NeuronRef>>, CompileError> {
-    let strategy = partitioner(&options.partitioner, options.effort != Effort::Fast).ok_or_else(|| CompileError::Partitioner(options.partitioner.clone()))?;
+    let strategy = partitioner(&options.partitioner, options.effort != Effort::Fast)
+        .ok_or_else(|| CompileError::Partitioner(options.partitioner.clone()))?;
     Ok(strategy.propose(q, target))
 }
 
@@ -306,7 +314,13 @@ pub fn check(input: Input, target: &Target, options: &CompileOptions) -> Result<
         let cores = u64::from(target.total_cores());
         if bound.cores > cores {
             let resource = format!("{} of the whole board", bound.resource);
-            findings.push(Finding::error("C16", resource, bound.need as f64, (bound.per_core * cores) as f64, crate::pack::usage::remedy("C16")));
+            findings.push(Finding::error(
+                "C16",
+                resource,
+                bound.need as f64,
+                (bound.per_core * cores) as f64,
+                crate::pack::usage::remedy("C16"),
+            ));
         }
     }
     match Partitioned::new(&q, proposal(&q, target, options)?, target).and_then(|p| place(p, target)) {
@@ -347,7 +361,12 @@ fn report(q: &Quantized, placed: &Placed, target: &Target, lowering: LowerReport
     // Tables that are small by nature (profiles, formats, entries) are full without binding anything.
     let counts = ["C01", "C02", "C03", "C05", "C11"];
     let share = |u: &Usage| if u.available == 0 { 0.0 } else { u.used as f64 / u.available as f64 };
-    let binds = core_usage.iter().flat_map(|c| &c.resources).filter(|u| counts.contains(&u.code)).max_by(|a, b| share(a).total_cmp(&share(b))).copied();
+    let binds = core_usage
+        .iter()
+        .flat_map(|c| &c.resources)
+        .filter(|u| counts.contains(&u.code))
+        .max_by(|a, b| share(a).total_cmp(&share(b)))
+        .copied();
     let warnings = quantization.findings.iter().filter(|f| f.severity == Severity::Warning).cloned().collect();
     CompileReport {
         network: net.name.clone(),

@@ -129,8 +129,8 @@ impl Emitter<'_> {
         let mut bias_writes = Vec::new();
         for (p, population) in net.populations.iter().enumerate() {
             let id = PopulationId::from(p);
-            if net.host_projections.iter().any(|h| h.post == id) {
-                continue; // its maps' constants hold the bias
+            if net.host_projections.iter().any(|h| h.post == id && h.delay_steps == 0) {
+                continue; // its map, whose constants hold the bias, writes from the first step on
             }
             for (k, neuron) in population.neurons().iter().enumerate().filter(|(_, n)| n.bias.mantissa != 0) {
                 let (mantissa, exponent) = (neuron.bias.mantissa, neuron.bias.exponent);

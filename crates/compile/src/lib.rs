@@ -6,6 +6,8 @@
 pub mod driver;
 pub mod emit;
 pub mod finding;
+#[cfg(test)]
+mod fixednets;
 pub mod lower;
 pub mod pack;
 pub mod partition;

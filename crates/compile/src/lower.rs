@@ -158,8 +158,9 @@ pub fn lower<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptions) 
 
 /// Which neurons have a path of synapses to the output population, itself included.
 fn ways_out<N: Number>(net: &Net<N>) -> Vec<Vec<bool>> {
-    // For each population, what ends there: (pre population, offsets by post, presynaptic neurons).
-    let mut entering: Vec<Vec<(PopulationId, Vec<u32>, Vec<u32>)>> = net.populations.iter().map(|_| Vec::new()).collect();
+    /// What ends at a population: (pre population, offsets by post, presynaptic neurons).
+    type Entering = Vec<(PopulationId, Vec<u32>, Vec<u32>)>;
+    let mut entering: Vec<Entering> = net.populations.iter().map(|_| Vec::new()).collect();
     for p in &net.projections {
         let (offsets, order) = by_post(&p.synapses, net.population(p.post).len());
         let pres: Vec<u32> = p.synapses.iter().map(|s| s.0).collect();
@@ -319,9 +320,10 @@ fn compact_host(host: &HostProjection, channel: &[Option<u32>], keep: &[bool]) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quantize::{QuantizeOptions, quantize};
     use crate::testnets::{channels, loihi, population, projection, random_net, random_spikes};
     use proptest::prelude::*;
-    use spikec_net::{FireRule, Float, FloatNeuron, FloatRules, Interpreter, ResetRule};
+    use spikec_net::{FireRule, Fixed, Float, FloatNeuron, FloatRules, Interpreter, ResetRule};
 
     const LIF: FloatNeuron = FloatNeuron { keep_u: 0.0, keep_v: 0.5, gain: 0.5, bias: 0.0, threshold: 1.0, v_reset: 0.0 };
 
@@ -356,7 +358,8 @@ mod tests {
         trained.projections.pop();
         let (lowered, report) = lower(trained, &loihi(), &LowerOptions::default()).unwrap();
         assert_eq!(lowered.populations.iter().map(|p| p.origin.clone()).collect::<Vec<_>>(), [vec![0], vec![0, 3], vec![0]]);
-        let counts: Vec<_> = report.populations.iter().map(|p| (p.trained, p.kept, p.no_way_out, p.no_way_in, p.constants, p.skew)).collect();
+        let counts: Vec<_> =
+            report.populations.iter().map(|p| (p.trained, p.kept, p.no_way_out, p.no_way_in, p.constants, p.skew)).collect();
         assert_eq!(counts, [(3, 1, 2, 0, 0, 0), (5, 2, 2, 1, 1, 0), (2, 1, 0, 1, 0, 1)]);
         assert_eq!(lowered.projections[1].synapses.iter().collect::<Vec<_>>(), [(0, 0, 1.0, 0), (1, 0, -1.0, 1)]);
         assert_eq!((report.synapses, report.projections[1].chip_delay), ((5, 3), (1, 2)));
@@ -427,6 +430,12 @@ mod tests {
                 prop_assert_eq!(line.kept + line.no_way_in + line.no_way_out, line.trained);
                 prop_assert_eq!(p.len() as u32, line.kept);
             }
+            // The same in registers: their dead neurons change nothing either.
+            let (whole, _) = lower(trained, &target, &LowerOptions { remove_dead: false }).unwrap();
+            let registers = quantize(&whole, [0; 32], &target, &QuantizeOptions::default()).unwrap().0.net;
+            let run = |net: &Net<Fixed>| Interpreter::new(net).unwrap().sample(&sample, None, (4095, 7), false).unwrap().0;
+            let (before, after) = (run(&registers), run(&lower(registers.clone(), &target, &LowerOptions::default()).unwrap().0));
+            prop_assert_eq!((before.out_counts, before.first_spike, before.potentials), (after.out_counts, after.first_spike, after.potentials));
             // Lowering again finds nothing more to remove.
             let (again, _) = lower(lowered.clone(), &target, &LowerOptions::default()).unwrap();
             prop_assert_eq!(again, lowered);

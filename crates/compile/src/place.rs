@@ -35,7 +35,9 @@ impl Placed {
             match seen.get_mut(core as usize) {
                 None => add("physical core number", core.into(), f64::from(target.total_cores()) - 1.0),
                 Some(true) => add("parts on one core", 2.0, 1.0),
-                Some(_) if core / per_chip != part as u32 / per_chip => add("chip of a part", (core / per_chip).into(), (part as u32 / per_chip).into()),
+                Some(_) if core / per_chip != part as u32 / per_chip => {
+                    add("chip of a part", (core / per_chip).into(), (part as u32 / per_chip).into())
+                }
                 Some(used) => *used = true,
             }
         }

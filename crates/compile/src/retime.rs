@@ -98,9 +98,8 @@ pub fn skews<N: Number>(net: &Net<N>, target: &Target) -> Result<Vec<u32>, Retim
             hop_steps: cycle.iter().map(|&k| hop_steps(net, used[k], target) as u64).sum(),
         })
     })?;
-    let narrow = |(p, s): (usize, i64)| {
-        u32::try_from(s).map_err(|_| RetimeError::Overflow { population: net.populations[p].name.clone(), skew: s })
-    };
+    let narrow =
+        |(p, s): (usize, i64)| u32::try_from(s).map_err(|_| RetimeError::Overflow { population: net.populations[p].name.clone(), skew: s });
     skews.into_iter().enumerate().map(narrow).collect()
 }
 
@@ -203,10 +202,7 @@ mod tests {
                 })
                 .collect::<Vec<_>>()
         };
-        (0..total)
-            .map(digits)
-            .filter(|s| edges.iter().all(|&(a, b, need)| s[b] - s[a] >= need))
-            .min_by_key(|s| s.iter().sum::<i64>())
+        (0..total).map(digits).filter(|s| edges.iter().all(|&(a, b, need)| s[b] - s[a] >= need)).min_by_key(|s| s.iter().sum::<i64>())
     }
 
     #[test]

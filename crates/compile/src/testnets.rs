@@ -5,9 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use spikec_chip::Target;
 use spikec_data::{SpikeTrain, Stimulus};
-use spikec_net::{
-    FireRule, Float, FloatNeuron, FloatRules, Net, Population, PopulationId, Projection, ResetRule, Role, Synapses,
-};
+use spikec_net::{FireRule, Float, FloatNeuron, FloatRules, Net, Population, PopulationId, Projection, ResetRule, Role, Synapses};
 
 /// Loihi 1, as shipped.
 pub fn loihi() -> Target {

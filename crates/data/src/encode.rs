@@ -31,17 +31,21 @@ pub fn poisson(values: &[f32], steps: u32, seed: u64, sample: u64) -> SpikeTrain
     train
 }
 
+/// Step of the phases of neighbouring channels: the golden ratio's fraction spreads any number of them evenly.
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
+
 /// Rate code: 2 * width channels, value i drives channel i with its positive part and channel width + i with its negative part.
 ///
-/// A channel adds |value| / `full_scale` (f64) in each step to an accumulator that starts at 1/2; at 1 or more it spikes (once)
-/// and takes 1 off. Steps beyond the values' last frame add nothing. No spikes when `full_scale` is not positive.
+/// A channel adds |value| / `full_scale` (f64) in each step to an accumulator that starts at `frac(1/2 + i * 0.6180339887498949)`
+/// for value i; at 1 or more it spikes (once) and takes 1 off. The phases (a golden-ratio sequence) keep channels of equal values
+/// from spiking all in the same step: a leaky neuron would see waves instead of a current. Steps beyond the values' last frame add nothing. No spikes when `full_scale` is not positive.
 ///
 /// # Panics
 /// When there are more than `u32::MAX` spikes or channels.
 pub fn rate(values: &Values, steps: u32, full_scale: f64) -> SpikeTrain {
     let width = values.width as usize;
     let mut train = SpikeTrain::empty(two_channels_each(values));
-    let mut sums = vec![0.5f64; 2 * width];
+    let mut sums: Vec<f64> = (0..2 * width).map(|channel| (0.5 + (channel % width.max(1)) as f64 * GOLDEN).fract()).collect();
     for t in 0..steps {
         if let Some(frame) = values.frame(t).filter(|_| full_scale > 0.0) {
             for (channel, sum) in (0..).zip(&mut sums) {
@@ -136,10 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn rate_accumulates_from_one_half() {
+    fn rate_accumulates_from_spread_phases() {
         let train = rate(&constant(&[1.0, -0.5, 0.25, 0.0, 3.0]), 5, 1.0);
         assert_eq!(train.width, 10);
-        assert_eq!(steps(&train), [vec![0, 4, 6], vec![0, 2, 4], vec![0, 4, 6], vec![0, 4], vec![0, 4, 6]]);
+        // Phases .5, .118, .736, .354, .972 of the five values.
+        assert_eq!(steps(&train), [vec![0, 4], vec![0, 2, 4, 6], vec![0, 4], vec![0, 4, 6], vec![0, 4]]);
         assert_eq!(steps(&rate(&constant(&[1.0]), 2, 0.0)), [vec![0u32; 0], vec![]]);
     }
 

@@ -76,9 +76,7 @@ pub const ALL: [Convention; 6] = [
 /// # Errors
 /// [`ImportError::UnknownConvention`], which lists all names.
 pub fn find(name: &str) -> Result<&'static Convention, ImportError> {
-    ALL.iter()
-        .find(|c| c.name == name)
-        .ok_or_else(|| ImportError::UnknownConvention { name: name.into(), known: names() })
+    ALL.iter().find(|c| c.name == name).ok_or_else(|| ImportError::UnknownConvention { name: name.into(), known: names() })
 }
 
 /// All names, in the order of [`ALL`].

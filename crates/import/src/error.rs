@@ -352,7 +352,9 @@ impl ImportError {
             TooDeep { .. } => "flatten the graph before exporting it".into(),
             Recurrent { .. } => "recurrent networks can be given as a register model (RON, `Registers`), see docs/network-format.md".into(),
             OutputCount { .. } => "keep one Output node, behind the population that is decoded".into(),
-            OutputSource { .. } => "let the Output node follow a LIF, IF, CubaLIF, LI or CubaLI node; put a readout (LI) behind a last linear layer".into(),
+            OutputSource { .. } => {
+                "let the Output node follow a LIF, IF, CubaLIF, LI or CubaLI node; put a readout (LI) behind a last linear layer".into()
+            }
             NoInput => "add an Input node".into(),
             NothingFeeds { .. } => "connect it to an Input node or remove it".into(),
             EdgeIntoInput { .. } => "remove the edge".into(),

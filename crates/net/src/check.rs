@@ -7,6 +7,9 @@
 use crate::ids::PopulationId;
 use crate::net::{Delays, HostProjection, Net, Number, Projection, Role};
 
+/// Most neurons or channels of a population as trained (input coding may double those of the network): results are by index as trained.
+pub const MAX_TRAINED: u32 = 2 * crate::elaborate::MAX_POPULATION as u32;
+
 /// A contradiction inside a net.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)] // the messages say what the fields are
@@ -15,8 +18,10 @@ pub enum NetError {
     UnknownOutput { id: u32, populations: usize },
     #[error("the output {population} is an input")]
     OutputIsInput { population: String },
-    #[error("population {population}: origins must ascend and stay below the trained size of {trained:?}")]
-    Origin { population: String, trained: Option<u32> },
+    #[error("population {population}: shape {shape:?} has more than {} neurons or channels", MAX_TRAINED)]
+    TooLarge { population: String, shape: Vec<u32> },
+    #[error("population {population}: origins must ascend and stay below the trained size of {trained}")]
+    Origin { population: String, trained: u32 },
     #[error("population {population} has {found} neurons' parameters for {expected} neurons")]
     NeuronCount { population: String, found: usize, expected: usize },
     #[error("projection {projection} names population {id}, but there are {populations}")]
@@ -56,9 +61,10 @@ impl<N: Number> Net<N> {
             return Err(NetError::OutputIsInput { population: output.name.clone() });
         }
         for p in &self.populations {
-            let trained = p.shape.iter().try_fold(1u32, |n, &s| n.checked_mul(s));
+            let trained = p.shape.iter().try_fold(1u32, |n, &s| n.checked_mul(s)).filter(|&n| n <= MAX_TRAINED);
+            let trained = trained.ok_or_else(|| NetError::TooLarge { population: p.name.clone(), shape: p.shape.clone() })?;
             let ascending = p.origin.windows(2).all(|w| w[0] < w[1]);
-            if !ascending || trained.is_none_or(|n| p.origin.last().is_some_and(|&last| last >= n)) {
+            if !ascending || p.origin.last().is_some_and(|&last| last >= trained) {
                 return Err(NetError::Origin { population: p.name.clone(), trained });
             }
             if let Role::Neurons(n) = &p.role
@@ -222,7 +228,8 @@ mod tests {
             (|n| n.output = PopulationId(0), "is an input"),
             (|n| n.populations[2].origin = vec![1, 0], "origins"),
             (|n| n.populations[2].origin = vec![0, 2], "origins"),
-            (|n| n.populations[2].shape = vec![1 << 16, 1 << 16], "origins"),
+            (|n| n.populations[2].shape = vec![1 << 16, 1 << 16], "has more than"),
+            (|n| n.populations[2].shape = vec![1 << 28], "has more than"),
             (|n| n.populations[2].role = Role::Neurons(vec![]), "0 neurons' parameters for 2"),
             (|n| n.projections[0].pre = PopulationId(4), "names population 4"),
             (|n| n.projections[0].pre = PopulationId(1), "can't go from values"),

@@ -133,7 +133,7 @@ impl<N: Number> Net<N> {
         hasher.update(b"spikec net 1");
         let writer = std::io::BufWriter::with_capacity(1 << 16, hasher);
         let writer = postcard::to_io(self, writer).expect("a hasher takes every byte, and a net has no type that postcard refuses");
-        writer.into_inner().ok().expect("a hasher takes every byte").finalize().into()
+        writer.into_inner().expect("a hasher takes every byte").finalize().into()
     }
 }
 

@@ -109,8 +109,8 @@ impl ElaborateError {
 impl Network {
     /// Turns operators into synapses and continuous time into steps (docs/semantics.md, section 2).
     ///
-    /// The constants of a chain fold into the bias of the post neurons as `gain * constant`; from an analog input they
-    /// stay in the host projection. Errors: NaN or infinity anywhere, shapes that don't chain, time constants that the
+    /// The constants of a chain fold into the bias of the post neurons as `gain * constant`; from an analog input without delay
+    /// they stay in the host projection. Errors: NaN or infinity anywhere, shapes that don't chain, time constants that the
     /// discretization can't step, constants into a neuron with current memory (keep_u != 0), two host projections into one population.
     pub fn elaborate(&self, inputs: InputKind) -> Result<Net<Float>, ElaborateError> {
         let dt_s = self.conventions.dt_s;
@@ -136,30 +136,10 @@ impl Network {
             let (pre, post) = (projection.pre, projection.post);
             let map = fold(name, sizes[pre.index()], sizes[post.index()], &projection.operators)?;
             let terms = map.terms(name)?;
-            if inputs == InputKind::Analog && matches!(self.populations[pre.index()].role, TrainedRole::Input) {
-                if let Some(first) = host_projections.iter().find(|h| h.post == post) {
-                    return Err(ElaborateError::TwoHostProjections {
-                        population: self.populations[post.index()].name.clone(),
-                        first: first.name.clone(),
-                        second: name.clone(),
-                    });
-                }
-                host_projections.push(HostProjection {
-                    name: name.clone(),
-                    pre,
-                    post,
-                    offsets: terms.offsets,
-                    channels: terms.columns,
-                    weights: terms.weights,
-                    constants: (0..sizes[post.index()]).map(|j| map.constant(j)).collect(),
-                    gains: vec![1.0; sizes[post.index()]],
-                    delay_steps: projection.delay_steps,
-                });
-                continue;
-            }
-            let delay = u16::try_from(projection.delay_steps)
-                .map_err(|_| ElaborateError::DelayTooLong { projection: name.clone(), delay_steps: projection.delay_steps })?;
-            for (neuron, n) in stepped[post.index()].iter_mut().enumerate() {
+            let analog = inputs == InputKind::Analog && matches!(self.populations[pre.index()].role, TrainedRole::Input);
+            // The constants of a host map come with its frames; those of a delayed one must act before the first frame does.
+            let with_frames = analog && projection.delay_steps == 0;
+            for (neuron, n) in stepped[post.index()].iter_mut().enumerate().filter(|_| !with_frames) {
                 let constant = map.constant(neuron);
                 if constant != 0.0 && n.keep_u as f32 != 0.0 {
                     let population = self.populations[post.index()].name.clone();
@@ -167,6 +147,30 @@ impl Network {
                 }
                 n.bias += n.gain * constant;
             }
+            if analog {
+                if let Some(first) = host_projections.iter().find(|h| h.post == post) {
+                    return Err(ElaborateError::TwoHostProjections {
+                        population: self.populations[post.index()].name.clone(),
+                        first: first.name.clone(),
+                        second: name.clone(),
+                    });
+                }
+                let posts = sizes[post.index()];
+                host_projections.push(HostProjection {
+                    name: name.clone(),
+                    pre,
+                    post,
+                    offsets: terms.offsets,
+                    channels: terms.columns,
+                    weights: terms.weights,
+                    constants: (0..posts).map(|j| if with_frames { map.constant(j) } else { 0.0 }).collect(),
+                    gains: vec![1.0; posts],
+                    delay_steps: projection.delay_steps,
+                });
+                continue;
+            }
+            let delay = u16::try_from(projection.delay_steps)
+                .map_err(|_| ElaborateError::DelayTooLong { projection: name.clone(), delay_steps: projection.delay_steps })?;
             let (offsets, posts, weights) = terms.by_column(sizes[pre.index()]);
             let synapses = Synapses { offsets, posts, weights, delays: Delays::Uniform(delay) };
             projections.push(Projection { name: name.clone(), pre, post, format: (), synapses });
@@ -308,6 +312,12 @@ mod tests {
         assert_eq!((h.weights.as_slice(), h.constants.as_slice()), ([0.5, -1.0, 2.0, 4.0].as_slice(), [0.25, 0.0].as_slice()));
         assert_eq!(h.gains, [1.0, 1.0]);
         assert!(net.projections.is_empty());
+        let mut late = network.clone();
+        late.projections[0].delay_steps = 1;
+        assert!(matches!(late.elaborate(InputKind::Analog), Err(ElaborateError::ConstantIntoCurrent { neuron: 0, .. })));
+        late.populations[1].role = lif(2);
+        let net = late.elaborate(InputKind::Analog).unwrap();
+        assert_eq!((net.host_projections[0].constants.as_slice(), net.populations[1].neurons()[0].bias), ([0.0, 0.0].as_slice(), 0.125));
         network.projections.push(TrainedProjection { name: "again".into(), ..network.projections[0].clone() });
         let error = network.elaborate(InputKind::Analog).unwrap_err();
         assert_eq!(error, ElaborateError::TwoHostProjections { population: "p1".into(), first: "w0".into(), second: "again".into() });

@@ -138,9 +138,12 @@ pub fn live<N: Liveness>(net: &Net<N>) -> Vec<Vec<bool>> {
     live
 }
 
-/// For each population, the projections that end there as (pre, offsets by post, pres).
-fn by_post<N: Number>(net: &Net<N>) -> Vec<Vec<(usize, Vec<u32>, Vec<u32>)>> {
-    let mut entering: Vec<Vec<_>> = net.populations.iter().map(|_| Vec::new()).collect();
+/// A projection by post: (pre, offsets, presynaptic neurons).
+type ByPost = (usize, Vec<u32>, Vec<u32>);
+
+/// For each population, the projections that end there.
+fn by_post<N: Number>(net: &Net<N>) -> Vec<Vec<ByPost>> {
+    let mut entering: Vec<Vec<ByPost>> = net.populations.iter().map(|_| Vec::new()).collect();
     for projection in &net.projections {
         let s = &projection.synapses;
         let posts = net.population(projection.post).len();

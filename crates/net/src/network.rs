@@ -1,6 +1,6 @@
 //! The network as trained: populations with their shapes, and projections as chains of linear operators.
 //!
-//! In: what a reader found in a file. Out: an arena of populations and projections; `petgraph` views on request.
+//! In: what a reader found in a file. Out: an arena of populations and projections.
 //! Invariant: parameters are in the file's own units (seconds, volts); nothing is discretized or folded here.
 
 use crate::float::{FireRule, ResetRule};

@@ -30,6 +30,8 @@ pub enum ReferenceError {
     Cycle { cycle: Vec<String> },
     #[error("the sample has {found} {kind} channels, expected {expected}")]
     Width { kind: &'static str, found: u32, expected: usize },
+    #[error("the sample has {found} frames of values, expected {expected} steps")]
+    TooFewFrames { found: u32, expected: u32 },
     #[error("the sample is constant: how many steps?")]
     NoSteps,
 }
@@ -42,6 +44,7 @@ impl ReferenceError {
             ReferenceError::Value(_) => "the file is damaged, or its registers are not those of a packed core",
             ReferenceError::Cycle { .. } => "give a projection of the cycle a delay of at least 1 step",
             ReferenceError::Width { .. } => "use data of the network's input shape",
+            ReferenceError::TooFewFrames { .. } => "run fewer steps, or give a frame for each",
             ReferenceError::NoSteps => "give the number of steps with --steps",
         }
         .to_string()
@@ -221,21 +224,30 @@ impl<'a, N: Dynamics> Interpreter<'a, N> {
         counters
     }
 
-    fn check_width(&self, stimulus: &Stimulus) -> Result<(), ReferenceError> {
+    /// Checks that a sample fits the net and the number of steps; the number of steps.
+    fn check_sample(&self, stimulus: &Stimulus, steps: Option<u32>) -> Result<u32, ReferenceError> {
         let (kind, expected) = match stimulus {
             Stimulus::Spikes(_) => ("spike", self.net.spike_width()),
             Stimulus::Values(_) => ("value", self.net.value_width()),
         };
         let found = stimulus.width();
-        if found as usize == expected { Ok(()) } else { Err(ReferenceError::Width { kind, found, expected }) }
+        if found as usize != expected {
+            return Err(ReferenceError::Width { kind, found, expected });
+        }
+        let steps = steps.or(stimulus.steps()).ok_or(ReferenceError::NoSteps)?;
+        match stimulus {
+            Stimulus::Values(values) if values.frame_count() < if values.constant { 1 } else { steps } => {
+                Err(ReferenceError::TooFewFrames { found: values.frame_count(), expected: steps })
+            }
+            _ => Ok(steps),
+        }
     }
 }
 
 impl Interpreter<'_, Float> {
     /// Runs a sample of spikes or values; `steps` overrides the sample's own length.
     pub fn sample(&self, stimulus: &Stimulus, steps: Option<u32>, record: bool) -> Result<ReferenceRun, ReferenceError> {
-        self.check_width(stimulus)?;
-        let steps = steps.or(stimulus.steps()).ok_or(ReferenceError::NoSteps)?;
+        let steps = self.check_sample(stimulus, steps)?;
         Ok(match stimulus {
             Stimulus::Spikes(train) => run_sample(self, Some(train), &[], steps, record),
             Stimulus::Values(values) => run_sample(self, None, &float_drive(self.net, values), steps, record),
@@ -253,8 +265,7 @@ impl Interpreter<'_, Fixed> {
         (mantissa_max, exponent_max): (i16, u8),
         record: bool,
     ) -> Result<(ReferenceRun, u64), ReferenceError> {
-        self.check_width(stimulus)?;
-        let steps = steps.or(stimulus.steps()).ok_or(ReferenceError::NoSteps)?;
+        let steps = self.check_sample(stimulus, steps)?;
         Ok(match stimulus {
             Stimulus::Spikes(train) => (run_sample(self, Some(train), &[], steps, record), 0),
             Stimulus::Values(values) => {

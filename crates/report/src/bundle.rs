@@ -105,7 +105,12 @@ pub fn view(bundle: &Bundle, synapses: bool) -> Result<BundleView, CodecError> {
         for word in c.synapse_memory.as_raw_slice() {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
-        cores.push(core(&tables, bits.iter().map(|(n, b)| (n.to_string(), b.len() as u64)).collect(), *blake3::hash(&bytes).as_bytes(), synapses));
+        cores.push(core(
+            &tables,
+            bits.iter().map(|(n, b)| (n.to_string(), b.len() as u64)).collect(),
+            *blake3::hash(&bytes).as_bytes(),
+            synapses,
+        ));
     }
     let host = &bundle.host;
     Ok(BundleView {
@@ -138,7 +143,10 @@ fn core(t: &CoreTables, bits: Vec<(String, u64)>, digest: [u8; 32], synapses: bo
         for (a, axon) in t.in_axons.iter().enumerate() {
             for entry in &axon.entries {
                 for s in &entry.synapses {
-                    lines.push(format!("axon {a} -> compartment {}: {} (format {}, delay {})", s.compartment, s.mantissa, entry.format, s.delay));
+                    lines.push(format!(
+                        "axon {a} -> compartment {}: {} (format {}, delay {})",
+                        s.compartment, s.mantissa, entry.format, s.delay
+                    ));
                 }
             }
         }

@@ -52,9 +52,20 @@ impl RunReport {
         let t = &self.totals;
         let n = self.samples.max(1) as f64;
         let each = |x: u64| format!("{:.1}", x as f64 / n);
-        let mut out = format!("simulated {} samples of {} on {}, {} chip steps\n", count(self.samples as u64), self.network, self.target, count(t.chip_steps));
+        let mut out = format!(
+            "simulated {} samples of {} on {}, {} chip steps\n",
+            count(self.samples as u64),
+            self.network,
+            self.target,
+            count(t.chip_steps)
+        );
         if let Some(accuracy) = self.accuracy {
-            out.push_str(&format!("accuracy {:.2} % ({} of {})\n", 100.0 * accuracy, count(self.correct as u64), count(self.labelled as u64)));
+            out.push_str(&format!(
+                "accuracy {:.2} % ({} of {})\n",
+                100.0 * accuracy,
+                count(self.correct as u64),
+                count(self.labelled as u64)
+            ));
         }
         let rows = [
             ("synaptic operations", t.synaptic_ops),
@@ -67,13 +78,28 @@ impl RunReport {
         ];
         out.push_str(&table(&["count", "total", "a sample"], rows.iter().map(|(name, x)| vec![name.to_string(), count(*x), each(*x)])));
         out.push('\n');
-        let trouble = [("wraps of u", t.u_wraps), ("clips of v", t.v_clips), ("input overflows", t.input_overflows), ("bias saturations", t.bias_saturations)];
+        let trouble = [
+            ("wraps of u", t.u_wraps),
+            ("clips of v", t.v_clips),
+            ("input overflows", t.input_overflows),
+            ("bias saturations", t.bias_saturations),
+        ];
         let seen: Vec<String> = trouble.iter().filter(|(_, x)| *x > 0).map(|(name, x)| format!("{name}: {}", count(*x))).collect();
-        out.push_str(&if seen.is_empty() { "no register overflowed\n".into() } else { format!("registers overflowed: {}\n", seen.join(", ")) });
+        out.push_str(&if seen.is_empty() {
+            "no register overflowed\n".into()
+        } else {
+            format!("registers overflowed: {}\n", seen.join(", "))
+        });
         let cores: Vec<_> = self.utilization.iter().map(|c| (c.core, c.resources.clone())).collect();
         out.push_str(&utilization(&cores));
         out
     }
+}
+
+/// True for what a core holds much of; tables of a few records (formats, profiles) are full without being short.
+fn counted(resource: &str) -> bool {
+    !["profile", "format", "longest", "of one neuron", "indices", "entry"].iter().any(|small| resource.contains(small))
+        || resource.contains("entries")
 }
 
 /// One line a core: the fullest resource, drawn, and the others in figures.
@@ -82,7 +108,11 @@ pub fn utilization(cores: &[(u32, Vec<(&'static str, u64, u64)>)]) -> String {
     let share = |used: u64, available: u64| if available == 0 { 0.0 } else { used as f64 / available as f64 };
     let mut rows = Vec::new();
     for (core, resources) in cores.iter().take(SHOWN) {
-        let Some(&(name, used, available)) = resources.iter().max_by(|a, b| share(a.1, a.2).total_cmp(&share(b.1, b.2))) else { continue };
+        let Some(&(name, used, available)) =
+            resources.iter().filter(|r| counted(r.0)).max_by(|a, b| share(a.1, a.2).total_cmp(&share(b.1, b.2)))
+        else {
+            continue;
+        };
         let s = share(used, available);
         rows.push(vec![
             core.to_string(),

@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, Table, presets};
 /// A plain table: headings, then rows; columns from the second on are aligned to the right.
 pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(headings.iter().copied());
     for row in rows {
         table.add_row(row);

@@ -18,7 +18,9 @@ pub fn text(target: &Target) -> String {
 
 fn walk(path: &str, value: &Value, rows: &mut Vec<(String, String, String, String)>) {
     let Value::Object(map) = value else { return };
-    if let (Some(v), Some(Value::String(source)), Some(Value::String(confidence))) = (map.get("value"), map.get("source"), map.get("confidence")) {
+    if let (Some(v), Some(Value::String(source)), Some(Value::String(confidence))) =
+        (map.get("value"), map.get("source"), map.get("confidence"))
+    {
         let v = match v {
             Value::String(s) => s.clone(),
             other => other.to_string(),

@@ -21,10 +21,10 @@ fn main() {
 fn recurrent(machine: &Machine, input: &Stimulus) {
     let options = RunOptions::default();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let inputs = vec![input.clone(); 300];
+    let inputs = vec![input.clone(); 100];
     let mut best = f64::INFINITY;
     let mut counters = spikec_sim::Counters::default();
-    for _ in 0..3 {
+    for _ in 0..20 {
         let start = Instant::now();
         let batch = pool.install(|| machine.run_batch(black_box(&inputs), &options, &|| ())).unwrap();
         best = best.min(start.elapsed().as_secs_f64() / inputs.len() as f64);
@@ -49,5 +49,8 @@ fn dense() {
     let batch = machine.run_batch(&samples, &RunOptions::default(), &|| ()).unwrap();
     let seconds = start.elapsed().as_secs_f64();
     let (ops, spikes) = (batch.totals.synaptic_ops, batch.totals.neuron_spikes);
-    println!("784-800-10 x 10,000: boot {boot:.3} s, {seconds:.2} s, {ops} events, {spikes} spikes, {:.0} Mev/s", ops as f64 / seconds / 1e6);
+    println!(
+        "784-800-10 x 10,000: boot {boot:.3} s, {seconds:.2} s, {ops} events, {spikes} spikes, {:.0} Mev/s",
+        ops as f64 / seconds / 1e6
+    );
 }

@@ -41,7 +41,12 @@ impl Numbers {
     pub(crate) fn new(target: &Target) -> Result<Numbers, BootError> {
         let spot = Spot::target();
         let t = &target.topology;
-        for (field, value) in [("topology.width", *t.width), ("topology.height", *t.height), ("topology.cores_per_router", *t.cores_per_router), ("topology.chips", *t.chips)] {
+        for (field, value) in [
+            ("topology.width", *t.width),
+            ("topology.height", *t.height),
+            ("topology.cores_per_router", *t.cores_per_router),
+            ("topology.chips", *t.chips),
+        ] {
             range(spot, field, value, 1, 1 << 16)?;
         }
         let per_chip = u128::from(*t.width) * u128::from(*t.height) * u128::from(*t.cores_per_router);

@@ -128,7 +128,35 @@ pub(crate) struct Fabric {
     pub input_sum: u64,
 }
 
+/// Asks for a cache line ahead of its use; changes no result.
+#[inline]
+fn fetch<T>(item: Option<&T>) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(item) = item {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the pointer comes from a reference, and a prefetch reads nothing that the program sees.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = item;
+}
+
 impl Fabric {
+    /// Fetches a neuron's entry; it fired and will be delivered in the next step.
+    #[inline]
+    pub(crate) fn fetch_source(&self, lane: usize) {
+        fetch(self.neurons.get(lane));
+    }
+
+    /// Fetches the beginning of a neuron's synapses; it will be delivered soon.
+    #[inline]
+    pub(crate) fn fetch_synapses(&self, lane: usize) {
+        let (from, to) = self.neurons[lane].first.singles;
+        for k in (from..to.min(from + 48)).step_by(64 / size_of::<Synapse>()) {
+            fetch(self.singles.get(k as usize));
+        }
+    }
+
     /// Adds a spike's weights; `ahead` is the hop (from the current step) before delay registers count.
     #[inline]
     pub(crate) fn deliver(&self, source: &Source, ahead: usize, ring: &mut Ring) {
@@ -137,16 +165,6 @@ impl Fabric {
             for group in &self.groups[from as usize..to as usize] {
                 self.add(group, ahead, ring);
             }
-        }
-    }
-
-    #[inline]
-    pub(crate) fn prefetch(&self, source: &Source) {
-        use std::arch::x86_64::*;
-        let (a, b) = source.first.singles;
-        let n = (b - a).min(48);
-        for k in (0..n).step_by(8) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.singles.as_ptr().wrapping_add((a + k) as usize).cast()) };
         }
     }
 

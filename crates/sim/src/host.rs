@@ -40,7 +40,13 @@ pub(crate) struct HostPlan {
 
 impl HostPlan {
     /// Checks the host section against layout and symbols; `skews` is the skew of each lane.
-    pub(crate) fn new(host: &Host, symbols: &Symbols, layout: &Layout, numbers: &Numbers, skews: &[Option<u32>]) -> Result<HostPlan, BootError> {
+    pub(crate) fn new(
+        host: &Host,
+        symbols: &Symbols,
+        layout: &Layout,
+        numbers: &Numbers,
+        skews: &[Option<u32>],
+    ) -> Result<HostPlan, BootError> {
         let at = Spot::host("host", 0);
         range(at, "max_skew", host.max_skew, 0, MAX_SKEW.into())?;
         let channels = match host.encoder {

@@ -9,7 +9,6 @@
 
 /// Compartments are updated in chunks of this many.
 pub(crate) const LANES: usize = 8;
-type Chunk = [i32; LANES];
 
 /// What all compartments of a machine share. `Law::check` in boot guarantees that i32 holds every intermediate value:
 /// `u_bits <= 28`, `input_bits <= 29`, `|v_min|, v_max <= 2^29`, biases below 2^28, sums of inputs below 2^31 units.
@@ -92,7 +91,7 @@ impl Kernel {
     /// One step of one class; appends the lanes that fired, ascending.
     pub(crate) fn step(self, law: &Law, class: &Class, lanes: Lanes<'_>, fired: &mut Vec<u32>, faults: &mut Faults) {
         match self {
-            Kernel::Plain => plain(law, class, lanes, fired, faults),
+            Kernel::Plain => plain(law, &class.params, class.start, lanes, fired, faults),
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2 => {
                 // SAFETY: `Kernel::best` made this value after it had detected AVX2.
@@ -112,8 +111,8 @@ fn wrap(x: i64, bits: u32) -> i64 {
     (x << (64 - bits)) >> (64 - bits)
 }
 
-fn plain(law: &Law, class: &Class, lanes: Lanes<'_>, fired: &mut Vec<u32>, faults: &mut Faults) {
-    let p = class.params;
+/// One step of the lanes, the first of which is lane `start`.
+fn plain(law: &Law, p: &Params, start: usize, lanes: Lanes<'_>, fired: &mut Vec<u32>, faults: &mut Faults) {
     for k in 0..lanes.u.len() {
         let units = std::mem::take(&mut lanes.input[k]);
         let sum = decay(i64::from(lanes.u[k]), p.keep_u, law.decay_bits) + (i64::from(units) << law.align);
@@ -134,17 +133,19 @@ fn plain(law: &Law, class: &Class, lanes: Lanes<'_>, fired: &mut Vec<u32>, fault
             if p.hold > 0 {
                 lanes.held[k] = p.hold;
             }
-            fired.push((class.start + k) as u32);
+            fired.push((start + k) as u32);
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::{Chunk, Class, Faults, LANES, Lanes, Law};
+    use super::{Class, Faults, LANES, Lanes, Law, plain};
     use std::arch::x86_64::*;
 
-    /// As [`super::plain`], 8 lanes at a time.
+    type Chunk = [i32; LANES];
+
+    /// As [`plain`], 8 lanes at a time; a chunk in which u wraps or an input overflows (rare) is left to [`plain`].
     #[target_feature(enable = "avx2")]
     pub(super) fn step(law: &Law, class: &Class, lanes: Lanes<'_>, fired: &mut Vec<u32>, faults: &mut Faults) {
         if class.params.hold > 0 {
@@ -166,12 +167,19 @@ mod avx2 {
         unsafe { _mm256_storeu_si256(chunk.as_mut_ptr().cast(), x) }
     }
 
-    /// `sign(x) * ((|x| * keep) >> bits)`: 32 x 32 -> 64 bit products of even and odd lanes.
+    /// keep as [`decay`] takes it: keep * 2^(31 - bits), at most 2^31.
     #[target_feature(enable = "avx2")]
-    fn decay(x: __m256i, keep: __m256i, bits: __m128i, bits_up: __m128i) -> __m256i {
+    fn scaled(keep: u32, bits: u32) -> __m256i {
+        _mm256_set1_epi32((keep << (31 - bits)) as i32)
+    }
+
+    /// `sign(x) * ((|x| * keep) >> bits)`: the high halves of the 64-bit products of 2 |x| and the scaled keep.
+    #[target_feature(enable = "avx2")]
+    fn decay(x: __m256i, scaled: __m256i) -> __m256i {
         let a = _mm256_abs_epi32(x);
-        let even = _mm256_srl_epi64(_mm256_mul_epu32(a, keep), bits);
-        let odd = _mm256_sll_epi64(_mm256_mul_epu32(_mm256_srli_epi64::<32>(a), keep), bits_up);
+        let a = _mm256_add_epi32(a, a);
+        let even = _mm256_srli_epi64::<32>(_mm256_mul_epu32(a, scaled));
+        let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(a), scaled);
         _mm256_sign_epi32(_mm256_blend_epi32::<0b1010_1010>(even, odd), x)
     }
 
@@ -181,28 +189,20 @@ mod avx2 {
         _mm256_movemask_ps(_mm256_castsi256_ps(mask)) as u32
     }
 
-    /// Lanes whose bits are not all zero, counted.
-    #[target_feature(enable = "avx2")]
-    fn count_nonzero(x: __m256i) -> u64 {
-        u64::from(LANES as u32 - bits(_mm256_cmpeq_epi32(x, _mm256_setzero_si256())).count_ones())
-    }
-
     #[target_feature(enable = "avx2")]
     fn chunks<const HOLD: bool>(law: &Law, class: &Class, lanes: Lanes<'_>, fired: &mut Vec<u32>, faults: &mut Faults) {
-        let p = class.params;
+        let p = &class.params;
         let zero = _mm256_setzero_si256();
-        let keep_u = _mm256_set1_epi32(p.keep_u as i32);
-        let keep_v = _mm256_set1_epi32(p.keep_v as i32);
+        let keep_u = scaled(p.keep_u, law.decay_bits);
+        let keep_v = scaled(p.keep_v, law.decay_bits);
         let threshold = _mm256_set1_epi32(p.threshold);
         let hold = _mm256_set1_epi32(p.hold);
         let input_limit = _mm256_set1_epi32(law.input_limit);
-        // From here on q << align has 2^30 or more: u wraps for sure, though the shift may have lost bits.
-        let sure_wrap = _mm256_set1_epi32((1 << (30 - law.align)) - 1);
-        let (v_min, v_max) = (_mm256_set1_epi32(law.v_min), _mm256_set1_epi32(law.v_max));
-        let down = _mm_cvtsi32_si128(law.decay_bits as i32);
-        let up = _mm_cvtsi32_si128(32 - law.decay_bits as i32);
         let align = _mm_cvtsi32_si128(law.align as i32);
-        let wrap = _mm_cvtsi32_si128(32 - law.u_bits as i32);
+        // u + half has bits in `beyond` exactly when u is outside -half .. half.
+        let half = _mm256_set1_epi32(1 << (law.u_bits - 1));
+        let beyond = _mm256_set1_epi32(-1 << law.u_bits);
+        let (v_min, v_max) = (_mm256_set1_epi32(law.v_min), _mm256_set1_epi32(law.v_max));
 
         let (us, _) = lanes.u.as_chunks_mut::<LANES>();
         let (vs, _) = lanes.v.as_chunks_mut::<LANES>();
@@ -211,40 +211,45 @@ mod avx2 {
         let (helds, _) = lanes.held.as_chunks_mut::<LANES>();
         let mut helds = helds.iter_mut();
         for (k, (((uc, vc), qc), bc)) in us.iter_mut().zip(vs).zip(inputs).zip(biases).enumerate() {
+            let start = class.start + k * LANES;
+            let mut hc = if HOLD { helds.next() } else { None };
             let q = load(qc);
-            store(qc, zero);
-            let sum_u = _mm256_add_epi32(decay(load(uc), keep_u, down, up), _mm256_sll_epi32(q, align));
-            let u = _mm256_sra_epi32(_mm256_sll_epi32(sum_u, wrap), wrap);
-            store(uc, u);
             let v_old = load(vc);
-            let sum_v = _mm256_add_epi32(_mm256_add_epi32(decay(v_old, keep_v, down, up), u), load(bc));
-            let v = _mm256_min_epi32(_mm256_max_epi32(sum_v, v_min), v_max);
+            let u = _mm256_add_epi32(decay(load(uc), keep_u), _mm256_sll_epi32(q, align));
+            let sum = _mm256_add_epi32(_mm256_add_epi32(decay(v_old, keep_v), u), load(bc));
+            let v = _mm256_min_epi32(_mm256_max_epi32(sum, v_min), v_max);
             let mut fires = _mm256_cmpgt_epi32(v, threshold);
-            let wrapped = _mm256_xor_si256(sum_u, u);
-            let mut clipped = _mm256_xor_si256(sum_v, v);
-            let q_abs = _mm256_abs_epi32(q);
-            let over = _mm256_cmpgt_epi32(q_abs, input_limit);
+            let mut clipped = _mm256_xor_si256(sum, v);
+            let wrapped = _mm256_and_si256(_mm256_add_epi32(u, half), beyond);
+            // An input so large that the shift lost bits is over the limit.
+            let over = _mm256_cmpgt_epi32(_mm256_abs_epi32(q), input_limit);
+            let free = hc.as_ref().map_or(zero, |h| _mm256_cmpeq_epi32(load(h), zero));
             if HOLD {
-                let Some(hc) = helds.next() else { return };
-                let h = load(hc);
-                let free = _mm256_cmpeq_epi32(h, zero);
                 fires = _mm256_and_si256(fires, free);
                 clipped = _mm256_and_si256(clipped, free);
-                let waiting = _mm256_add_epi32(h, _mm256_andnot_si256(free, _mm256_set1_epi32(-1)));
-                store(hc, _mm256_blendv_epi8(waiting, hold, fires));
+            }
+            let odd = _mm256_or_si256(wrapped, over);
+            let faulty = _mm256_or_si256(odd, clipped);
+            if _mm256_testz_si256(faulty, faulty) == 0 {
+                if _mm256_testz_si256(odd, odd) == 0 {
+                    let held = hc.map_or(&mut [][..], |h| &mut h[..]);
+                    plain(law, p, start, Lanes { u: uc, v: vc, held, input: qc, bias: bc }, fired, faults);
+                    continue;
+                }
+                faults.v_clips += u64::from(LANES as u32 - bits(_mm256_cmpeq_epi32(clipped, zero)).count_ones());
+            }
+            store(qc, zero);
+            store(uc, u);
+            if let Some(h) = hc.as_mut() {
+                let waiting = _mm256_sub_epi32(load(h), _mm256_andnot_si256(free, _mm256_set1_epi32(1)));
+                store(h, _mm256_blendv_epi8(waiting, hold, fires));
                 store(vc, _mm256_andnot_si256(fires, _mm256_blendv_epi8(v_old, v, free)));
             } else {
                 store(vc, _mm256_andnot_si256(fires, v));
             }
-            let faulty = _mm256_or_si256(_mm256_or_si256(wrapped, clipped), over);
-            if _mm256_testz_si256(faulty, faulty) == 0 {
-                faults.u_wraps += count_nonzero(_mm256_or_si256(wrapped, _mm256_cmpgt_epi32(q_abs, sure_wrap)));
-                faults.v_clips += count_nonzero(clipped);
-                faults.input_overflows += count_nonzero(over);
-            }
             let mut mask = bits(fires);
             while mask != 0 {
-                fired.push((class.start + k * LANES) as u32 + mask.trailing_zeros());
+                fired.push(start as u32 + mask.trailing_zeros());
                 mask &= mask - 1;
             }
         }

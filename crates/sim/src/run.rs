@@ -42,6 +42,8 @@ pub struct SampleRun {
     pub spikes: Vec<SpikeEvent>,
     /// v of each output after each network step, if recorded: `[step][output]`.
     pub output_potentials: Vec<Vec<i32>>,
+    /// u of each output after each network step, if potentials are recorded: `[step][output]`.
+    pub output_currents: Vec<Vec<i32>>,
     /// Events.
     pub counters: Counters,
 }
@@ -132,7 +134,9 @@ impl RunError {
     /// A remedy.
     pub fn hint(&self) -> String {
         match self {
-            RunError::Width { expected, .. } => format!("give data with {expected} channels, or compile the network that these data are for"),
+            RunError::Width { expected, .. } => {
+                format!("give data with {expected} channels, or compile the network that these data are for")
+            }
             RunError::NoSteps => "give --steps, or compile with --steps to store a default".into(),
             RunError::TooManySteps { .. } => "give fewer --steps".into(),
             RunError::TooFewFrames { found, .. } => format!("give --steps {found} or less"),
@@ -244,19 +248,24 @@ impl Machine {
         if found != expected {
             return Err(RunError::Width { found, expected });
         }
+        match (sample, &self.host.encoder) {
+            (Stimulus::Values(_), Encoder::Spikes) => return Err(RunError::ValuesGiven),
+            (Stimulus::Spikes(_), encoder) if *encoder != Encoder::Spikes => {
+                return Err(RunError::SpikesGiven { encoder: encoder_name(encoder) });
+            }
+            _ => {}
+        }
         let steps = options.steps.or(sample.steps()).or(self.host.default_steps).filter(|&t| t > 0).ok_or(RunError::NoSteps)?;
         let chip_steps = u64::from(steps) + u64::from(self.host.max_skew);
         if chip_steps > MAX_CHIP_STEPS {
             return Err(RunError::TooManySteps { found: chip_steps, limit: MAX_CHIP_STEPS });
         }
-        match (sample, &self.host.encoder) {
-            (Stimulus::Spikes(train), Encoder::Spikes) => {
+        match sample {
+            Stimulus::Spikes(train) => {
                 self.check_spikes(train, steps)?;
                 Ok(Prepared { steps, values: None, spikes: Some(train) })
             }
-            (Stimulus::Values(_), Encoder::Spikes) => Err(RunError::ValuesGiven),
-            (Stimulus::Spikes(_), encoder) => Err(RunError::SpikesGiven { encoder: encoder_name(encoder) }),
-            (Stimulus::Values(values), _) => {
+            Stimulus::Values(values) => {
                 let frames = values.frame_count();
                 let needed = if values.constant { 1 } else { steps };
                 if frames < needed && values.width > 0 {
@@ -306,7 +315,7 @@ impl Machine {
         let mut counters = Counters::default();
         let mut faults = Faults::default();
         let mut events = Vec::new();
-        let mut output_potentials = Vec::new();
+        let (mut output_potentials, mut output_currents) = (Vec::new(), Vec::new());
         let lane_of = |o: &Option<u32>| o.map(|lane| lane as usize);
         let outputs: Vec<Option<usize>> = self.host.outputs.iter().map(lane_of).collect();
         let mut out_counts = vec![0; outputs.len()];
@@ -328,6 +337,7 @@ impl Machine {
             self.step(state, train.map_or(&[], |t| if chip_step < steps { t.at(chip_step) } else { &[] }), &mut faults);
             for &lane in &state.fired {
                 let lane = lane as usize;
+                self.fabric.fetch_source(lane);
                 state.counts[lane] += 1;
                 state.first[lane] = state.first[lane].min(chip_step);
             }
@@ -337,6 +347,7 @@ impl Machine {
             let Some(step) = chip_step.checked_sub(skew).filter(|&t| t < steps) else { continue };
             if options.record.potentials {
                 output_potentials.push(outputs.iter().map(|o| o.map_or(0, |lane| state.v[lane])).collect());
+                output_currents.push(outputs.iter().map(|o| o.map_or(0, |lane| state.u[lane])).collect());
             }
             if step + 1 == steps {
                 for (k, lane) in outputs.iter().enumerate() {
@@ -355,7 +366,17 @@ impl Machine {
         counters.input_overflows = faults.input_overflows;
         self.count(state, &mut counters);
         let prediction = predict(self.host.decode, &out_counts, &first_spike, &potentials);
-        Ok(SampleRun { steps, out_counts, first_spike, potentials, prediction, spikes: events, output_potentials, counters })
+        Ok(SampleRun {
+            steps,
+            out_counts,
+            first_spike,
+            potentials,
+            prediction,
+            spikes: events,
+            output_potentials,
+            output_currents,
+            counters,
+        })
     }
 
     /// One chip step: spikes of the step before and of the host arrive, then every compartment is updated.
@@ -363,7 +384,7 @@ impl Machine {
     fn step(&self, state: &mut State, channels: &[u32], faults: &mut Faults) {
         for (k, &lane) in state.fired.iter().enumerate() {
             if let Some(&later) = state.fired.get(k + 2) {
-                self.fabric.prefetch(&self.fabric.neurons[later as usize]);
+                self.fabric.fetch_synapses(later as usize);
             }
             self.fabric.deliver(&self.fabric.neurons[lane as usize], self.neuron_ahead, &mut state.ring);
         }

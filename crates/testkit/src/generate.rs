@@ -65,10 +65,11 @@ fn fixed_net(rng: &mut ChaCha8Rng, size: usize, analog: bool) -> Net<Fixed> {
     let sizes: Vec<usize> = (0..=layers).map(|_| rng.random_range(1..=size)).collect();
     let population =
         |name: String, n: usize, role| Population { name, shape: vec![n as u32], origin: (0..n as u32).collect(), skew: 0, role };
+    let hot = rng.random_bool(0.15);
     let input = if analog { Role::AnalogInput } else { Role::SpikeInput };
     let mut populations = vec![population("input".into(), sizes[0], input)];
     for (layer, &n) in sizes.iter().enumerate().skip(1) {
-        populations.push(population(format!("layer{layer}"), n, Role::Neurons(fixed_neurons(rng, n))));
+        populations.push(population(format!("layer{layer}"), n, Role::Neurons(fixed_neurons(rng, n, hot))));
     }
     let mut projections = Vec::new();
     let mut host_projections = Vec::new();
@@ -80,7 +81,7 @@ fn fixed_net(rng: &mut ChaCha8Rng, size: usize, analog: bool) -> Net<Fixed> {
             }
             continue;
         }
-        let format = weight_format(rng);
+        let format = weight_format(rng, hot);
         let synapses = fixed_synapses(rng, format, edge, sizes[edge.pre], sizes[edge.post]);
         projections.push(Projection { name, pre, post, format, synapses });
     }
@@ -88,18 +89,23 @@ fn fixed_net(rng: &mut ChaCha8Rng, size: usize, analog: bool) -> Net<Fixed> {
     Net { name: "random".into(), rules: FixedRules::default(), populations, projections, host_projections, output }
 }
 
-fn weight_format(rng: &mut ChaCha8Rng) -> WeightFormat {
+/// A format; in a hot net the weights are as large as they can be.
+fn weight_format(rng: &mut ChaCha8Rng, hot: bool) -> WeightFormat {
     let bits = [1, 2, 3, 4, 5, 6, 8, 8, 8, 8][rng.random_range(0..10)];
-    let exponent = if rng.random_bool(0.1) { rng.random_range(-7..=7) } else { rng.random_range(-2..=2) };
+    let exponent = match rng.random_range(0..10) {
+        _ if hot => rng.random_range(6..=7),
+        0 => rng.random_range(-7..=7),
+        _ => rng.random_range(-2..=2),
+    };
     let sign = [SignMode::Mixed, SignMode::Mixed, SignMode::Excitatory, SignMode::Excitatory, SignMode::Inhibitory][rng.random_range(0..5)];
     WeightFormat { bits, exponent, sign }
 }
 
-/// Neurons of a population: at most 3 kinds, each with its own bias now and then.
-fn fixed_neurons(rng: &mut ChaCha8Rng, n: usize) -> Vec<FixedNeuron> {
+/// Neurons of a population: at most 3 kinds, each with its own bias now and then. In a hot net currents pile up.
+fn fixed_neurons(rng: &mut ChaCha8Rng, n: usize, hot: bool) -> Vec<FixedNeuron> {
     let kinds: Vec<FixedNeuron> = (0..rng.random_range(1..=3))
         .map(|_| FixedNeuron {
-            decay_u: [rng.random_range(1..=4096), 4096, 2048, 1][rng.random_range(0..4)],
+            decay_u: if hot { rng.random_range(1..=100) } else { [rng.random_range(1..=4096), 4096, 2048, 1][rng.random_range(0..4)] },
             decay_v: [rng.random_range(0..=4095), 0, 1024, 4095][rng.random_range(0..4)],
             threshold: if rng.random_bool(0.05) { rng.random_range(0..1 << 17) } else { rng.random_range(0..600) },
             refractory: if rng.random_bool(0.5) { 1 } else { rng.random_range(2..=9) },

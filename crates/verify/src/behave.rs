@@ -299,7 +299,8 @@ fn compare(both: &Reference, steps: u32, expected: &ReferenceRun, run: &SampleRu
     let looked_at: usize = expected.spikes.iter().flatten().map(Vec::len).sum();
     if run.spikes.len() != looked_at {
         let stray = run.spikes.iter().find(|e| e.step >= steps || net.populations.get(e.population as usize).is_none_or(|p| p.is_input()));
-        let (population, index, step) = stray.map_or((output, 0, 0), |e| (e.population.min(net.populations.len() as u32 - 1), e.neuron, e.step));
+        let (population, index, step) =
+            stray.map_or((output, 0, 0), |e| (e.population.min(net.populations.len() as u32 - 1), e.neuron, e.step));
         return Some(Parting { what: What::Spike, step, population, index, reference: 0.0, simulated: 1.0 });
     }
     let at = |v: &[u32], k: usize| v.get(k).map_or(-1.0, |&n| f64::from(n));
@@ -370,3 +371,7 @@ fn place(bundle: &Bundle, population: u32, index: u32) -> Option<Place> {
     let neurons = &bundle.symbols.populations.get(population as usize)?.neurons;
     neurons.iter().find(|(n, _)| *n == index).map(|(_, place)| *place)
 }
+
+#[cfg(test)]
+#[path = "behave_tests.rs"]
+mod tests;

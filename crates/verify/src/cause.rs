@@ -49,7 +49,9 @@ impl fmt::Display for LikelyCause {
             LikelyCause::Overflow { u_wraps, v_clips } => {
                 write!(f, "overflow: the reference counts {u_wraps} wraps of u and {v_clips} clips of v in this sample")
             }
-            LikelyCause::NearThreshold(distance) => write!(f, "threshold, bias or decay: the reference's v is {distance} below the threshold"),
+            LikelyCause::NearThreshold(distance) => {
+                write!(f, "threshold, bias or decay: the reference's v is {distance} below the threshold")
+            }
             LikelyCause::Decoder => f.write_str("the decoder: all spikes are equal"),
             LikelyCause::Unknown => f.write_str("unknown: the image check finds nothing, the engines disagree about the step"),
         }

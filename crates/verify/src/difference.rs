@@ -362,7 +362,14 @@ impl Differences {
     }
 
     /// Pushes a difference when the values are not equal. True when they are.
-    pub fn compare<T: PartialEq + Into<Value>>(&mut self, side: Side, field: Field, found: T, expected: T, at: impl FnOnce() -> At) -> bool {
+    pub fn compare<T: PartialEq + Into<Value>>(
+        &mut self,
+        side: Side,
+        field: Field,
+        found: T,
+        expected: T,
+        at: impl FnOnce() -> At,
+    ) -> bool {
         let equal = found == expected;
         if !equal {
             self.push(|| Difference { side, at: at(), field, found: found.into(), expected: expected.into() });

@@ -198,7 +198,13 @@ fn compare_map(map: &HostMap, h: &HostProjection, net: &Net<Fixed>, owners: &Own
         let place = owners.places[h.post.index()][j];
         let at = || At { core: place.map(|p| p.core), compartment: place.map(|p| p.index), neuron: Some(name(net, cell)), ..at() };
         let Some(k) = *row else {
-            differences.push(|| Difference { side, at: at(), field: Field::Place, found: Value::Absent, expected: "a target of the map".into() });
+            differences.push(|| Difference {
+                side,
+                at: at(),
+                field: Field::Place,
+                found: Value::Absent,
+                expected: "a target of the map".into(),
+            });
             continue;
         };
         let terms = offsets[k] as usize..offsets[k + 1] as usize;
@@ -213,7 +219,13 @@ fn compare_map(map: &HostMap, h: &HostProjection, net: &Net<Fixed>, owners: &Own
                 expected: list(&wanted_channels),
             });
         } else if let Some((a, b)) = first_other(&weights[terms], &h.weights[wanted]) {
-            differences.push(|| Difference { side, at: at(), field: Field::HostWeights, found: (a as f64).into(), expected: (b as f64).into() });
+            differences.push(|| Difference {
+                side,
+                at: at(),
+                field: Field::HostWeights,
+                found: (a as f64).into(),
+                expected: (b as f64).into(),
+            });
         }
         for (field, found, expected) in [(Field::HostConstant, constants[k], h.constants[j]), (Field::HostGain, gains[k], h.gains[j])] {
             if found.to_bits() != expected.to_bits() {
@@ -242,12 +254,24 @@ fn compare_biases(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, difference
         checked.bias_writes += 1;
         let found = || bias_value(w.mantissa, w.exponent);
         let Some(cell) = owners.owner(w.place) else {
-            differences.push(|| Difference { side: Side::Host, at: at(None), field: Field::Bias, found: found(), expected: "a neuron's compartment".into() });
+            differences.push(|| Difference {
+                side: Side::Host,
+                at: at(None),
+                field: Field::Bias,
+                found: found(),
+                expected: "a neuron's compartment".into(),
+            });
             continue;
         };
         let p = &net.populations[cell.population as usize];
         if std::mem::replace(&mut written[cell.population as usize][cell.neuron as usize], true) {
-            differences.push(|| Difference { side: Side::Host, at: at(Some(cell)), field: Field::Bias, found: "two writes".into(), expected: "one".into() });
+            differences.push(|| Difference {
+                side: Side::Host,
+                at: at(Some(cell)),
+                field: Field::Bias,
+                found: "two writes".into(),
+                expected: "one".into(),
+            });
         }
         let bias = p.neurons()[cell.neuron as usize].bias;
         if (w.mantissa, w.exponent) != (bias.mantissa, bias.exponent) {
@@ -291,7 +315,10 @@ fn compare_decoder(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, differenc
             let text = |place: Option<_>| place.map_or(Value::Absent, |p| place_text(p).into());
             differences.push(|| Difference {
                 side,
-                at: At { neuron: Some(NeuronName { population: net.output.0, name: p.name.clone(), index: index as u32 }), ..item("decoder") },
+                at: At {
+                    neuron: Some(NeuronName { population: net.output.0, name: p.name.clone(), index: index as u32 }),
+                    ..item("decoder")
+                },
                 field: Field::Place,
                 found: text(output),
                 expected: text(place),

@@ -15,7 +15,7 @@
 //! steps, compartment c in chip step t + skew(p) is in the state of its neuron in network step t: for t = 0 both are zero (the host clears the
 //! core; before skew(p) no bias is set and, since every chip delay is at least the hop, nothing has arrived), and a step maps equal states and equal
 //! inputs to equal states (docs/semantics.md, section 3, is the law of both). Sums of integers don't
-//! depend on the order of synapses, so the multiset is all that matters. Stored zeros add zero. An input axon fed by two sources would add
+//! depend on the order of synapses, so the multiset is all that matters. Zeros add zero (only filler and zeros of the reference may be stored). An input axon fed by two sources would add
 //! what no pair of neurons has, and one fed by none is memory without meaning: both are differences. Every record must be in
 //! use and every bit must be what its tables encode to; what is not explained is reported. The decoder reads the compartments of the
 //! output population in chip steps skew .. skew + T, which are network steps 0 .. T, and so its answer is the reference's.
@@ -262,7 +262,12 @@ pub(crate) fn reference(bundle: &Bundle) -> Result<Quantized, VerifyError> {
 }
 
 /// Part (a): bits and host section against the reference net.
-pub(crate) fn compare_with_reference(bundle: &Bundle, quantized: &Quantized, differences: &mut Differences, checked: &mut Checked) -> Result<(), VerifyError> {
+pub(crate) fn compare_with_reference(
+    bundle: &Bundle,
+    quantized: &Quantized,
+    differences: &mut Differences,
+    checked: &mut Checked,
+) -> Result<(), VerifyError> {
     let net = &quantized.net;
     compare_rules(net, bundle, differences);
     let tables = resolve::decode(bundle)?;
@@ -273,8 +278,9 @@ pub(crate) fn compare_with_reference(bundle: &Bundle, quantized: &Quantized, dif
     checked.compartments = resolve::compare_compartments(net, &tables, &owners, differences);
     let found = resolve::wires(bundle, net, &tables, &owners, differences);
     let wanted = resolve::wanted_wires(net, &bundle.target, differences);
-    resolve::compare_wires(net, &owners, &found, &wanted, differences);
-    checked.synapses = wanted.len() as u64;
+    resolve::compare_wires(net, &owners, &found.acting, &wanted.acting, differences);
+    resolve::compare_zeros(net, &found.zeros, &wanted.zeros, differences);
+    checked.synapses = wanted.acting.len() as u64;
     host::compare_host(bundle, net, &owners, differences, checked);
     Ok(())
 }
@@ -313,5 +319,15 @@ pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, Verif
         (Given::Trained { .. }, Scaling::Exact) => return Err(VerifyError::Kind { given: "floats", compiled: "registers" }),
         (Given::Registers { .. }, Scaling::Scaled { .. }) => return Err(VerifyError::Kind { given: "registers", compiled: "floats" }),
     }
-    Ok(ImageVerdict { differences: differences.kept, total: differences.total, checked, rounding, choices: Choices::of(bundle, &quantized) })
+    Ok(ImageVerdict {
+        differences: differences.kept,
+        total: differences.total,
+        checked,
+        rounding,
+        choices: Choices::of(bundle, &quantized),
+    })
 }
+
+#[cfg(test)]
+#[path = "image_tests.rs"]
+mod tests;

@@ -128,7 +128,13 @@ fn population_rate(name: &str, population: usize, neurons: usize, shares: &[Shar
         distance += (a - b).abs();
     }
     let mean = |x: f64| x / neurons.max(1) as f64;
-    PopulationRate { name: name.into(), neurons, float_rate: mean(float_rate), quantized_rate: mean(quantized_rate), distance: mean(distance) }
+    PopulationRate {
+        name: name.into(),
+        neurons,
+        float_rate: mean(float_rate),
+        quantized_rate: mean(quantized_rate),
+        distance: mean(distance),
+    }
 }
 
 /// For each population and kept neuron, its index in the float net.
@@ -182,9 +188,74 @@ fn run_float(
     let mut floats = Counting::new(net);
     let counters = match stimulus {
         Stimulus::Spikes(train) if net.spike_width() == train.width as usize => plain.run(Some(train), &[], steps, &mut floats),
-        Stimulus::Values(values) if net.value_width() == values.width as usize => plain.run(None, &float_drive(net, values), steps, &mut floats),
+        Stimulus::Values(values) if net.value_width() == values.width as usize => {
+            plain.run(None, &float_drive(net, values), steps, &mut floats)
+        }
         Stimulus::Spikes(train) => return Err(VerifyError::Width { sample, found: train.width, expected: net.spike_width() as u64 }),
         Stimulus::Values(values) => return Err(VerifyError::Width { sample, found: values.width, expected: net.value_width() as u64 }),
     };
     Ok((floats.outputs.finish(counters), floats.counts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutate::Random;
+    use crate::toy::{Kind, Source, Toy};
+
+    fn report(kind: Kind, seed: u64, labels: Option<Vec<i64>>) -> (LossReport, Toy, DataSet) {
+        let toy = Toy::new(kind, seed);
+        let mut r = Random::new(seed);
+        let samples = (0..12).map(|_| toy.sample(&mut r, 10)).collect();
+        let set = DataSet { width: toy.bundle.host.input_width, samples, labels };
+        let Source::Trained(plain) = &toy.source else { panic!("a toy in floats") };
+        let report = loss(plain, &toy.bundle, &set, None, &|| ()).expect("the samples fit");
+        (report, toy, set)
+    }
+
+    #[test]
+    fn rounding_of_toys_costs_little() {
+        for kind in [Kind::Spikes, Kind::Bias] {
+            let mut agreement = 0.0;
+            for seed in 0..10 {
+                let (report, ..) = report(kind, seed, None);
+                agreement += report.agreement / 10.0;
+                assert_eq!((report.samples, report.float_accuracy), (12, None));
+                for p in &report.populations {
+                    assert!(p.distance >= (p.float_rate - p.quantized_rate).abs() - 1e-12 && p.distance < 0.1, "{kind:?} {seed}: {p:?}");
+                }
+            }
+            assert!(agreement > 0.9, "{kind:?}: {agreement}");
+        }
+    }
+
+    #[test]
+    fn accuracy_counts_labels_and_a_worse_net_is_worse() {
+        let (first, toy, set) = report(Kind::Spikes, 2, None);
+        let Source::Trained(plain) = &toy.source else { panic!("a toy in floats") };
+        // Labels as the float net answers: it is right always, the registers as often as they agree.
+        let interpreter = Interpreter::new(plain).unwrap();
+        let kind = decode(toy.bundle.host.decoder.kind);
+        let label = |s: &Stimulus| {
+            let run = interpreter.sample(s, None, false).unwrap();
+            i64::from(predict(kind, &run.out_counts, &run.first_spike, &run.potentials))
+        };
+        let labels: Vec<i64> = set.samples.iter().map(label).collect();
+        let labelled = DataSet { labels: Some(labels), ..set.clone() };
+        let report = loss(plain, &toy.bundle, &labelled, None, &|| ()).unwrap();
+        assert_eq!((report.float_accuracy, report.quantized_accuracy), (Some(1.0), Some(first.agreement)));
+        let short = DataSet { labels: Some(vec![0]), ..set.clone() };
+        assert!(matches!(loss(plain, &toy.bundle, &short, None, &|| ()), Err(VerifyError::Labels { found: 1, expected: 12 })));
+        // Another net's thresholds: the rates part.
+        let mut other = plain.clone();
+        for p in &mut other.populations {
+            if let spikec_net::Role::Neurons(n) = &mut p.role {
+                n.iter_mut().for_each(|n| n.threshold *= 0.2);
+            }
+        }
+        let worse = loss(&other, &toy.bundle, &set, None, &|| ()).unwrap();
+        let distance = |r: &LossReport| r.populations.iter().map(|p| p.distance).sum::<f64>();
+        assert!(distance(&worse) > distance(&report) + 0.05, "{worse:?} {report:?}");
+        assert!(worse.spike_count_distance > report.spike_count_distance);
+    }
 }

@@ -10,8 +10,8 @@ use crate::image::VerifyError;
 use spikec_chip::bundle::{Bundle, Place};
 use spikec_chip::codec::{decode_core, encode_core};
 use spikec_chip::cost;
-use spikec_chip::image::{CoreImage, CoreTables, Image};
-use spikec_chip::target::Target;
+use spikec_chip::image::{CoreImage, CoreTables, Image, StoredSynapse};
+use spikec_chip::target::{Compression, Target};
 use spikec_net::{Fixed, Net, Role};
 
 /// A neuron or input channel of the reference net, by its index now.
@@ -220,9 +220,27 @@ enum Feed {
     Many,
 }
 
-/// Follows every output axon and host input axon to the synapses behind it. Returns the stored synapses, zeros left out
-/// (the filler of dense entries), sorted.
-pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], owners: &Owners, differences: &mut Differences) -> Vec<Wire> {
+/// Synapses that act, and zeros that are stored as synapses; both sorted.
+#[derive(Default)]
+pub(crate) struct Wires {
+    pub acting: Vec<Wire>,
+    pub zeros: Vec<Wire>,
+}
+
+impl Wires {
+    fn add(&mut self, wire: Wire) {
+        if wire.mantissa == 0 { self.zeros.push(wire) } else { self.acting.push(wire) }
+    }
+    fn sorted(mut self) -> Self {
+        self.acting.sort_unstable();
+        self.zeros.sort_unstable();
+        self
+    }
+}
+
+/// Follows every output axon and host input axon to the synapses behind it. The zeros with which dense entries are filled (delay 0) are
+/// left out.
+pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], owners: &Owners, differences: &mut Differences) -> Wires {
     let mut feeds: Vec<Vec<Feed>> = tables.iter().map(|t| vec![Feed::Nobody; t.in_axons.len()]).collect();
     let position = |core: u32| tables.binary_search_by_key(&core, |t| t.core).ok();
     let mut feed = |source: Cell, place: Place, from: At, differences: &mut Differences| {
@@ -240,25 +258,22 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
         }
     };
     for (k, core) in tables.iter().enumerate() {
-        let mut used = vec![0u32; core.out_axons.len()];
+        let mut next = 0;
         for (index, c) in core.compartments.iter().enumerate() {
-            let range = c.out_axon_start as usize..c.out_axon_start as usize + c.out_axon_count as usize;
             let owner = owners.owner_at(k, index);
             let at = || At { core: Some(core.core), compartment: Some(index as u16), neuron: owner.map(|o| name(net, o)), ..At::default() };
-            let Some(records) = core.out_axons.get(range.clone()) else {
-                let found = format!("{range:?}");
-                let expected = format!("within {} records", core.out_axons.len());
-                differences.push(|| Difference { side: Side::Image, at: at(), field: Field::OutAxon, found: found.into(), expected: expected.into() });
-                continue;
-            };
-            used[range].iter_mut().for_each(|u| *u += 1);
+            let (start, end) = (c.out_axon_start as usize, c.out_axon_start as usize + c.out_axon_count as usize);
+            // Compartments share the table out among them, in their order: no record is read twice, none is left over.
+            differences.compare(Side::Image, Field::OutAxon, start, next, at);
+            next = end;
             // A compartment without an owner is reported already; its axons have no source then.
-            let Some(source) = owner else { continue };
+            let (Some(source), Some(records)) = (owner, core.out_axons.get(start..end)) else { continue };
             for record in records {
                 feed(source, Place { core: record.core, index: record.in_axon }, at(), differences);
             }
         }
-        records_used(core.core, "output axon", used.iter().map(|&u| u as u64), true, differences);
+        let at = || At { core: Some(core.core), item: Some("output axon table".into()), ..At::default() };
+        differences.compare(Side::Image, Field::UnusedRecord, core.out_axons.len(), next, at);
     }
     let channels = channels(net);
     for (channel, places) in bundle.host.input_axons.iter().enumerate() {
@@ -276,7 +291,7 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
             }
         }
     }
-    let mut all = Vec::new();
+    let mut all = Wires::default();
     for (k, core) in tables.iter().enumerate() {
         for (index, axon) in core.in_axons.iter().enumerate() {
             let at = || At { core: Some(core.core), in_axon: Some(index as u16), ..At::default() };
@@ -284,16 +299,24 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
                 Feed::One(pre) => pre,
                 other => {
                     let found = if matches!(other, Feed::Many) { "more than one" } else { "none" };
-                    differences.push(|| Difference { side: Side::Image, at: at(), field: Field::InAxonSource, found: found.into(), expected: "one".into() });
+                    differences.push(|| Difference {
+                        side: Side::Image,
+                        at: at(),
+                        field: Field::InAxonSource,
+                        found: found.into(),
+                        expected: "one".into(),
+                    });
                     continue;
                 }
             };
             for entry in &axon.entries {
                 let Some(format) = core.formats.get(entry.format as usize) else { continue };
-                for s in entry.synapses.iter().filter(|s| s.mantissa != 0) {
-                    let owner = if (s.compartment as usize) < core.compartments.len() { owners.owner_at(k, s.compartment as usize) } else { None };
+                let filler = |s: &&StoredSynapse| format.compression == Compression::Dense && (s.mantissa, s.delay) == (0, 0);
+                for s in entry.synapses.iter().filter(|s| !filler(s)) {
+                    let owner =
+                        if (s.compartment as usize) < core.compartments.len() { owners.owner_at(k, s.compartment as usize) } else { None };
                     match owner {
-                        Some(post) => all.push(Wire { post, pre, delay: s.delay as i64, exponent: format.exponent, mantissa: s.mantissa }),
+                        Some(post) => all.add(Wire { post, pre, delay: s.delay as i64, exponent: format.exponent, mantissa: s.mantissa }),
                         None => differences.push(|| Difference {
                             side: Side::Image,
                             at: At { compartment: Some(s.compartment), pre: Some(name(net, pre)), ..at() },
@@ -306,22 +329,19 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
             }
         }
     }
-    all.sort_unstable();
-    all
+    all.sorted()
 }
 
-/// Every record is used (once, if `once`).
-fn records_used(core: u32, table: &'static str, uses: impl Iterator<Item = u64>, once: bool, differences: &mut Differences) {
-    for (record, uses) in uses.enumerate() {
-        if uses == 0 || (once && uses > 1) {
-            differences.push(|| Difference {
-                side: Side::Image,
-                at: At { core: Some(core), item: Some(format!("{table} {record}")), ..At::default() },
-                field: if uses == 0 { Field::UnusedRecord } else { Field::RepeatedRecord },
-                found: Value::Int(uses as i64),
-                expected: if once { "one use".into() } else { "a use".into() },
-            });
-        }
+/// Every record is used.
+fn records_used(core: u32, table: &'static str, uses: &[u64], differences: &mut Differences) {
+    for (record, _) in uses.iter().enumerate().filter(|(_, uses)| **uses == 0) {
+        differences.push(|| Difference {
+            side: Side::Image,
+            at: At { core: Some(core), item: Some(format!("{table} {record}")), ..At::default() },
+            field: Field::UnusedRecord,
+            found: "no use".into(),
+            expected: "a use".into(),
+        });
     }
 }
 
@@ -339,7 +359,7 @@ pub(crate) fn check_records(bundle: &Bundle, tables: &[CoreTables], differences:
             }
             largest_delay = entry.synapses.iter().fold(largest_delay, |m, s| m.max(s.delay as u32));
         }
-        records_used(core.core, "synapse format", formats.into_iter(), false, differences);
+        records_used(core.core, "synapse format", &formats, differences);
         let mut profiles = vec![0u64; core.compartment_profiles.len()];
         let mut thresholds = vec![0u64; core.threshold_profiles.len()];
         for c in &core.compartments {
@@ -350,8 +370,8 @@ pub(crate) fn check_records(bundle: &Bundle, tables: &[CoreTables], differences:
                 *uses += 1;
             }
         }
-        records_used(core.core, "compartment profile", profiles.into_iter(), false, differences);
-        records_used(core.core, "threshold profile", thresholds.into_iter(), false, differences);
+        records_used(core.core, "compartment profile", &profiles, differences);
+        records_used(core.core, "threshold profile", &thresholds, differences);
         not_repeated(core.core, "synapse format", &core.formats, differences);
         not_repeated(core.core, "compartment profile", &core.compartment_profiles, differences);
         not_repeated(core.core, "threshold profile", &core.threshold_profiles, differences);
@@ -376,7 +396,17 @@ fn check_bits(bits: &CoreImage, core: &CoreTables, target: &Target, differences:
         Ok(again) => again,
         Err(e) => return report("decoded tables", e.to_string().into(), "tables that the codec encodes".into()),
     };
-    let CoreImage { core: _, registers, synapse_memory, in_axons, formats, compartment_profiles, threshold_profiles, compartments, out_axons } = bits;
+    let CoreImage {
+        core: _,
+        registers,
+        synapse_memory,
+        in_axons,
+        formats,
+        compartment_profiles,
+        threshold_profiles,
+        compartments,
+        out_axons,
+    } = bits;
     for (memory, found, expected) in [
         ("registers", registers, &again.registers),
         ("synapse memory", synapse_memory, &again.synapse_memory),
@@ -409,9 +439,9 @@ fn not_repeated<T: PartialEq>(core: u32, table: &'static str, records: &[T], dif
     }
 }
 
-/// The synapses that the reference wants, zeros left out, sorted. Reports chip delays shorter than the hop.
-pub(crate) fn wanted_wires(net: &Net<Fixed>, target: &Target, differences: &mut Differences) -> Vec<Wire> {
-    let mut all = Vec::with_capacity(net.synapse_count());
+/// The synapses that the reference wants. Reports chip delays shorter than the hop.
+pub(crate) fn wanted_wires(net: &Net<Fixed>, target: &Target, differences: &mut Differences) -> Wires {
+    let mut all = Wires::default();
     for p in &net.projections {
         let from_input = net.population(p.pre).is_input();
         let hop = if from_input { *target.topology.input_hop_steps } else { *target.topology.neuron_hop_steps } as i64;
@@ -428,13 +458,29 @@ pub(crate) fn wanted_wires(net: &Net<Fixed>, target: &Target, differences: &mut 
                     expected: format!("at least {hop}").into(),
                 });
             }
-            if mantissa != 0 {
-                all.push(Wire { post, pre, delay: d_chip - hop, exponent: p.format.exponent, mantissa });
-            }
+            all.add(Wire { post, pre, delay: d_chip - hop, exponent: p.format.exponent, mantissa });
         }
     }
-    all.sort_unstable();
-    all
+    all.sorted()
+}
+
+/// A stored zero that is no filler must be a synapse of the reference; one of the reference need not be stored.
+pub(crate) fn compare_zeros(net: &Net<Fixed>, found: &[Wire], wanted: &[Wire], differences: &mut Differences) {
+    let mut wanted = wanted.iter().peekable();
+    for zero in found {
+        while wanted.next_if(|w| *w < zero).is_some() {}
+        if wanted.next_if(|w| *w == zero).is_none() {
+            let at = || At { pre: Some(name(net, zero.pre)), neuron: Some(name(net, zero.post)), ..At::default() };
+            let found = format!("a stored zero, delay register {}", zero.delay);
+            differences.push(|| Difference {
+                side: Side::Image,
+                at: at(),
+                field: Field::Synapse,
+                found: found.into(),
+                expected: Value::Absent,
+            });
+        }
+    }
 }
 
 /// Compares two sorted lists of synapses. Synapses of the same pair of neurons are matched in order, so that a changed weight is one

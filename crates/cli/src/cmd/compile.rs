@@ -26,7 +26,11 @@ pub fn run(args: &CompileArgs, json: bool) -> Result<u8, Failure> {
     } else {
         super::print(&job.header());
         super::print(&spikec_report::compile::text(&compiled.report));
-        let next = format!("{} written ({size} bytes). Next: spikec verify {} {1} --input DATA.npz", args.output.display(), args.network.network.display());
+        let next = format!(
+            "{} written ({size} bytes). Next: spikec verify {} {1} --input DATA.npz",
+            args.output.display(),
+            args.network.network.display()
+        );
         super::print(&next.replacen("{1}", &args.output.display().to_string(), 1));
     }
     Ok(0)
@@ -101,7 +105,9 @@ impl Job {
     /// What was read and how it was understood.
     pub fn header(&self) -> String {
         match &self.prepared {
-            Prepared::Trained { network, .. } => format!("{}\ninput coding: {}", spikec_report::network::header(network), self.coding.name()),
+            Prepared::Trained { network, .. } => {
+                format!("{}\ninput coding: {}", spikec_report::network::header(network), self.coding.name())
+            }
             Prepared::Registers { net, .. } => format!("network {}: chip integers, taken as they are", net.name),
         }
     }
@@ -126,7 +132,8 @@ fn decoder(text: &str) -> Result<DecoderKind, Failure> {
         _ => match text.strip_prefix("vote:").and_then(|g| g.parse::<u32>().ok()) {
             Some(group) if group > 0 => DecoderKind::Vote(group),
             _ => {
-                return Err(Failure::input(format!("no decoder `{text}`")).hint("one of: count, first-spike, vote:G (groups of G outputs), potential, spikes"));
+                return Err(Failure::input(format!("no decoder `{text}`"))
+                    .hint("one of: count, first-spike, vote:G (groups of G outputs), potential, spikes"));
             }
         },
     })
@@ -142,7 +149,14 @@ fn provenance(network: &NetworkArgs, mapping: &MappingArgs, coding: Coding, prep
         add("dt", network.conventions.dt_s.to_string());
     }
     if let Some(d) = network.discretization {
-        add("discretization", match d { DiscretizationArg::Euler => "euler", DiscretizationArg::Exact => "exact" }.into());
+        add(
+            "discretization",
+            match d {
+                DiscretizationArg::Euler => "euler",
+                DiscretizationArg::Exact => "exact",
+            }
+            .into(),
+        );
     }
     add("input-coding", coding.name().into());
     if let Coding::Rate(x) | Coding::Latency(x) = coding {

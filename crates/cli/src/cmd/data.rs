@@ -28,7 +28,8 @@ fn idx(args: &IdxArgs, json: bool) -> Result<u8, Failure> {
     };
     let width: usize = rest.iter().product();
     if rest.is_empty() || width == 0 {
-        return Err(Failure::file(&args.images, format_args!("has shape {shape:?}; expected images (count, rows, columns)")).hint("did you give the labels file?"));
+        return Err(Failure::file(&args.images, format_args!("has shape {shape:?}; expected images (count, rows, columns)"))
+            .hint("did you give the labels file?"));
     }
     let n = args.samples.unwrap_or(*count).min(*count);
     let labels = match &args.labels {

@@ -46,7 +46,10 @@ fn show(path: &Path, format: FormatArg, synapses: bool) -> Result<String, Failur
             let target = load::target(&path.to_string_lossy())?;
             (spikec_report::target::text(&target), to_value(&target))
         }
-        Some(_) => return Err(Failure::file(path, "is no kind of file that can be shown").hint("one of: .nir, .ron (model or target), .spkb, or a built-in target's name")),
+        Some(_) => {
+            return Err(Failure::file(path, "is no kind of file that can be shown")
+                .hint("one of: .nir, .ron (model or target), .spkb, or a built-in target's name"));
+        }
     };
     Ok(match format {
         FormatArg::Text => text,

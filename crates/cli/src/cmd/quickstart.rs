@@ -20,7 +20,8 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
             super::print(text);
         }
     };
-    std::fs::create_dir_all(&args.output).map_err(|e| Failure::file(&args.output, format_args!("can't be made: {e}")).hint("name a folder with -o"))?;
+    std::fs::create_dir_all(&args.output)
+        .map_err(|e| Failure::file(&args.output, format_args!("can't be made: {e}")).hint("name a folder with -o"))?;
     let at = |name: &str| args.output.join(name);
     let (net, data, out) = (at("net.nir"), at("samples.npz"), at("mnist.spkb"));
     Output::create(&net)?.commit(NETWORK)?;

@@ -11,7 +11,12 @@ pub fn run(command: &TargetCommand, json: bool) -> Result<u8, Failure> {
         TargetCommand::List => {
             let targets: Vec<_> = spikec_chip::builtin().iter().filter_map(|(name, _)| spikec_chip::find(name).ok()).collect();
             if json {
-                super::print_json(&targets.iter().map(|t| serde_json::json!({ "name": t.name, "description": t.description, "cores": t.total_cores() })).collect::<Vec<_>>());
+                super::print_json(
+                    &targets
+                        .iter()
+                        .map(|t| serde_json::json!({ "name": t.name, "description": t.description, "cores": t.total_cores() }))
+                        .collect::<Vec<_>>(),
+                );
             } else {
                 for t in &targets {
                     super::print(&format!("{:<12} {} ({} cores)", t.name, t.description, t.total_cores()));

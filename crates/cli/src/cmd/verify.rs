@@ -37,7 +37,13 @@ pub fn run(args: &VerifyArgs, json: bool) -> Result<u8, Failure> {
 }
 
 /// The image check and, with data, the behaviour check and the loss.
-pub fn verify(bundle: &Bundle, path: &Path, prepared: &Prepared, data: Option<(&DataSet, &Path)>, steps: Option<u32>) -> Result<VerifyReport, Failure> {
+pub fn verify(
+    bundle: &Bundle,
+    path: &Path,
+    prepared: &Prepared,
+    data: Option<(&DataSet, &Path)>,
+    steps: Option<u32>,
+) -> Result<VerifyReport, Failure> {
     let given = match prepared {
         Prepared::Trained { net, digest, .. } => Given::Trained { net, digest: *digest },
         Prepared::Registers { net, digest } => Given::Registers { net, digest: *digest },

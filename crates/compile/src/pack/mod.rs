@@ -275,7 +275,9 @@ impl<'a> Packer<'a> {
         let plan = choose(memory, plan, &mut self.lists, |plan, lists| {
             lists.reset(memory);
             for (i, axon) in axons.iter().enumerate() {
-                each_list(axon.prefix(neurons), &plan.class_of, scratch, |class, _, posts| lists.push(memory, plan, i as u32, class, posts));
+                each_list(axon.prefix(neurons), &plan.class_of, scratch, |class, _, posts| {
+                    lists.push(memory, plan, i as u32, class, posts)
+                });
             }
         });
         let (mut words, mut in_axons, mut longest_axon, mut cut) = (0, 0, 0, Vec::new());
@@ -321,7 +323,8 @@ impl<'a> Packer<'a> {
         while high - low > 1 {
             // Words grow almost in proportion to the neurons: interpolate, and halve when that does not get on.
             let share = (usable - low_words) / (high_words - low_words);
-            let guess = if round < 3 && high_words > usable { low + (share * (high - low) as f64) as usize } else { low + (high - low) / 2 };
+            let guess =
+                if round < 3 && high_words > usable { low + (share * (high - low) as f64) as usize } else { low + (high - low) / 2 };
             let guess = guess.clamp(low + 1, high - 1);
             round += 1;
             let need = self.need(guess);
@@ -343,14 +346,8 @@ impl<'a> Packer<'a> {
         let need = self.need(neurons);
         let memory = &self.target.synapse_memory;
         let plan = &need.plan;
+        // Formats in the order of their first entry: one that is allowed but never the cheapest takes no record.
         let mut formats: Vec<SynapseFormat> = Vec::new();
-        for (class, allowed) in plan.allowed.iter().enumerate() {
-            for (k, compression) in [Compression::Sparse, Compression::RunLength, Compression::Dense].into_iter().enumerate() {
-                if allowed[k] {
-                    formats.push(plan.format(memory, class as u16, compression));
-                }
-            }
-        }
         let mut order: Vec<usize> = (0..self.used).collect();
         order.sort_unstable_by_key(|&i| self.axons[i].source);
         let mut in_axons = Vec::with_capacity(need.in_axons as usize);
@@ -362,7 +359,7 @@ impl<'a> Packer<'a> {
                 let mut entries = Vec::new();
                 each_list(&axon.synapses[range], &plan.class_of, &mut self.scratch, |class, synapses, posts| {
                     let (format, sections, _) = plan.encode(memory, class, posts);
-                    let id = formats.iter().position(|f| *f == format).unwrap_or(0) as u8;
+                    let id = intern(&mut formats, format) as u8;
                     for section in sections {
                         longest_entry = longest_entry.max(u64::from(section.stored));
                         entries.push(SynapseEntry { format: id, synapses: stored(&synapses[section.range.clone()], format.compression) });

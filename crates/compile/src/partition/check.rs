@@ -21,7 +21,14 @@ fn rules(target: &Target) -> FixedRules {
 }
 
 /// Adds a finding for values outside `least ..= most`: it names the worst one.
-fn range(findings: &mut Vec<Finding>, code: &'static str, what: &str, layer: &str, values: impl Iterator<Item = i64>, (least, most): (i64, i64)) {
+fn range(
+    findings: &mut Vec<Finding>,
+    code: &'static str,
+    what: &str,
+    layer: &str,
+    values: impl Iterator<Item = i64>,
+    (least, most): (i64, i64),
+) {
     let (mut low, mut high) = (i64::MAX, i64::MIN);
     for v in values {
         (low, high) = (low.min(v), high.max(v));

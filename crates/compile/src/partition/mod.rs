@@ -10,6 +10,8 @@ mod check;
 mod next_fit;
 mod order;
 mod sequential;
+#[cfg(test)]
+mod tests;
 
 pub use crate::pack::{NeuronRef, Usage};
 pub use bounds::{Bound, lower_bounds};

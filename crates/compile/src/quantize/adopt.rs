@@ -135,7 +135,8 @@ fn neuron_findings(population: &Population<Fixed>, registers: &Registers) -> Vec
         ("bias exponent", "scale biases, weights and thresholds together", (0.0, registers.bias_exponent as f64), Outside::default()),
     ];
     for n in population.neurons() {
-        let values = [n.decay_u as f64, n.decay_v as f64, n.threshold as f64, n.refractory as f64, n.bias.mantissa as f64, n.bias.exponent as f64];
+        let values =
+            [n.decay_u as f64, n.decay_v as f64, n.threshold as f64, n.refractory as f64, n.bias.mantissa as f64, n.bias.exponent as f64];
         for ((_, _, range, outside), value) in checks.iter_mut().zip(values) {
             outside.add(value, *range);
         }

@@ -54,9 +54,19 @@ pub fn apply(net: &Net<Fixed>, target: &Target, reports: &mut [PopulationQuantiz
             }
         }
         let fewer = "only if that many inputs spike at once: watch the counter";
-        findings.extend(q.finding("q, input of one step (v units, worst case)", limit_q, &format!("{fewer} input_overflows"), &population.name));
+        findings.extend(q.finding(
+            "q, input of one step (v units, worst case)",
+            limit_q,
+            &format!("{fewer} input_overflows"),
+            &population.name,
+        ));
         findings.extend(u.finding("u (v units, worst case)", limit_u, &format!("{fewer} u_wraps"), &population.name));
-        findings.extend(below.finding("v below zero (v units, worst case)", -(net.rules.v_min as f64), &format!("{fewer} v_clips"), &population.name));
+        findings.extend(below.finding(
+            "v below zero (v units, worst case)",
+            -(net.rules.v_min as f64),
+            &format!("{fewer} v_clips"),
+            &population.name,
+        ));
         let remedy = "a readout that passes the largest threshold spikes and is reset: lower its weights, or use fewer steps";
         findings.extend(readout.finding("v of a readout (v units, worst case)", ceiling, remedy, &population.name));
     }

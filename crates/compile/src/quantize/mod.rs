@@ -14,18 +14,22 @@
 //!
 //! **Fire rule.** The chip fires at `v > mantissa * 2^threshold_shift`. For `>` the mantissa is the level. For `>=` it
 //! is the level less 1: a sum of weights that is exactly the threshold fires, and a v in the last mantissa below it
-//! fires too early, which is a relative error below `1 / level`, 0.1 % and less (levels go up to 1024 and more).
+//! fires too early, which is a relative error below `1 / level` (levels are 1024 and more where the exponents allow).
 //!
 //! **Readouts** (infinite threshold) have one scale for the whole population, so that their potentials can be compared,
-//! and the largest threshold. **Scales** and exponents: see [`scale`].
+//! and the largest threshold. **Scales** and exponents: see `scale.rs`.
 //!
 //! Why clustering: a core has few threshold profiles (8 on Loihi 1), so the levels of all populations together are few.
 
 mod adopt;
 mod bounds;
+#[cfg(test)]
+mod measured;
 mod neuron;
 mod report;
 mod scale;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 pub use adopt::adopt;
@@ -133,15 +137,15 @@ impl QuantizeError {
     pub fn hint(&self) -> String {
         match self {
             QuantizeError::WeightBits { max, .. } => format!("choose --weight-bits 2 to {max}"),
-            QuantizeError::SoftReset => "train or import with hard reset (conventions spikingjelly, norse and lava reset to a value); \
+            QuantizeError::SoftReset => {
+                "train or import with hard reset (conventions nir, spikingjelly, norse and lava reset to a value); \
                                          the rewrite of soft reset into two compartments is not available"
-                .into(),
+                    .into()
+            }
             QuantizeError::Sign { .. } => "choose a target with mixed-sign formats".into(),
             QuantizeError::Neuron { .. } => "no register holds this value: change the neuron's parameter, or dt".into(),
             QuantizeError::HostCurrent { .. } => "use --input-coding rate or latency, so that the input layer runs on the chip".into(),
-            QuantizeError::HostTwice { .. } => {
-                "join the two analog inputs into one, or use --input-coding rate or latency".into()
-            }
+            QuantizeError::HostTwice { .. } => "join the two analog inputs into one, or use --input-coding rate or latency".into(),
             QuantizeError::Registers(findings) => findings[0].remedy.clone(),
         }
     }
@@ -270,14 +274,8 @@ pub fn quantize(
         projection_reports.push(report);
     }
     let host = net.host_projections.iter().map(|h| host_projection(h, &prepared[h.post.index()], &v_units[h.post.index()]));
-    let fixed = Net::<Fixed> {
-        name: net.name.clone(),
-        rules,
-        populations,
-        projections,
-        host_projections: host.collect(),
-        output: net.output,
-    };
+    let fixed =
+        Net::<Fixed> { name: net.name.clone(), rules, populations, projections, host_projections: host.collect(), output: net.output };
     findings.extend(bounds::apply(&fixed, target, &mut population_reports));
     finding::sort(&mut findings);
     let report = QuantizeReport::new(Some(options), projection_reports, population_reports, findings);

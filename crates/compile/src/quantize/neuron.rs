@@ -70,9 +70,8 @@ fn shifted(n: &FloatNeuron, registers: &Registers) -> Result<Shifted, (&'static 
     if threshold.is_nan() || threshold <= 0.0 {
         return Err(("threshold above the reset potential", threshold, "more than 0"));
     }
-    let decay = |keep: f64, (least, most): (u32, u32)| {
-        ((1.0 - keep) * registers.decay_one as f64).round().clamp(least as f64, most as f64) as u16
-    };
+    let decay =
+        |keep: f64, (least, most): (u32, u32)| ((1.0 - keep) * registers.decay_one as f64).round().clamp(least as f64, most as f64) as u16;
     Ok(Shifted {
         keep_u,
         keep_v,

@@ -58,8 +58,10 @@ impl ProjectionQuantized {
         let range = (256u32 >> grid) as f64;
         // The search for scales may clip; more than the whole range is no choice but a weight of many thresholds.
         (self.max_error_steps > range).then(|| {
-            let remedy = "a weight is more than the largest register allows for this threshold: raise the threshold, or expect the largest weight";
-            Finding::warning("C12", "weight beyond the largest mantissa (grid steps)", self.max_error_steps, range, remedy).layer(&self.name)
+            let remedy =
+                "a weight is more than the largest register allows for this threshold: raise the threshold, or expect the largest weight";
+            Finding::warning("C12", "weight beyond the largest mantissa (grid steps)", self.max_error_steps, range, remedy)
+                .layer(&self.name)
         })
     }
 }

@@ -101,10 +101,8 @@ pub fn incoming(
         let relative = |&k: &u32| (p.synapses.weights[k as usize] as f64 * factors[p.synapses.posts[k as usize] as usize]) as f32;
         let x: Vec<f32> = order.iter().map(relative).collect();
         let mode = sign_of(x.iter().any(|&w| w > 0.0), x.iter().any(|&w| w < 0.0));
-        let sign = supported(mode, target).ok_or_else(|| QuantizeError::Sign {
-            projection: p.name.clone(),
-            signs: format!("{:?}", *target.packed().weights.signs),
-        })?;
+        let sign = supported(mode, target)
+            .ok_or_else(|| QuantizeError::Sign { projection: p.name.clone(), signs: format!("{:?}", *target.packed().weights.signs) })?;
         Ok(Incoming { projection: ProjectionId::from(k), format: WeightFormat { bits, exponent: 0, sign }, offsets, x })
     };
     projections.map(transpose).collect()
@@ -163,10 +161,8 @@ fn set_exponents(prepared: &Prepared, incoming: &mut [Incoming], goal: &Goal, ca
     let (least, most) = *goal.target.packed().weights.exponent;
     let rules = goal.rules;
     // Range of a projection: its largest weight per largest mantissa.
-    let ranges: Vec<f64> = incoming
-        .iter()
-        .map(|i| i.x.iter().fold(0f32, |a, x| a.max(x.abs())) as f64 / largest_mantissa(i.format))
-        .collect();
+    let ranges: Vec<f64> =
+        incoming.iter().map(|i| i.x.iter().fold(0f32, |a, x| a.max(x.abs())) as f64 / largest_mantissa(i.format)).collect();
     let widest = ranges.iter().copied().fold(0.0, f64::max);
     if widest <= 0.0 || !widest.is_finite() {
         return;
@@ -302,7 +298,8 @@ impl Search<'_> {
         if method == Quantizer::MaxAbs {
             return vec![down(safe); members.len()];
         }
-        let highest = (members.iter().zip(&tops)).filter(|(_, t)| t.is_finite()).map(|(&j, t)| (t * CLIP).min(self.caps[j])).fold(safe, f64::max);
+        let highest =
+            (members.iter().zip(&tops)).filter(|(_, t)| t.is_finite()).map(|(&j, t)| (t * CLIP).min(self.caps[j])).fold(safe, f64::max);
         let ratio = (highest / safe).powf(1.0 / (GRID - 1) as f64);
         let mut grid: Vec<f64> = (0..GRID).map(|g| snap(safe * ratio.powi(g as i32))).collect();
         grid[0] = down(safe);

@@ -94,7 +94,9 @@ impl<'a> ArrayFiles<'a> {
         let expected = format!("a matrix (outputs, {columns})");
         match value {
             Value::Number(x) => Err(bad(place, format!("the number {x}"), expected)),
-            Value::List(v) if !v.is_empty() && v.len().is_multiple_of(columns) => Ok((v.len() / columns, v.iter().map(|&x| x as f32).collect())),
+            Value::List(v) if !v.is_empty() && v.len().is_multiple_of(columns) => {
+                Ok((v.len() / columns, v.iter().map(|&x| x as f32).collect()))
+            }
             Value::List(v) => Err(bad(place, format!("a list of {} numbers", v.len()), expected)),
             Value::Reference(r) => {
                 let array = self.array(place, r)?;
@@ -117,9 +119,11 @@ impl<'a> ArrayFiles<'a> {
                 let one = whole(*x).ok_or_else(|| bad(place, x.to_string(), "a whole number"))?;
                 self.repeat(place, one, n.unwrap_or(1))?
             }
-            (Value::List(v), _) => {
-                v.iter().map(|&x| whole(x)).collect::<Option<Vec<_>>>().ok_or_else(|| bad(place, "a list with fractions", "whole numbers"))?
-            }
+            (Value::List(v), _) => v
+                .iter()
+                .map(|&x| whole(x))
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(|| bad(place, "a list with fractions", "whole numbers"))?,
             (Value::Reference(r), n) => {
                 let array = self.array(place, r)?;
                 let values = array.to_i64().ok_or_else(|| bad(place, described(array), "whole numbers"))?;

@@ -7,8 +7,8 @@ use super::arrays::ArrayFiles;
 use super::schema::{self, RegisterPopulation, RegisterProjection, Registers, SignMode};
 use super::trained::checked_len;
 use super::{name_or, population, unique};
-use crate::error::ImportError;
 use crate::ImportOptions;
+use crate::error::ImportError;
 use spikec_net::{Bias, Fixed, FixedNeuron, FixedRules, Net, Population, PopulationId, Projection, Role, Synapses, WeightFormat};
 
 /// Largest delay register: with the step between neurons, a net delay fits u16.
@@ -47,7 +47,11 @@ pub(super) fn net(
     }
     let neurons_expected = |k: usize, place: String| match built[k].is_input() {
         false => Ok(k),
-        true => Err(ImportError::BadValue { place, found: format!("the input `{}`", built[k].name), expected: "a population of neurons".into() }),
+        true => Err(ImportError::BadValue {
+            place,
+            found: format!("the input `{}`", built[k].name),
+            expected: "a population of neurons".into(),
+        }),
     };
     let mut links = Vec::with_capacity(projections.len());
     for (k, p) in projections.iter().enumerate() {
@@ -75,7 +79,8 @@ pub(super) fn net(
 }
 
 fn neurons(p: &RegisterPopulation, place: &str, n: usize, arrays: &mut ArrayFiles) -> Result<Vec<FixedNeuron>, ImportError> {
-    let mut get = |key: &str, value: &schema::Value, low: i64, high: i64| arrays.integers(&format!("{place}.{key}"), value, Some(n), low, high);
+    let mut get =
+        |key: &str, value: &schema::Value, low: i64, high: i64| arrays.integers(&format!("{place}.{key}"), value, Some(n), low, high);
     let decay_u = get("decay_u", &p.decay_u, 1, 4096)?;
     let decay_v = get("decay_v", &p.decay_v, 0, 4096)?;
     let threshold = get("threshold", &p.threshold, 0, MAX_THRESHOLD)?;
@@ -94,7 +99,11 @@ fn neurons(p: &RegisterPopulation, place: &str, n: usize, arrays: &mut ArrayFile
 }
 
 fn weight_format(p: &RegisterProjection, place: &str) -> Result<WeightFormat, ImportError> {
-    let bad = |key: &str, found: i64, expected: &str| ImportError::BadValue { place: format!("{place}.{key}"), found: found.to_string(), expected: expected.into() };
+    let bad = |key: &str, found: i64, expected: &str| ImportError::BadValue {
+        place: format!("{place}.{key}"),
+        found: found.to_string(),
+        expected: expected.into(),
+    };
     if !(1..=8).contains(&p.weight_bits) {
         return Err(bad("weight_bits", p.weight_bits.into(), "1 to 8"));
     }
@@ -121,7 +130,8 @@ impl Counts {
         let Counts { given, truncated, zero } = self;
         if *truncated > 0 {
             let grid = 1 << format.grid_shift();
-            warnings.push(format!("`{projection}`: {truncated} of {given} weights are no multiples of {grid} and were truncated toward zero"));
+            warnings
+                .push(format!("`{projection}`: {truncated} of {given} weights are no multiples of {grid} and were truncated toward zero"));
         }
         if *zero > 0 {
             warnings.push(format!("`{projection}`: {zero} of {given} synapses have weight 0 and were left out"));

@@ -1,7 +1,7 @@
 //! Keys of the RON model file.
 
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 /// Numbers given in the text or in an array file.
 #[derive(Debug, Clone, PartialEq)]

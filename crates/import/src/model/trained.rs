@@ -68,9 +68,11 @@ pub(super) fn network(file: Trained, options: &ImportOptions, arrays: &mut Array
 fn neurons_expected(p: &TrainedPopulation, place: &str) -> Result<(), ImportError> {
     match p.role {
         TrainedRole::Neurons(_) => Ok(()),
-        TrainedRole::Input => {
-            Err(ImportError::BadValue { place: place.into(), found: format!("the input `{}`", p.name), expected: "a population of neurons".into() })
-        }
+        TrainedRole::Input => Err(ImportError::BadValue {
+            place: place.into(),
+            found: format!("the input `{}`", p.name),
+            expected: "a population of neurons".into(),
+        }),
     }
 }
 
@@ -94,7 +96,12 @@ fn neurons(given: &Neurons, place: &str, n: usize, arrays: &mut ArrayFiles) -> R
 }
 
 /// The operators from `ends.0` to `ends.1`. Tensors are row-major: a matrix takes any tensor of its length.
-fn chain(links: &[Link], place: &str, ends: (&TrainedPopulation, &TrainedPopulation), arrays: &mut ArrayFiles) -> Result<Vec<Operator>, ImportError> {
+fn chain(
+    links: &[Link],
+    place: &str,
+    ends: (&TrainedPopulation, &TrainedPopulation),
+    arrays: &mut ArrayFiles,
+) -> Result<Vec<Operator>, ImportError> {
     let (pre, post) = ends;
     let mut shape = pre.shape.clone();
     let mut operators = Vec::with_capacity(links.len());

@@ -130,7 +130,12 @@ impl Builder {
     }
 
     fn mismatch(&self, from: usize, to: usize, expected: String) -> ImportError {
-        ImportError::ShapeMismatch { from: self.node(from).name.clone(), found: self.shapes[from].clone(), to: self.node(to).name.clone(), expected }
+        ImportError::ShapeMismatch {
+            from: self.node(from).name.clone(),
+            found: self.shapes[from].clone(),
+            to: self.node(to).name.clone(),
+            expected,
+        }
     }
 
     /// Shape of the one tensor that all of `incoming` give.
@@ -168,7 +173,12 @@ impl Builder {
         let before: Vec<Way> = incoming.iter().flat_map(|&p| self.ways[p].iter().copied()).collect();
         self.way_count += before.len() as u64;
         if self.way_count > MAX_WAYS {
-            return Err(ImportError::TooLarge { place: self.node(i).name.clone(), what: "ways through operators", found: self.way_count, limit: MAX_WAYS });
+            return Err(ImportError::TooLarge {
+                place: self.node(i).name.clone(),
+                what: "ways through operators",
+                found: self.way_count,
+                limit: MAX_WAYS,
+            });
         }
         let mut ways = Vec::with_capacity(before.len());
         for (k, way) in before.into_iter().enumerate() {
@@ -194,7 +204,8 @@ impl Builder {
         let (model, shape) = neuron_model(&mut self.graph.nodes[i], fed.as_deref())?;
         let name = self.node(i).name.clone();
         self.growth.repeated(&name, PARAMETERS * shape.iter().map(|&d| d as usize).product::<usize>())?;
-        let id = self.add_population(i, shape.clone(), TrainedPopulation { name, shape: shape.clone(), role: TrainedRole::Neurons(model) })?;
+        let id =
+            self.add_population(i, shape.clone(), TrainedPopulation { name, shape: shape.clone(), role: TrainedRole::Neurons(model) })?;
         for &p in incoming {
             if squeezed(&self.shapes[p]) != squeezed(&shape) {
                 return Err(self.mismatch(p, i, format!("{shape:?}")));
@@ -222,7 +233,12 @@ impl Builder {
             let ops = &self.operators[node];
             self.copied += ops.elements + 1;
             if self.copied > MAX_COPIED {
-                return Err(ImportError::TooLarge { place: self.node(node).name.clone(), what: "parameters in all projections", found: self.copied, limit: MAX_COPIED });
+                return Err(ImportError::TooLarge {
+                    place: self.node(node).name.clone(),
+                    what: "parameters in all projections",
+                    found: self.copied,
+                    limit: MAX_COPIED,
+                });
             }
             chain.extend(ops.linear.iter().cloned());
             if with_constant {
@@ -257,7 +273,12 @@ impl Builder {
                 if let Some(shape) = declared
                     && squeezed(&shape) != squeezed(&population.shape)
                 {
-                    let warning = format!("`{}` declares the shape {shape:?}, but `{}` has {:?}", self.node(output).name, population.name, population.shape);
+                    let warning = format!(
+                        "`{}` declares the shape {shape:?}, but `{}` has {:?}",
+                        self.node(output).name,
+                        population.name,
+                        population.shape
+                    );
                     self.parts.warnings.push(warning);
                 }
                 Ok(())

@@ -109,9 +109,8 @@ fn corrupt(place: &str) -> impl Fn(hdf5_reader::error::Error) -> ImportError + '
 /// # Errors
 /// [`ImportError::Corrupt`] also where the HDF5 library panics.
 pub(crate) fn read_file(bytes: &[u8]) -> Result<RawFile, ImportError> {
-    std::panic::catch_unwind(|| read_inner(bytes)).unwrap_or_else(|_| {
-        Err(ImportError::Corrupt { place: "/".into(), detail: "the HDF5 reader gave up on its structure".into() })
-    })
+    std::panic::catch_unwind(|| read_inner(bytes))
+        .unwrap_or_else(|_| Err(ImportError::Corrupt { place: "/".into(), detail: "the HDF5 reader gave up on its structure".into() }))
 }
 
 fn read_inner(bytes: &[u8]) -> Result<RawFile, ImportError> {
@@ -159,7 +158,8 @@ fn read_graph(group: &Group, prefix: &str, depth: usize, budget: &Budget) -> Res
     if depth >= MAX_DEPTH {
         return Err(ImportError::TooDeep { node: place.into(), limit: MAX_DEPTH });
     }
-    let missing = |parameter: &str| ImportError::MissingParameter { node: place.into(), kind: kinds::GRAPH.into(), parameter: parameter.into() };
+    let missing =
+        |parameter: &str| ImportError::MissingParameter { node: place.into(), kind: kinds::GRAPH.into(), parameter: parameter.into() };
     let (groups, datasets) = group.member_names().map_err(corrupt(place))?;
     if !groups.iter().any(|g| g == "nodes") {
         return Err(missing("nodes"));
@@ -174,13 +174,19 @@ fn read_graph(group: &Group, prefix: &str, depth: usize, budget: &Budget) -> Res
     for member in &members {
         let name = format!("{prefix}{}", member.name());
         if name.len() > MAX_NAME {
-            return Err(ImportError::TooLarge { place: place.into(), what: "bytes in a name", found: name.len() as u64, limit: MAX_NAME as u64 });
+            return Err(ImportError::TooLarge {
+                place: place.into(),
+                what: "bytes in a name",
+                found: name.len() as u64,
+                limit: MAX_NAME as u64,
+            });
         }
         let kind = kind_of(member, &name, budget)?;
         let content = if kind == kinds::GRAPH {
             RawContent::Graph(read_graph(member, &format!("{name}/"), depth + 1, budget)?)
         } else {
-            let kind = kinds::find(&kind).ok_or_else(|| ImportError::UnknownNodeType { node: name.clone(), kind, known: kinds::names() })?;
+            let kind =
+                kinds::find(&kind).ok_or_else(|| ImportError::UnknownNodeType { node: name.clone(), kind, known: kinds::names() })?;
             RawContent::Primitive { kind, parameters: read_parameters(member, &name, kind, budget)? }
         };
         nodes.push(RawNode { name: member.name().into(), content });
@@ -188,7 +194,12 @@ fn read_graph(group: &Group, prefix: &str, depth: usize, budget: &Budget) -> Res
     Ok(RawGraph { nodes, edges: read_edges(&open(group, "edges", place)?, place, budget)? })
 }
 
-fn read_parameters(node: &Group, name: &str, kind: &'static Kind, budget: &Budget) -> Result<BTreeMap<&'static str, RawArray>, ImportError> {
+fn read_parameters(
+    node: &Group,
+    name: &str,
+    kind: &'static Kind,
+    budget: &Budget,
+) -> Result<BTreeMap<&'static str, RawArray>, ImportError> {
     let mut found = BTreeMap::new();
     if !kind.executable() {
         return Ok(found);
@@ -213,7 +224,12 @@ fn read_edges(dataset: &Dataset, graph: &str, budget: &Budget) -> Result<Vec<(St
     }
     let shape = dataset.shape();
     if shape.len() != 2 || shape[1] != 2 {
-        return Err(ImportError::WrongShape { node: graph.into(), parameter: "edges".into(), found: shape.to_vec(), expected: "(edges, 2)".into() });
+        return Err(ImportError::WrongShape {
+            node: graph.into(),
+            parameter: "edges".into(),
+            found: shape.to_vec(),
+            expected: "(edges, 2)".into(),
+        });
     }
     if shape[0] > MAX_EDGES {
         return Err(ImportError::TooLarge { place, what: "edges", found: shape[0], limit: MAX_EDGES });
@@ -329,7 +345,9 @@ fn numbers(dataset: &Dataset, node: &str, parameter: &str, budget: &Budget) -> R
 
 fn type_name(dtype: &Datatype) -> String {
     match dtype {
-        Datatype::FixedPoint { size, signed, .. } => format!("a {} bit {} integer", *size as u32 * 8, if *signed { "signed" } else { "unsigned" }),
+        Datatype::FixedPoint { size, signed, .. } => {
+            format!("a {} bit {} integer", *size as u32 * 8, if *signed { "signed" } else { "unsigned" })
+        }
         Datatype::FloatingPoint { size, .. } => format!("a {} bit float", *size as u32 * 8),
         Datatype::String { .. } | Datatype::VarLen { .. } => "text".into(),
         Datatype::Compound { .. } => "a compound".into(),
@@ -341,19 +359,30 @@ fn text(dataset: &Dataset, place: &str, budget: &Budget) -> Result<String, Impor
     let mut all = strings(dataset, place, budget)?;
     match (all.pop(), all.is_empty()) {
         (Some(one), true) => Ok(one),
-        _ => Err(ImportError::WrongShape { node: place.into(), parameter: dataset.name().into(), found: dataset.shape().to_vec(), expected: "one text".into() }),
+        _ => Err(ImportError::WrongShape {
+            node: place.into(),
+            parameter: dataset.name().into(),
+            found: dataset.shape().to_vec(),
+            expected: "one text".into(),
+        }),
     }
 }
 
 /// Fixed-length and variable-length strings, each of at most [`MAX_NAME`] bytes.
 fn strings(dataset: &Dataset, place: &str, budget: &Budget) -> Result<Vec<String>, ImportError> {
-    let too_long = |found: usize| ImportError::TooLarge { place: place.into(), what: "bytes in a text", found: found as u64, limit: MAX_NAME as u64 };
+    let too_long =
+        |found: usize| ImportError::TooLarge { place: place.into(), what: "bytes in a text", found: found as u64, limit: MAX_NAME as u64 };
     let variable = match dataset.dtype() {
         Datatype::String { size: StringSize::Fixed(n), .. } if *n as usize > MAX_NAME => return Err(too_long(*n as usize)),
         Datatype::String { size: StringSize::Fixed(_), .. } => false,
         Datatype::String { size: StringSize::Variable, .. } | Datatype::VarLen { kind: VarLenKind::String, .. } => true,
         other => {
-            return Err(ImportError::WrongType { node: place.into(), parameter: dataset.name().into(), found: type_name(other), expected: "text" });
+            return Err(ImportError::WrongType {
+                node: place.into(),
+                parameter: dataset.name().into(),
+                found: type_name(other),
+                expected: "text",
+            });
         }
     };
     let (raw, _) = raw_bytes(dataset, place, budget)?;
@@ -379,7 +408,8 @@ fn strings(dataset: &Dataset, place: &str, budget: &Budget) -> Result<Vec<String
             element.to_vec()
         };
         let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
-        let s = std::str::from_utf8(&bytes[..end]).map_err(|e| ImportError::Corrupt { place: place.into(), detail: format!("text is not UTF-8: {e}") })?;
+        let s = std::str::from_utf8(&bytes[..end])
+            .map_err(|e| ImportError::Corrupt { place: place.into(), detail: format!("text is not UTF-8: {e}") })?;
         out.push(if variable { s.to_string() } else { s.trim_end_matches(' ').to_string() });
     }
     Ok(out)

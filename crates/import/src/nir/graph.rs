@@ -108,8 +108,7 @@ impl Flattener {
 pub(crate) fn flatten(graph: RawGraph) -> Result<FlatGraph, ImportError> {
     let mut f = Flattener::default();
     f.add(graph, "")?;
-    let unsupported: Vec<_> =
-        f.nodes.iter().filter(|n| !n.kind.executable()).map(|n| (n.name.clone(), n.kind.name.to_string())).collect();
+    let unsupported: Vec<_> = f.nodes.iter().filter(|n| !n.kind.executable()).map(|n| (n.name.clone(), n.kind.name.to_string())).collect();
     if !unsupported.is_empty() {
         return Err(ImportError::NotExecutable { nodes: unsupported, executable: kinds::executable() });
     }
@@ -150,16 +149,17 @@ pub(crate) fn flatten(graph: RawGraph) -> Result<FlatGraph, ImportError> {
 /// Names of one loop, starting at its smallest index. Every node with a missing predecessor has one that misses its own.
 fn find_loop(nodes: &[FlatNode], predecessors: &[Vec<usize>], missing: &[usize]) -> Vec<String> {
     let Some(mut at) = missing.iter().position(|&m| m > 0) else { return Vec::new() };
-    let mut seen = BTreeMap::new();
+    let mut position = BTreeMap::new();
     let mut path = Vec::new();
-    while seen.insert(at, path.len()).is_none() {
+    while !position.contains_key(&at) {
+        position.insert(at, path.len());
         path.push(at);
         match predecessors[at].iter().find(|&&p| missing[p] > 0) {
             Some(&p) => at = p,
             None => return Vec::new(),
         }
     }
-    let mut cycle = path.split_off(seen[&at].min(path.len()));
+    let mut cycle = path.split_off(position[&at]);
     cycle.reverse();
     if let Some(first) = (0..cycle.len()).min_by_key(|&k| cycle[k]) {
         cycle.rotate_left(first);
@@ -173,10 +173,7 @@ mod tests {
     use crate::nir::file::RawNode;
 
     fn node(name: &str, kind: &str) -> RawNode {
-        RawNode {
-            name: name.into(),
-            content: RawContent::Primitive { kind: kinds::find(kind).unwrap(), parameters: BTreeMap::new() },
-        }
+        RawNode { name: name.into(), content: RawContent::Primitive { kind: kinds::find(kind).unwrap(), parameters: BTreeMap::new() } }
     }
     fn graph(nodes: Vec<RawNode>, edges: &[(&str, &str)]) -> RawGraph {
         RawGraph { nodes, edges: edges.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect() }

@@ -14,8 +14,8 @@ pub(crate) mod write;
 use crate::error::ImportError;
 use crate::{ImportOptions, conventions};
 pub(crate) use file::SIGNATURE;
-use std::collections::BTreeMap;
 use spikec_net::{Conventions, Discretization, FireRule, Network, ResetRule};
+use std::collections::BTreeMap;
 
 /// Keys of `node/metadata`.
 mod keys {

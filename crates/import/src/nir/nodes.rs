@@ -49,7 +49,12 @@ fn integer(node: &FlatNode, name: &'static str, default: i64) -> Result<i64, Imp
     match node.parameters.get(name) {
         None => Ok(default),
         Some(RawArray { values: RawValues::Int(v), .. }) if v.len() == 1 => Ok(v[0]),
-        Some(_) => Err(ImportError::WrongType { node: node.name.clone(), parameter: name.into(), found: "something else".into(), expected: "an integer" }),
+        Some(_) => Err(ImportError::WrongType {
+            node: node.name.clone(),
+            parameter: name.into(),
+            found: "something else".into(),
+            expected: "an integer",
+        }),
     }
 }
 
@@ -75,7 +80,9 @@ pub(crate) fn neuron_model(node: &mut FlatNode, fed: Option<&[u32]>) -> Result<(
         let (values, from) = match (parameters.remove(parameter), default) {
             (Some(a), _) => (a.values.into_f32(), a.shape),
             (None, Some(d)) => (vec![d], Vec::new()),
-            (None, None) => return Err(ImportError::MissingParameter { node: name.clone(), kind: node.kind.name.into(), parameter: parameter.into() }),
+            (None, None) => {
+                return Err(ImportError::MissingParameter { node: name.clone(), kind: node.kind.name.into(), parameter: parameter.into() });
+            }
         };
         broadcast_to(values, &from, &shape).ok_or_else(|| ImportError::WrongShape {
             node: name.clone(),
@@ -136,7 +143,12 @@ fn take(node: &mut FlatNode, parameter: &'static str) -> Result<RawArray, Import
 
 fn linear(node: &mut FlatNode, shape: &[u32]) -> Result<NodeOperators, OperatorError> {
     let weight = take(node, "weight")?;
-    let wrong = |expected: String| ImportError::WrongShape { node: node.name.clone(), parameter: "weight".into(), found: weight.shape.clone(), expected };
+    let wrong = |expected: String| ImportError::WrongShape {
+        node: node.name.clone(),
+        parameter: "weight".into(),
+        found: weight.shape.clone(),
+        expected,
+    };
     let &[o, i] = weight.shape.as_slice() else { return Err(wrong("(outputs, inputs)".into()).into()) };
     let (Ok(outputs), Ok(inputs)) = (checked_shape(&node.name, "weight", &[o]), checked_shape(&node.name, "weight", &[i])) else {
         return Err(wrong("(outputs, inputs), none of them 0 or huge".into()).into());
@@ -188,7 +200,8 @@ fn flatten(node: &mut FlatNode, shape: &[u32]) -> Result<NodeOperators, Operator
         return Err(OperatorError::Takes(format!("{declared:?} (its input_type)")));
     }
     let (start, end) = (integer(node, "start_dim", 1)?, integer(node, "end_dim", -1)?);
-    let flat = flattened(shape, start, end).ok_or_else(|| OperatorError::Takes(format!("a tensor with the dimensions {start} to {end}")))?;
+    let flat =
+        flattened(shape, start, end).ok_or_else(|| OperatorError::Takes(format!("a tensor with the dimensions {start} to {end}")))?;
     let mut linear = Vec::new();
     if flat != shape {
         linear.push(Operator::Reshape { shape: flat.clone() });

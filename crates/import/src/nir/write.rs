@@ -132,7 +132,9 @@ impl Writer {
                 Operator::Bias { .. } => return refuse("a constant without a matrix before it"),
                 Operator::Scale { scale } => nodes.push(Written::Scale(shape.clone(), scale)),
                 Operator::Reshape { shape: to } => {
-                    let Some((start, end)) = as_flatten(&shape, to) else { return refuse("a change of shape that merges no neighbouring dimensions") };
+                    let Some((start, end)) = as_flatten(&shape, to) else {
+                        return refuse("a change of shape that merges no neighbouring dimensions");
+                    };
                     nodes.push(Written::Flatten(std::mem::replace(&mut shape, to.clone()), start, end));
                 }
             }
@@ -188,7 +190,10 @@ enum Written<'a> {
 /// The dimensions that a Flatten from `shape` to `to` merges; -1 for the last one, as NIR's frameworks write it.
 fn as_flatten(shape: &[u32], to: &[u32]) -> Option<(i64, i64)> {
     let rank = shape.len() as i64;
-    (0..rank).flat_map(|s| (s..rank).rev().map(move |e| (s, e))).find(|&(s, e)| flattened(shape, s, e).as_deref() == Some(to)).map(|(s, e)| (s, if e == rank - 1 { -1 } else { e }))
+    (0..rank)
+        .flat_map(|s| (s..rank).rev().map(move |e| (s, e)))
+        .find(|&(s, e)| flattened(shape, s, e).as_deref() == Some(to))
+        .map(|(s, e)| (s, if e == rank - 1 { -1 } else { e }))
 }
 
 /// Parameters in NIR's names.

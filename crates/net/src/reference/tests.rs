@@ -152,7 +152,10 @@ fn samples_are_checked_and_drives_act_in_their_steps() {
     let frames = Values { width: 1, frames: vec![1.0, 0.0, 1e6, 1.0], constant: false };
     let (run, saturations) = sample(frames.clone(), None).unwrap();
     assert_eq!((run.spikes[1].len(), steps_of(&run.spikes[1], 0), saturations), (4, vec![2], 1));
-    assert_eq!(steps_of(&sample(frames, Some(8)).unwrap().0.spikes[1], 0), [2, 4, 5]);
+    assert_eq!(sample(frames.clone(), Some(8)).unwrap_err(), ReferenceError::TooFewFrames { found: 4, expected: 8 });
+    let (drives, _) = fixed_drive(&net, &frames, 4095, 7);
+    let run = run_sample(&interpreter, None, &drives, 8, true);
+    assert_eq!(steps_of(&run.spikes[1], 0), [2, 4, 5], "no frame, no drive");
     assert_eq!(sample(constant, None).unwrap_err(), ReferenceError::NoSteps);
     let wide = Values { width: 2, frames: vec![1.0; 2], constant: true };
     assert_eq!(sample(wide, Some(1)).unwrap_err(), ReferenceError::Width { kind: "value", found: 2, expected: 1 });

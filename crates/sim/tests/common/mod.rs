@@ -89,11 +89,7 @@ pub fn bundle(cores: &[CoreTables], input_axons: Vec<Vec<Place>>, populations: V
     let target = spikec_chip::find("loihi1").unwrap();
     let images = cores.iter().map(|c| encode_core(c, &target).unwrap()).collect();
     let output = populations.last().unwrap();
-    let decoder = Decoder {
-        kind: DecoderKind::Count,
-        outputs: output.neurons.iter().map(|(_, p)| Some(*p)).collect(),
-        skew: output.skew,
-    };
+    let decoder = Decoder { kind: DecoderKind::Count, outputs: output.neurons.iter().map(|(_, p)| Some(*p)).collect(), skew: output.skew };
     let host = Host {
         input_width: input_axons.len() as u32,
         encoder: Encoder::Spikes,
@@ -105,13 +101,8 @@ pub fn bundle(cores: &[CoreTables], input_axons: Vec<Vec<Place>>, populations: V
         decoder,
     };
     let symbols = Symbols { output: populations.len() as u32 - 1, populations };
-    let provenance = Provenance {
-        tool: "test".into(),
-        network_name: "test".into(),
-        network_digest: String::new(),
-        options: Vec::new(),
-        seed: 0,
-    };
+    let provenance =
+        Provenance { tool: "test".into(), network_name: "test".into(), network_digest: String::new(), options: Vec::new(), seed: 0 };
     Bundle { target, image: Image::Packed(PackedImage { cores: images }), host, symbols, provenance, reference: Vec::new() }
 }
 

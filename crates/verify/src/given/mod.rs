@@ -44,12 +44,24 @@ pub(crate) fn compare_populations<N: Liveness>(
     for (k, (g, r)) in given.populations.iter().zip(&reference.populations).enumerate() {
         differences.compare(SIDE, Field::Name, r.name.as_str(), g.name.as_str(), || item(&g.name));
         if r.shape != g.shape {
-            differences.push(|| Difference { side: SIDE, at: item(&g.name), field: Field::Shape, found: list(&r.shape), expected: list(&g.shape) });
+            differences.push(|| Difference {
+                side: SIDE,
+                at: item(&g.name),
+                field: Field::Shape,
+                found: list(&r.shape),
+                expected: list(&g.shape),
+            });
         }
         differences.compare(SIDE, Field::Role, role(&r.role), role(&g.role), || item(&g.name));
         let at = |index: u32| At { neuron: Some(NeuronName { population: k as u32, name: g.name.clone(), index }), ..At::default() };
         for &index in r.origin.iter().filter(|&i| g.origin.binary_search(i).is_err()) {
-            differences.push(|| Difference { side: SIDE, at: at(index), field: Field::AddedNeuron, found: "a neuron".into(), expected: Value::Absent });
+            differences.push(|| Difference {
+                side: SIDE,
+                at: at(index),
+                field: Field::AddedNeuron,
+                found: "a neuron".into(),
+                expected: Value::Absent,
+            });
         }
         let of_population: Vec<Option<u32>> = g.origin.iter().map(|i| r.origin.binary_search(i).ok().map(|n| n as u32)).collect();
         for (j, _) in of_population.iter().enumerate().filter(|(_, n)| n.is_none()) {
@@ -108,7 +120,13 @@ pub(crate) fn pair_projections<'g, 'r, N: Number>(
         }
     }
     for r in rest {
-        differences.push(|| Difference { side: SIDE, at: item(&r.name), field: Field::Count, found: "a projection".into(), expected: Value::Absent });
+        differences.push(|| Difference {
+            side: SIDE,
+            at: item(&r.name),
+            field: Field::Count,
+            found: "a projection".into(),
+            expected: Value::Absent,
+        });
     }
     pairs
 }
@@ -141,7 +159,13 @@ pub(crate) fn pair_host_projections<'g, 'r, N: Number>(
         }
     }
     for r in rest {
-        differences.push(|| Difference { side: SIDE, at: item(&r.name), field: Field::Count, found: "a host projection".into(), expected: Value::Absent });
+        differences.push(|| Difference {
+            side: SIDE,
+            at: item(&r.name),
+            field: Field::Count,
+            found: "a host projection".into(),
+            expected: Value::Absent,
+        });
     }
     pairs
 }
@@ -162,7 +186,13 @@ pub(crate) fn compare_host_terms<N: Number>(
     if found != wanted {
         differences.push(|| Difference { side: SIDE, at: at(), field: Field::HostChannels, found: list(&found), expected: list(&wanted) });
     } else if let Some((x, y)) = crate::host::first_other(&r.weights[b], &g.weights[a]) {
-        differences.push(|| Difference { side: SIDE, at: at(), field: Field::HostWeights, found: (x as f64).into(), expected: (y as f64).into() });
+        differences.push(|| Difference {
+            side: SIDE,
+            at: at(),
+            field: Field::HostWeights,
+            found: (x as f64).into(),
+            expected: (y as f64).into(),
+        });
     }
 }
 

@@ -7,7 +7,13 @@ use crate::resolve::bias_value;
 pub(crate) fn compare(given: &Net<Fixed>, reference: &Net<Fixed>, differences: &mut Differences, checked: &mut Checked) {
     if reference.rules != given.rules {
         let text = |n: &Net<Fixed>| Value::Text(format!("{:?}", n.rules));
-        differences.push(|| Difference { side: SIDE, at: At::default(), field: Field::Rules, found: text(reference), expected: text(given) });
+        differences.push(|| Difference {
+            side: SIDE,
+            at: At::default(),
+            field: Field::Rules,
+            found: text(reference),
+            expected: text(given),
+        });
     }
     let Some(kept) = compare_populations(given, reference, differences, checked) else { return };
     for (k, (g, r)) in given.populations.iter().zip(&reference.populations).enumerate() {
@@ -34,7 +40,8 @@ pub(crate) fn compare(given: &Net<Fixed>, reference: &Net<Fixed>, differences: &
             let Some(j) = row.map(|n| n as usize) else { continue };
             let at = || At { neuron: Some(given_name(given, g.post.index(), i)), ..item(&g.name) };
             compare_host_terms((given, reference), (g, r), (i, j), at, differences);
-            for (field, found, wanted) in [(Field::HostConstant, r.constants[j], g.constants[i]), (Field::HostGain, r.gains[j], g.gains[i])] {
+            for (field, found, wanted) in [(Field::HostConstant, r.constants[j], g.constants[i]), (Field::HostGain, r.gains[j], g.gains[i])]
+            {
                 if found.to_bits() != wanted.to_bits() {
                     differences.push(|| Difference { side: SIDE, at: at(), field, found: found.into(), expected: wanted.into() });
                 }

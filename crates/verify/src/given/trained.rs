@@ -51,7 +51,13 @@ pub(crate) fn compare(
     // A readout never fires, and so never resets.
     let fires = given.populations.iter().flat_map(|p| p.neurons()).any(|n| n.threshold < f32::INFINITY);
     if given.rules.reset == ResetRule::Subtract && fires {
-        differences.push(|| Difference { side: SIDE, at: At::default(), field: Field::Reset, found: "to zero".into(), expected: "subtract".into() });
+        differences.push(|| Difference {
+            side: SIDE,
+            at: At::default(),
+            field: Field::Reset,
+            found: "to zero".into(),
+            expected: "subtract".into(),
+        });
     }
     for (k, (g, r)) in given.populations.iter().zip(&reference.populations).enumerate() {
         for (j, (wanted, kept)) in g.neurons().iter().zip(&kept[k]).enumerate() {
@@ -79,7 +85,13 @@ fn compare_scales(reference: &Net<Fixed>, v_units: &[Vec<f64>], differences: &mu
         sound &= differences.compare(SIDE, Field::Count, units.len(), p.neurons().len(), || item(&format!("v units of {}", p.name)));
         for &u in units.iter().filter(|u| !(u.is_finite() && **u > 0.0)) {
             sound = false;
-            differences.push(|| Difference { side: SIDE, at: item(&p.name), field: Field::VUnits, found: u.into(), expected: "a positive number".into() });
+            differences.push(|| Difference {
+                side: SIDE,
+                at: item(&p.name),
+                field: Field::VUnits,
+                found: u.into(),
+                expected: "a positive number".into(),
+            });
         }
     }
     sound

@@ -1,9 +1,7 @@
 //! Faults in the bundle's own fields, the host section, symbols and provenance.
 
-use super::{Edit, Mutator, Nudge, Random, fields};
-use spikec_chip::bundle::{
-    BiasWrite, Bundle, Decoder, DecoderKind, Encoder, Host, HostMap, Place, PopulationSymbols, Provenance, Symbols,
-};
+use super::{Edit, Mutator, Nudge, Random, choose, fields};
+use spikec_chip::bundle::{BiasWrite, Bundle, Decoder, DecoderKind, Encoder, Host, HostMap, Place, PopulationSymbols, Provenance, Symbols};
 use spikec_chip::image::Image;
 
 fn bundle(b: &mut Bundle, r: &mut Random, edit: Edit<Bundle>) -> bool {
@@ -13,12 +11,10 @@ fn host(b: &mut Bundle, r: &mut Random, edit: Edit<Host>) -> bool {
     edit(&mut b.host, r)
 }
 fn map(b: &mut Bundle, r: &mut Random, edit: Edit<HostMap>) -> bool {
-    let k = r.below(b.host.maps.len());
-    b.host.maps.get_mut(k).is_some_and(|m| edit(m, r))
+    choose(&mut b.host.maps, r, edit)
 }
 fn bias_write(b: &mut Bundle, r: &mut Random, edit: Edit<BiasWrite>) -> bool {
-    let k = r.below(b.host.bias_writes.len());
-    b.host.bias_writes.get_mut(k).is_some_and(|w| edit(w, r))
+    choose(&mut b.host.bias_writes, r, edit)
 }
 fn decoder(b: &mut Bundle, r: &mut Random, edit: Edit<Decoder>) -> bool {
     edit(&mut b.host.decoder, r)
@@ -27,8 +23,7 @@ fn symbols(b: &mut Bundle, r: &mut Random, edit: Edit<Symbols>) -> bool {
     edit(&mut b.symbols, r)
 }
 fn population(b: &mut Bundle, r: &mut Random, edit: Edit<PopulationSymbols>) -> bool {
-    let k = r.below(b.symbols.populations.len());
-    b.symbols.populations.get_mut(k).is_some_and(|p| edit(p, r))
+    choose(&mut b.symbols.populations, r, edit)
 }
 fn place(b: &mut Bundle, r: &mut Random, edit: Edit<Place>) -> bool {
     let mut places: Vec<&mut Place> = b.symbols.populations.iter_mut().flat_map(|p| &mut p.neurons).map(|(_, place)| place).collect();

@@ -1,6 +1,6 @@
 //! Faults in the image: decoded tables that are encoded again, and flipped bits of every memory.
 
-use super::{Catch, Edit, Mutator, Nudge, Random, fields};
+use super::{Catch, Edit, Mutator, Nudge, Random, choose, fields};
 use spikec_chip::bundle::Bundle;
 use spikec_chip::codec::{decode_core, encode_core};
 use spikec_chip::image::{
@@ -13,10 +13,7 @@ fn packed(b: &mut Bundle, r: &mut Random, edit: Edit<PackedImage>) -> bool {
     edit(image, r)
 }
 fn core(b: &mut Bundle, r: &mut Random, edit: Edit<CoreImage>) -> bool {
-    packed(b, r, &mut |image, r| {
-        let k = r.below(image.cores.len());
-        image.cores.get_mut(k).is_some_and(|c| edit(c, r))
-    })
+    packed(b, r, &mut |image, r| choose(&mut image.cores, r, edit))
 }
 /// A core's tables, encoded again after the edit; false when the codec refuses them.
 fn tables(b: &mut Bundle, r: &mut Random, edit: Edit<CoreTables>) -> bool {
@@ -29,7 +26,7 @@ fn tables(b: &mut Bundle, r: &mut Random, edit: Edit<CoreTables>) -> bool {
         encode_core(&tables, &target).map(|again| *core = again).is_ok()
     })
 }
-/// A format record alone: the memory that it describes stays as it is. Another width that reads the same synapses is no fault.
+/// A format record alone: the memory that it describes stays as it is. Another record that reads the same synapses is no fault.
 fn format(b: &mut Bundle, r: &mut Random, edit: Edit<SynapseFormat>) -> bool {
     let target = b.target.clone();
     core(b, r, &mut |core, r| {
@@ -45,52 +42,40 @@ fn format(b: &mut Bundle, r: &mut Random, edit: Edit<SynapseFormat>) -> bool {
     })
 }
 fn axon(b: &mut Bundle, r: &mut Random, edit: Edit<InAxon>) -> bool {
-    tables(b, r, &mut |t, r| {
-        let k = r.below(t.in_axons.len());
-        t.in_axons.get_mut(k).is_some_and(|a| edit(a, r))
-    })
+    tables(b, r, &mut |t, r| choose(&mut t.in_axons, r, edit))
 }
+/// An entry that means something else after the edit: not just another way to store the same synapses.
 fn entry(b: &mut Bundle, r: &mut Random, edit: Edit<SynapseEntry>) -> bool {
-    axon(b, r, &mut |a, r| {
-        let k = r.below(a.entries.len());
-        a.entries.get_mut(k).is_some_and(|e| edit(e, r))
+    tables(b, r, &mut |t, r| {
+        let exponents: Vec<i8> = t.formats.iter().map(|f| f.exponent).collect();
+        let meaning = |e: &SynapseEntry| (exponents.get(usize::from(e.format)).copied(), e.synapses.clone());
+        let k = r.below(t.in_axons.len());
+        t.in_axons.get_mut(k).is_some_and(|a| {
+            choose(&mut a.entries, r, &mut |e, r| {
+                let before = meaning(e);
+                edit(e, r) && meaning(e) != before
+            })
+        })
     })
 }
 fn synapse(b: &mut Bundle, r: &mut Random, edit: Edit<StoredSynapse>) -> bool {
-    entry(b, r, &mut |e, r| {
-        let k = r.below(e.synapses.len());
-        e.synapses.get_mut(k).is_some_and(|s| edit(s, r))
-    })
+    entry(b, r, &mut |e, r| choose(&mut e.synapses, r, edit))
 }
 fn profile(b: &mut Bundle, r: &mut Random, edit: Edit<CompartmentProfile>) -> bool {
-    tables(b, r, &mut |t, r| {
-        let k = r.below(t.compartment_profiles.len());
-        t.compartment_profiles.get_mut(k).is_some_and(|p| edit(p, r))
-    })
+    tables(b, r, &mut |t, r| choose(&mut t.compartment_profiles, r, edit))
 }
 fn compartment(b: &mut Bundle, r: &mut Random, edit: Edit<Compartment>) -> bool {
-    tables(b, r, &mut |t, r| {
-        let k = r.below(t.compartments.len());
-        t.compartments.get_mut(k).is_some_and(|c| edit(c, r))
-    })
+    tables(b, r, &mut |t, r| choose(&mut t.compartments, r, edit))
 }
 fn out_axon(b: &mut Bundle, r: &mut Random, edit: Edit<OutAxon>) -> bool {
-    tables(b, r, &mut |t, r| {
-        let k = r.below(t.out_axons.len());
-        t.out_axons.get_mut(k).is_some_and(|o| edit(o, r))
-    })
+    tables(b, r, &mut |t, r| choose(&mut t.out_axons, r, edit))
 }
 
-/// The tables are equal but for the widths in which formats store synapses.
+/// The tables are equal but for the way in which formats store synapses: of a format, only the exponent acts.
 fn same_meaning(a: &CoreTables, b: &CoreTables) -> bool {
-    let widths_gone = |t: &CoreTables| {
-        let mut t = t.clone();
-        for f in &mut t.formats {
-            *f = SynapseFormat { weight_bits: 0, index_bits: 0, skip_bits: 0, delay_bits: 0, ..*f };
-        }
-        t
-    };
-    widths_gone(a) == widths_gone(b)
+    let exponents = |t: &CoreTables| t.formats.iter().map(|f| f.exponent).collect::<Vec<_>>();
+    let rest = |t: &CoreTables| CoreTables { formats: Vec::new(), ..t.clone() };
+    exponents(a) == exponents(b) && rest(a) == rest(b)
 }
 
 /// Inverts one bit.

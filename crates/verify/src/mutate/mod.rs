@@ -80,7 +80,8 @@ pub fn catch(original: &Bundle, mutant: &Bundle, given: &Given) -> Caught {
     if let Err(e) = Machine::boot(mutant.loadable()) {
         return Caught::Boot(e.to_string());
     }
-    let statement = |b: &Bundle| Quantized::from_bytes(&b.reference).map(|q| Choices::of(b, &q)).map_err(|e| VerifyError::Reference(e.to_string()));
+    let statement =
+        |b: &Bundle| Quantized::from_bytes(&b.reference).map(|q| Choices::of(b, &q)).map_err(|e| VerifyError::Reference(e.to_string()));
     match (statement(original), statement(mutant)) {
         (Ok(a), Ok(b)) if a != b => Caught::Statement,
         _ => Caught::Nothing,
@@ -123,6 +124,12 @@ use fields;
 
 /// What an edit of a `T` looks like to a visitor.
 type Edit<'a, T> = &'a mut dyn FnMut(&mut T, &mut Random) -> bool;
+
+/// Edits one element.
+fn choose<T>(list: &mut [T], random: &mut Random, edit: Edit<T>) -> bool {
+    let k = random.below(list.len());
+    list.get_mut(k).is_some_and(|v| edit(v, random))
+}
 
 /// All mutators, in the order of the bundle's sections.
 pub fn all_mutators() -> Vec<Mutator> {

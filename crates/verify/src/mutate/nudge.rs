@@ -24,11 +24,6 @@ impl Random {
     pub fn below(&mut self, n: usize) -> usize {
         if n == 0 { 0 } else { (self.bits() % n as u64) as usize }
     }
-    /// One of the elements.
-    pub fn pick<'a, T>(&mut self, values: &'a mut [T]) -> Option<&'a mut T> {
-        let k = self.below(values.len());
-        values.get_mut(k)
-    }
 }
 
 /// A value that can be changed a little.

@@ -1,10 +1,10 @@
 //! Faults in the reference section.
 
-use super::{Edit, Mutator, Nudge, Random, fields};
+use super::{Edit, Mutator, Nudge, Random, choose, fields};
 use spikec_chip::bundle::Bundle;
 use spikec_net::{
-    Bias, Delays, Fixed, FixedNeuron, FixedRules, HostProjection, Net, Population, Projection, Quantized, Role, Scaling, SignMode, Synapses,
-    WeightFormat,
+    Bias, Delays, Fixed, FixedNeuron, FixedRules, HostProjection, Net, Population, Projection, Quantized, Role, Scaling, SignMode,
+    Synapses, WeightFormat,
 };
 
 fn quantized(b: &mut Bundle, r: &mut Random, edit: Edit<Quantized>) -> bool {
@@ -25,11 +25,11 @@ fn rules(b: &mut Bundle, r: &mut Random, edit: Edit<FixedRules>) -> bool {
     net(b, r, &mut |n, r| edit(&mut n.rules, r))
 }
 fn population(b: &mut Bundle, r: &mut Random, edit: Edit<FixedPopulation>) -> bool {
-    net(b, r, &mut |n, r| r.clone().pick(&mut n.populations).is_some_and(|p| edit(p, r)))
+    net(b, r, &mut |n, r| choose(&mut n.populations, r, edit))
 }
 fn neuron(b: &mut Bundle, r: &mut Random, edit: Edit<FixedNeuron>) -> bool {
     net(b, r, &mut |n, r| {
-        let mut all: Vec<&mut FixedNeuron> = n.populations.iter_mut().flat_map(|p| neurons(p)).collect();
+        let mut all: Vec<&mut FixedNeuron> = n.populations.iter_mut().flat_map(neurons).collect();
         let k = r.below(all.len());
         all.get_mut(k).is_some_and(|n| edit(n, r))
     })
@@ -44,7 +44,7 @@ fn bias(b: &mut Bundle, r: &mut Random, edit: Edit<Bias>) -> bool {
     neuron(b, r, &mut |n, r| edit(&mut n.bias, r))
 }
 fn projection(b: &mut Bundle, r: &mut Random, edit: Edit<FixedProjection>) -> bool {
-    net(b, r, &mut |n, r| r.clone().pick(&mut n.projections).is_some_and(|p| edit(p, r)))
+    net(b, r, &mut |n, r| choose(&mut n.projections, r, edit))
 }
 fn weight_format(b: &mut Bundle, r: &mut Random, edit: Edit<WeightFormat>) -> bool {
     projection(b, r, &mut |p, r| edit(&mut p.format, r))
@@ -53,7 +53,7 @@ fn synapses(b: &mut Bundle, r: &mut Random, edit: Edit<FixedSynapses>) -> bool {
     projection(b, r, &mut |p, r| edit(&mut p.synapses, r))
 }
 fn host_projection(b: &mut Bundle, r: &mut Random, edit: Edit<HostProjection>) -> bool {
-    net(b, r, &mut |n, r| r.clone().pick(&mut n.host_projections).is_some_and(|p| edit(p, r)))
+    net(b, r, &mut |n, r| choose(&mut n.host_projections, r, edit))
 }
 
 fn swap<T: PartialEq>(list: &mut [T], r: &mut Random) -> bool {

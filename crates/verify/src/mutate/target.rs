@@ -3,8 +3,9 @@
 //! Widths and hops by which the image is decoded and the reference computes must be found. Limits, times, energies and names
 //! are what the statement is about.
 
-use super::{Edit, Mutator, Nudge, Random, fields};
+use super::{Catch, Edit, Mutator, Nudge, Random, fields};
 use spikec_chip::bundle::Bundle;
+use spikec_chip::image::Image;
 use spikec_chip::target::{
     EnergyPj, Family, NeuronSpec, Packed, PackedCore, Sourced, SynapseMemory, Target, TimingNs, Topology, WeightSpec,
 };
@@ -52,6 +53,19 @@ fn only_kind<T>(kind: &mut Sourced<T>, r: &mut Random) -> bool {
     kind.source.nudge(r)
 }
 
+fn other_input_hop(bundle: &Bundle, seed: u64) -> Option<Bundle> {
+    let mut mutant = bundle.clone();
+    let fed = bundle.host.input_axons.iter().any(|a| !a.is_empty());
+    (fed && mutant.target.topology.input_hop_steps.nudge(&mut Random::new(seed))).then_some(mutant)
+}
+
+fn other_neuron_hop(bundle: &Bundle, seed: u64) -> Option<Bundle> {
+    let mut mutant = bundle.clone();
+    let Image::Packed(image) = &bundle.image;
+    let fed = image.cores.iter().any(|c| !c.out_axons.is_empty());
+    (fed && mutant.target.topology.neuron_hop_steps.nudge(&mut Random::new(seed))).then_some(mutant)
+}
+
 pub(super) fn push(out: &mut Vec<Mutator>) {
     fields!(out, Target, target, {
         name: Statement,
@@ -73,9 +87,11 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         link_buffer: Statement,
         flits_per_spike: Statement,
         host_port: Statement,
-        input_hop_steps: Refusal,
-        neuron_hop_steps: Refusal,
+        input_hop_steps: Statement,
+        neuron_hop_steps: Statement,
     });
+    out.push(Mutator { name: "Topology.input_hop_steps, with synapses from inputs", catch: Catch::Refusal, apply: other_input_hop });
+    out.push(Mutator { name: "Topology.neuron_hop_steps, with synapses from neurons", catch: Catch::Refusal, apply: other_neuron_hop });
     fields!(out, SourcedU32, sourced, {
         value: Statement,
         source: Statement,

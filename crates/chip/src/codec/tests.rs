@@ -1,0 +1,299 @@
+//! Tests of the codec: bits by hand, limits, round trips, damage.
+
+use super::*;
+use crate::target::Sign;
+use crate::testing::*;
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+
+fn small() -> CoreTables {
+    CoreTables {
+        core: 5,
+        delay_bits: 3,
+        formats: vec![
+            SynapseFormat {
+                weight_bits: 8,
+                index_bits: 6,
+                skip_bits: 0,
+                delay_bits: 3,
+                compression: Compression::Sparse,
+                sign: Sign::Mixed,
+                exponent: -2,
+            },
+            SynapseFormat {
+                weight_bits: 4,
+                index_bits: 6,
+                skip_bits: 2,
+                delay_bits: 0,
+                compression: Compression::RunLength,
+                sign: Sign::Inhibitory,
+                exponent: 7,
+            },
+        ],
+        in_axons: vec![
+            InAxon {
+                entries: vec![
+                    SynapseEntry {
+                        format: 0,
+                        synapses: vec![
+                            StoredSynapse { compartment: 1, mantissa: -6, delay: 5 },
+                            StoredSynapse { compartment: 1, mantissa: 254, delay: 0 },
+                        ],
+                    },
+                    SynapseEntry {
+                        format: 1,
+                        synapses: vec![
+                            StoredSynapse { compartment: 0, mantissa: -240, delay: 0 },
+                            StoredSynapse { compartment: 3, mantissa: -16, delay: 0 },
+                        ],
+                    },
+                ],
+            },
+            InAxon::default(),
+        ],
+        compartment_profiles: vec![CompartmentProfile { decay_u: 4096, decay_v: 128, refractory: 2 }],
+        threshold_profiles: vec![100, 131_071],
+        compartments: (0..4)
+            .map(|i| Compartment {
+                profile: 0,
+                threshold_profile: (i % 2) as u8,
+                bias_mantissa: -3 * i,
+                bias_exponent: 1,
+                out_axon_start: 0,
+                out_axon_count: i as u16 / 2,
+            })
+            .collect(),
+        out_axons: vec![OutAxon { core: 7, in_axon: 300 }],
+    }
+}
+
+/// The bits of a small core, written out by hand from docs/bundle-format.md.
+#[test]
+fn bits_by_hand() {
+    let image = encode_core(&small(), &loihi1()).unwrap();
+    let by_hand = |fields: &[(u64, u8)]| {
+        let mut bits = Bits::new();
+        for &(value, width) in fields {
+            bits.extend((0..width).map(|i| value >> i & 1 == 1));
+        }
+        bits
+    };
+    assert_eq!(image.core, 5);
+    assert_eq!(image.registers, by_hand(&[(4, 11), (1, 3), (2, 3), (1, 6), (2, 4), (2, 13), (1, 13), (3, 14)]));
+    assert_eq!(image.in_axons, by_hand(&[(0, 14), (2, 9), (2, 14), (1, 9)]));
+    assert_eq!(
+        image.formats,
+        by_hand(&[(7, 3), (1, 3), (0, 3), (1, 3), (0, 2), (1, 2), (14, 4), (4, 3), (1, 3), (1, 3), (0, 3), (1, 2), (3, 2), (7, 4),])
+    );
+    assert_eq!(image.compartment_profiles, by_hand(&[(4095, 12), (128, 12), (2, 6)]));
+    assert_eq!(image.threshold_profiles, by_hand(&[(100, 17), (131_071, 17)]));
+    assert_eq!(
+        image.compartments,
+        by_hand(&[
+            (0, 5),
+            (0, 3),
+            (0, 13),
+            (1, 3),
+            (0, 13),
+            (0, 9),
+            (0, 5),
+            (1, 3),
+            (8192 - 3, 13),
+            (1, 3),
+            (0, 13),
+            (0, 9),
+            (0, 5),
+            (0, 3),
+            (8192 - 6, 13),
+            (1, 3),
+            (0, 13),
+            (1, 9),
+            (0, 5),
+            (1, 3),
+            (8192 - 9, 13),
+            (1, 3),
+            (0, 13),
+            (1, 9),
+        ])
+    );
+    assert_eq!(image.out_axons, by_hand(&[(7, 7), (300, 12)]));
+    assert_eq!(
+        image.synapse_memory,
+        by_hand(&[
+            (1, 4),
+            (2, 6),
+            (256 - 3, 8),
+            (5, 3),
+            (1, 6),
+            (127, 8),
+            (0, 3),
+            (1, 6),
+            (2, 4),
+            (2, 6),
+            (0, 6),
+            (15, 4),
+            (2, 2),
+            (1, 4),
+            (0, 2),
+            (0, 128 - 72),
+            (0, 64),
+        ])
+    );
+    assert_eq!(decode_core(&image, &loihi1()).unwrap(), small());
+}
+
+/// Each change breaks one limit, and the error names its table and record.
+#[test]
+fn limits_are_named() {
+    type Change = fn(&mut CoreTables);
+    let cases: &[(Change, Table, u32, &str)] = &[
+        (|t| t.core = 128, Table::Registers, 0, "core"),
+        (|t| t.delay_bits = 2, Table::Registers, 0, "delay bits"),
+        (|t| t.formats = vec![t.formats[0]; 8], Table::Registers, 0, "synapse formats"),
+        (|t| t.compartments = vec![t.compartments[0]; 1025], Table::Registers, 0, "compartments"),
+        (
+            |t| {
+                t.compartments = vec![t.compartments[0]; 513];
+                t.delay_bits = 4
+            },
+            Table::Registers,
+            0,
+            "delay slots",
+        ),
+        (|t| t.in_axons = vec![InAxon::default(); 4097], Table::Registers, 0, "input axons"),
+        (|t| t.out_axons = vec![t.out_axons[0]; 4097], Table::Registers, 0, "output axons"),
+        (|t| t.threshold_profiles = vec![1; 9], Table::Registers, 0, "threshold profiles"),
+        (|t| t.compartment_profiles = vec![t.compartment_profiles[0]; 33], Table::Registers, 0, "compartment profiles"),
+        (|t| t.formats[1].weight_bits = 7, Table::Formats, 1, "weight bits"),
+        (|t| t.formats[0].skip_bits = 2, Table::Formats, 0, "skip bits"),
+        (|t| t.formats[0].exponent = -8, Table::Formats, 0, "exponent"),
+        (|t| t.compartment_profiles[0].decay_u = 0, Table::CompartmentProfiles, 0, "decay of u"),
+        (|t| t.compartment_profiles[0].decay_v = 4096, Table::CompartmentProfiles, 0, "decay of v"),
+        (|t| t.compartment_profiles[0].refractory = 0, Table::CompartmentProfiles, 0, "refractory"),
+        (|t| t.threshold_profiles[1] = 1 << 17, Table::ThresholdProfiles, 1, "mantissa"),
+        (|t| t.compartments[2].profile = 1, Table::Compartments, 2, "profile"),
+        (|t| t.compartments[3].threshold_profile = 2, Table::Compartments, 3, "threshold profile"),
+        (|t| t.compartments[3].bias_mantissa = -4096, Table::Compartments, 3, "bias mantissa"),
+        (|t| t.compartments[3].bias_exponent = 8, Table::Compartments, 3, "bias exponent"),
+        (|t| t.compartments[3].out_axon_start = 1, Table::Compartments, 3, "output axons"),
+        (|t| t.out_axons[0].core = 128, Table::OutAxons, 0, "core"),
+        (|t| t.out_axons[0].in_axon = 4096, Table::OutAxons, 0, "input axon"),
+        (|t| t.in_axons[0].entries[1].format = 2, Table::SynapseMemory, 0, "format"),
+        (|t| t.in_axons[0].entries[0].synapses.clear(), Table::SynapseMemory, 0, "synapses of an entry"),
+        (|t| t.in_axons[0].entries[0].synapses[1].compartment = 0, Table::SynapseMemory, 0, "compartment 0 after 1"),
+        (|t| t.in_axons[0].entries[1].synapses[1].compartment = 0, Table::SynapseMemory, 0, "compartment 0 after 0"),
+        (|t| t.in_axons[0].entries[0].synapses[1].compartment = 4, Table::SynapseMemory, 0, "compartment"),
+        (|t| t.in_axons[0].entries[0].synapses[0].delay = 7, Table::SynapseMemory, 0, "delay"),
+        (|t| t.in_axons[0].entries[0].synapses[0].mantissa = 3, Table::SynapseMemory, 0, "mantissa 3 is no multiple of 2"),
+        (|t| t.in_axons[0].entries[0].synapses[0].mantissa = 256, Table::SynapseMemory, 0, "mantissa: found 256, expected -256 ..= 254"),
+        (|t| t.in_axons[0].entries[1].synapses[0].mantissa = 16, Table::SynapseMemory, 0, "mantissa: found 16, expected -240 ..= 0"),
+        (|t| t.in_axons[1].entries = vec![t.in_axons[0].entries[0].clone(); 400], Table::SynapseMemory, 1, "words of an input axon"),
+        (
+            |t| {
+                t.in_axons[1].entries = vec![t.in_axons[0].entries[0].clone(); 300];
+                t.in_axons = vec![t.in_axons[1].clone(); 84]
+            },
+            Table::Registers,
+            0,
+            "synaptic words",
+        ),
+    ];
+    for (i, (change, table, record, text)) in cases.iter().enumerate() {
+        let mut tables = small();
+        change(&mut tables);
+        let error = encode_core(&tables, &loihi1()).unwrap_err();
+        assert_eq!((error.table, error.record), (*table, *record), "case {i}: {error}");
+        assert!(error.to_string().contains(text), "case {i}: {error}");
+        assert!(!error.hint().is_empty());
+    }
+}
+
+#[test]
+fn off_chip_messages_take_more_entries() {
+    let mut target = odd_target();
+    let mut tables = CoreTables { core: 0, ..random_tables(1, 4, &target) };
+    let there = target.topology.cores_per_chip();
+    tables.out_axons = vec![OutAxon { core: there, in_axon: 0 }; 38];
+    assert!(encode_core(&tables, &target).is_ok());
+    tables.out_axons.push(OutAxon { core: there, in_axon: 0 });
+    let error = encode_core(&tables, &target).unwrap_err();
+    assert_eq!(error.problem, CodecProblem::TooMany { resource: "output axon entries", need: 78, limit: 77 });
+    target.topology.width.value *= 2;
+    assert!(encode_core(&tables, &target).is_ok());
+}
+
+/// Structure that only bits can break.
+#[test]
+fn damaged_lists_are_named() {
+    let target = loihi1();
+    let image = encode_core(&small(), &target).unwrap();
+    let mut set = image.clone();
+    set.synapse_memory.set(127, true);
+    let error = decode_core(&set, &target).unwrap_err();
+    assert_eq!((error.table, error.record, error.problem), (Table::SynapseMemory, 0, CodecProblem::Padding { bit: 127 }));
+    let mut moved = image.clone();
+    moved.in_axons.set(23, true);
+    let error = decode_core(&moved, &target).unwrap_err();
+    assert_eq!((error.table, error.record), (Table::InAxons, 1));
+    assert_eq!(error.problem, CodecProblem::Pointer { found: 3, expected: 2 });
+    let mut short = image.clone();
+    short.synapse_memory.truncate(128);
+    assert_eq!(decode_core(&short, &target).unwrap_err().problem, CodecProblem::Length { found: 128, expected: 192 });
+    let mut open = image;
+    open.synapse_memory.fill(true);
+    assert!(decode_core(&open, &target).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn tables_come_back(seed in any::<u64>(), size in 1usize..200, odd in any::<bool>()) {
+        let target = if odd { odd_target() } else { loihi1() };
+        let tables = random_tables(seed, size, &target);
+        let image = encode_core(&tables, &target).unwrap();
+        prop_assert_eq!(decode_core(&image, &target).unwrap(), tables);
+    }
+
+    /// What decodes encodes to the same bits, whichever bits were flipped.
+    #[test]
+    fn flipped_bits_never_panic(seed in any::<u64>(), size in 1usize..40, odd in any::<bool>(), flips in 1usize..6) {
+        let target = if odd { odd_target() } else { loihi1() };
+        let mut image = encode_core(&random_tables(seed, size, &target), &target).unwrap();
+        let rng = &mut rand::rngs::StdRng::seed_from_u64(!seed);
+        for _ in 0..flips {
+            let tables = [
+                &mut image.registers, &mut image.synapse_memory, &mut image.in_axons, &mut image.formats,
+                &mut image.compartment_profiles, &mut image.threshold_profiles, &mut image.compartments, &mut image.out_axons,
+            ];
+            let table = tables.into_iter().nth(rng.random_range(0..8)).unwrap();
+            if !table.is_empty() {
+                let at = rng.random_range(0..table.len());
+                let bit = !table[at];
+                table.set(at, bit);
+            }
+        }
+        if let Ok(tables) = decode_core(&image, &target) {
+            prop_assert_eq!(encode_core(&tables, &target).unwrap(), image);
+        }
+    }
+
+    /// Random bits of the right lengths, so that decoding gets as deep as it can.
+    #[test]
+    fn random_bits_never_panic(seed in any::<u64>(), odd in any::<bool>()) {
+        let target = if odd { odd_target() } else { loihi1() };
+        let rng = &mut rand::rngs::StdRng::seed_from_u64(seed);
+        let mut image = encode_core(&random_tables(seed, 30, &target), &target).unwrap();
+        for table in [&mut image.synapse_memory, &mut image.formats, &mut image.compartments] {
+            let density = rng.random_range(0.0..1.0);
+            for mut bit in table.iter_mut() {
+                *bit = rng.random_bool(density);
+            }
+        }
+        if let Ok(tables) = decode_core(&image, &target) {
+            prop_assert_eq!(encode_core(&tables, &target).unwrap(), image.clone());
+        }
+        image.registers.fill(true);
+        prop_assert!(decode_core(&image, &target).is_err());
+    }
+}

@@ -1,0 +1,416 @@
+use super::*;
+use crate::fixednets::*;
+use crate::pack::usage::remedy;
+use spikec_net::{FixedNeuron, SignMode, WeightFormat};
+
+fn propose(q: &Quantized, target: &Target) -> Vec<Vec<NeuronRef>> {
+    Sequential { balance: true }.propose(q, target)
+}
+
+fn sizes(parts: &[Vec<NeuronRef>]) -> Vec<usize> {
+    parts.iter().map(|p| p.len()).collect()
+}
+
+/// Codes, cores and resources of all findings for these parts.
+fn refused(q: &Quantized, parts: Vec<Vec<NeuronRef>>, target: &Target) -> Vec<Finding> {
+    Partitioned::new(q, parts, target).expect_err("must not fit").findings
+}
+
+/// All neurons of the net on one core.
+fn together(q: &Quantized) -> Vec<Vec<NeuronRef>> {
+    let populations = q.net.populations.iter().enumerate().filter(|(_, p)| !p.is_input());
+    let all = populations.flat_map(|(p, population)| {
+        (0..population.len() as u32).map(move |neuron| NeuronRef { population: PopulationId::from(p), neuron })
+    });
+    vec![all.collect()]
+}
+
+/// The only finding is `code` of `resource` on core 0 with that need and limit; and the sequential partitioner gets round it,
+/// in `cores` cores.
+fn split_by(q: &Quantized, target: &Target, (code, resource): (&str, &str), (need, limit): (u64, u64), cores: usize) {
+    let findings = refused(q, together(q), target);
+    let seen: Vec<_> = findings.iter().map(|f| (f.code, f.resource.as_str(), f.core, f.need, f.limit)).collect();
+    assert_eq!(seen, [(code, resource, Some(0), need as f64, limit as f64)]);
+    assert!(findings[0].layer.is_some() && !findings[0].remedy.is_empty(), "{}", findings[0]);
+    let parts = propose(q, target);
+    assert_eq!(parts.len(), cores, "{code}: {:?}", sizes(&parts));
+    if let Err(e) = Partitioned::new(q, parts, target) {
+        panic!("{e}");
+    }
+}
+
+#[test]
+fn the_dense_mnist_net_takes_six_even_cores() {
+    let (q, target) = (mnist(800, all_to_all(784, 800), all_to_all(800, 10)), loihi());
+    assert_eq!(q.net.synapse_count(), 635_200);
+    let start = std::time::Instant::now();
+    let parts = propose(&q, &target);
+    eprintln!("dense MNIST net: proposed in {:?}", start.elapsed());
+    assert_eq!(sizes(&parts), [135; 6]);
+    let partitioned = Partitioned::new(&q, parts, &target).unwrap_or_else(|e| panic!("{e}"));
+    // 135 dense synapses of 8 bits in entries of 10 + 8 bits for 60: 1134 bits and a terminator, 18 words.
+    assert_eq!(partitioned.parts()[0].pack.words(), 784 * 18);
+    // Ten outputs of 80 bits and a header of 18: 2 words for each of 800 hidden neurons; 125 hidden neurons: 17 words.
+    assert_eq!(partitioned.parts()[5].pack.words(), 784 * 17 + 800 * 2);
+}
+
+#[test]
+fn the_sparse_mnist_net_takes_one_core() {
+    // 5 % of the weights; half of the hidden neurons are dead.
+    let q = mnist(400, sparse(1, 784, 400, 32_424), sparse(2, 400, 10, 1_545));
+    let target = loihi();
+    let parts = propose(&q, &target);
+    assert_eq!(sizes(&parts), [410]);
+    assert!(Partitioned::new(&q, parts, &target).is_ok());
+}
+
+#[test]
+fn a_recurrent_net_takes_sixteen_even_cores() {
+    let (q, target) = (recurrent(3, 4096, 40), loihi());
+    let parts = propose(&q, &target);
+    assert_eq!(sizes(&parts), [256; 16]);
+    assert!(Partitioned::new(&q, parts, &target).is_ok());
+}
+
+#[test]
+fn without_balance_the_first_cores_are_full() {
+    let (q, target) = (mnist(800, all_to_all(784, 800), all_to_all(800, 10)), loihi());
+    let parts = Sequential { balance: false }.propose(&q, &target);
+    // 152 posts: 1216 bits and 3 headers of 18 make 20 words; 20 * 784 is the most below 16383.
+    assert_eq!(sizes(&parts), [152, 152, 152, 152, 152, 50]);
+}
+
+/// A layer of `n` neurons fed by `n` channels one to one.
+fn one_to_one(neurons: Vec<FixedNeuron>) -> Quantized {
+    let n = neurons.len() as u32;
+    let mut b = Builder::new();
+    let input = b.input(n);
+    let layer = b.neurons("layer", 0, neurons);
+    b.connect((input, layer), MIXED8, (0..n).map(|i| (i, i, 2, 0)).collect());
+    b.build()
+}
+
+#[test]
+fn c01_compartments() {
+    split_by(&one_to_one(vec![NEURON; 1025]), &loihi(), ("C01", "compartments"), (1025, 1024), 2);
+}
+
+#[test]
+fn c02_input_axons() {
+    let mut b = Builder::new();
+    let input = b.input(4098);
+    let layer = b.neurons("layer", 0, vec![NEURON; 2]);
+    b.connect((input, layer), MIXED8, (0..4098).map(|i| (i, i % 2, 2, 0)).collect());
+    split_by(&b.build(), &loihi(), ("C02", "input axons"), (4098, 4096), 2);
+}
+
+#[test]
+fn c02_a_neuron_with_too_many_inputs_is_named() {
+    let mut b = Builder::new();
+    let input = b.input(5000);
+    let layer = b.neurons("wide", 0, vec![NEURON; 2]);
+    b.connect((input, layer), MIXED8, (0..5000).map(|i| (i, 1, 2, 0)).chain([(0, 0, 2, 0)]).collect());
+    let (q, target) = (b.build(), loihi());
+    let parts = propose(&q, &target);
+    assert_eq!(sizes(&parts), [1, 1]);
+    let findings = refused(&q, parts, &target);
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].to_string(), format!("error C02 core 1, wide: input axons: need 5000, limit 4096; {}", remedy("C02")));
+}
+
+/// `n` neurons that all reach each other.
+fn complete(n: u32) -> Quantized {
+    let mut b = Builder::new();
+    let all = b.neurons("all", 0, vec![NEURON; n as usize]);
+    let synapses = (0..n).flat_map(|i| (0..n).map(move |j| (i, j, 2, 1))).collect();
+    b.connect((all, all), MIXED8, synapses);
+    b.build()
+}
+
+#[test]
+fn c03_output_axon_entries() {
+    // Two cores: everyone reaches both. 5 neurons would have 10 entries; with a limit of 8, 4 a core and so 3 cores
+    // and 3 entries each: 2 a core, 5 cores, 5 entries each: 1 a core.
+    let target = changed(|p| {
+        p.core.out_axon_entries.value = 8;
+        p.core.out_axons_per_neuron.value = 8;
+        p.core.compartments.value = 6;
+    });
+    let q = complete(10);
+    let halves: Vec<Vec<NeuronRef>> = together(&q)[0].chunks(5).map(|c| c.to_vec()).collect();
+    let findings = refused(&q, halves, &target);
+    let seen: Vec<_> = findings.iter().map(|f| (f.code, f.core, f.need, f.limit)).collect();
+    assert_eq!(seen, [("C03", Some(0), 10.0, 8.0), ("C03", Some(1), 10.0, 8.0)]);
+    // Within blocks of 4 neurons that reach each other and the next block, 4 cores of 4 neurons are legal.
+    let mut b = Builder::new();
+    let all = b.neurons("blocks", 0, vec![NEURON; 16]);
+    let near = |i: u32, j: u32| j / 4 == i / 4 || j / 4 == (i / 4 + 1) % 4;
+    b.connect((all, all), MIXED8, (0..16).flat_map(|i| (0..16).filter(move |&j| near(i, j)).map(move |j| (i, j, 2, 1))).collect());
+    let q = b.build();
+    let parts = propose(&q, &target);
+    assert_eq!(sizes(&parts), [4; 4]);
+    assert!(Partitioned::new(&q, parts, &target).is_ok());
+}
+
+#[test]
+fn c03_counts_more_for_other_chips() {
+    let mut target = changed(|p| p.core.out_axon_entries.value = 511);
+    target.topology.width.value = 1;
+    target.topology.height.value = 1;
+    target.topology.cores_per_router.value = 2;
+    target.topology.chips.value = 2;
+    // 256 neurons on each of 3 cores that all reach a neuron of the last core, on the second chip: 2 entries each from the first.
+    let mut b = Builder::new();
+    let all = b.neurons("all", 0, vec![NEURON; 768]);
+    b.connect((all, all), MIXED8, (0..768).map(|i| (i, 767, 2, 1)).collect());
+    let q = b.build();
+    let thirds: Vec<Vec<NeuronRef>> = together(&q)[0].chunks(256).map(|c| c.to_vec()).collect();
+    let findings = refused(&q, thirds, &target);
+    let seen: Vec<_> = findings.iter().map(|f| (f.code, f.core, f.need, f.limit)).collect();
+    assert_eq!(seen, [("C03", Some(0), 512.0, 511.0), ("C03", Some(1), 512.0, 511.0)]);
+}
+
+#[test]
+fn c04_output_axons_of_one_neuron() {
+    let target = changed(|p| {
+        p.core.out_axons_per_neuron.value = 2;
+        p.core.compartments.value = 2;
+    });
+    let mut b = Builder::new();
+    let first = b.neurons("first", 0, vec![NEURON; 2]);
+    let second = b.neurons("second", 1, vec![NEURON; 6]);
+    b.connect((first, second), MIXED8, all_to_all(1, 6));
+    let q = b.build();
+    let parts = propose(&q, &target);
+    let findings = refused(&q, parts, &target);
+    let seen: Vec<_> = findings.iter().map(|f| (f.code, f.core, f.layer.as_deref(), f.need, f.limit)).collect();
+    assert_eq!(seen, [("C04", Some(0), Some("first"), 3.0, 2.0)]);
+}
+
+#[test]
+fn c05_synaptic_memory() {
+    let q = mnist(160, all_to_all(784, 160), all_to_all(160, 10));
+    let findings = refused(&q, together(&q), &loihi());
+    let seen: Vec<_> = findings.iter().map(|f| (f.code, f.layer.as_deref(), f.need, f.limit)).collect();
+    // 160 * 8 + 3 * 18 bits: 21 words; and 2 words for each of 160 hidden neurons.
+    assert_eq!(seen, [("C05", Some("hidden+output"), (784 * 21 + 160 * 2) as f64, 16383.0)]);
+    assert_eq!(sizes(&propose(&q, &loihi())), [85; 2]);
+}
+
+#[test]
+fn c06_long_lists_take_two_axons() {
+    // 1024 neurons, each with 3 parallel synapses of 8 bits from one channel: more than 256 words.
+    let mut b = Builder::new();
+    let input = b.input(1);
+    let layer = b.neurons("layer", 0, vec![NEURON; 1024]);
+    b.connect((input, layer), MIXED8, (0..1024).flat_map(|j| [(0, j, 2, 0), (0, j, 4, 0), (0, j, 6, 0)]).collect());
+    let (q, target) = (b.build(), loihi());
+    let partitioned = Partitioned::new(&q, together(&q), &target).unwrap_or_else(|e| panic!("{e}"));
+    let links = partitioned.links(0);
+    assert!(links.len() > 1 && links.iter().all(|l| l.part == 0), "{links:?}");
+    let axons = &partitioned.parts()[0].pack.in_axons;
+    assert!(axons.iter().all(|a| a.source == 0 && a.words <= 256), "{:?}", axons.iter().map(|a| a.words).collect::<Vec<_>>());
+    assert_eq!(axons.iter().flat_map(|a| &a.axon.entries).map(|e| e.synapses.len()).sum::<usize>(), 3072);
+    // One synapse takes 10 + 8 + 10 bits: it can't be cut.
+    let narrow = changed(|p| {
+        p.synapse_memory.word_bits.value = 8;
+        p.synapse_memory.max_words_per_axon.value = 3;
+    });
+    let findings = refused(&one_to_one(vec![NEURON; 2]), together(&one_to_one(vec![NEURON; 2])), &narrow);
+    let seen: Vec<_> = findings.iter().map(|f| (f.code, f.need, f.limit)).collect();
+    assert_eq!(seen, [("C06", 4.0, 3.0)]);
+}
+
+#[test]
+fn c07_entries_are_cut() {
+    let mut b = Builder::new();
+    let input = b.input(1);
+    let layer = b.neurons("layer", 0, vec![NEURON; 121]);
+    b.connect((input, layer), MIXED8, all_to_all(1, 121));
+    let (q, target) = (b.build(), loihi());
+    let partitioned = Partitioned::new(&q, together(&q), &target).unwrap_or_else(|e| panic!("{e}"));
+    let part = &partitioned.parts()[0];
+    let lengths: Vec<usize> = part.pack.in_axons[0].axon.entries.iter().map(|e| e.synapses.len()).collect();
+    assert_eq!(lengths, [60, 60, 1]);
+    assert!(part.usage.iter().any(|u| (u.code, u.used, u.available) == ("C07", 60, 60)));
+}
+
+/// Eight layers with weights of different exponents, from one channel each.
+fn exponents() -> Quantized {
+    let mut b = Builder::new();
+    let input = b.input(8);
+    for k in 0..8 {
+        let layer = b.neurons(&format!("layer{k}"), 0, vec![NEURON; 2]);
+        b.connect((input, layer), WeightFormat { exponent: k as i8 - 4, ..MIXED8 }, vec![(k, 0, 2, 0), (k, 1, 2, 0)]);
+    }
+    b.build()
+}
+
+#[test]
+fn c08_formats() {
+    split_by(&exponents(), &loihi(), ("C08", "synapse formats"), (8, 7), 2);
+}
+
+#[test]
+fn c08_widths_merge_before_a_core_is_split() {
+    // Ten kinds of weights: widths 1 to 5 of two signs. Merging widths leaves few enough.
+    let mut b = Builder::new();
+    let input = b.input(10);
+    let layer = b.neurons("layer", 0, vec![NEURON; 100]);
+    for k in 0..10u32 {
+        let sign = if k % 2 == 0 { SignMode::Excitatory } else { SignMode::Inhibitory };
+        let format = WeightFormat { bits: 1 + (k / 2) as u8, exponent: 0, sign };
+        let mantissa = if k % 2 == 0 { 128 } else { -128 };
+        // Every third post: run-length; every post of some: dense.
+        b.connect((input, layer), format, (0..100).step_by(1 + (k % 3) as usize).map(|j| (k, j, mantissa, 0)).collect());
+    }
+    let (q, target) = (b.build(), loihi());
+    let partitioned = Partitioned::new(&q, together(&q), &target).unwrap_or_else(|e| panic!("{e}"));
+    let formats = &partitioned.parts()[0].pack.formats;
+    assert!(formats.len() <= 7, "{formats:?}");
+    let all_widths = changed(|p| p.synapse_memory.max_formats.value = 15);
+    let free = Partitioned::new(&q, together(&q), &all_widths).unwrap_or_else(|e| panic!("{e}"));
+    assert!(free.parts()[0].pack.formats.len() >= 10);
+    assert!(free.parts()[0].pack.words() <= partitioned.parts()[0].pack.words());
+}
+
+#[test]
+fn c09_profiles_and_thresholds() {
+    let decays = (0..33).map(|k| FixedNeuron { decay_v: k, ..NEURON }).collect();
+    split_by(&one_to_one(decays), &loihi(), ("C09", "compartment profiles"), (33, 32), 2);
+    let thresholds = (0..18).map(|k| FixedNeuron { threshold: k, ..NEURON }).collect();
+    split_by(&one_to_one(thresholds), &loihi(), ("C09", "threshold profiles"), (18, 8), 3);
+}
+
+#[test]
+fn c10_rules_that_a_core_shares() {
+    let mut q = one_to_one(vec![NEURON; 2]);
+    q.net.rules.v_min = -5;
+    let findings = refused(&q, together(&q), &loihi());
+    let seen: Vec<_> = findings.iter().map(|f| (f.code, f.resource.as_str(), f.need, f.limit)).collect();
+    assert_eq!(seen, [("C10", "smallest v, one value for a core", -5.0, -8388607.0)]);
+}
+
+#[test]
+fn c11_delays() {
+    let delayed = |n: u32, delay: u16| {
+        let mut b = Builder::new();
+        let input = b.input(n);
+        let layer = b.neurons("layer", 0, vec![NEURON; n as usize]);
+        b.connect((input, layer), MIXED8, (0..n).map(|i| (i, i, 2, delay)).collect());
+        b.build()
+    };
+    // Delay 7 needs 4 bits: 16 slots a compartment, 512 compartments.
+    split_by(&delayed(513, 7), &loihi(), ("C11", "dendritic accumulator slots"), (513 * 16, 8192), 2);
+    assert!(Partitioned::new(&delayed(1024, 6), together(&delayed(1024, 6)), &loihi()).is_ok());
+    let q = delayed(2, 63);
+    let findings = refused(&q, together(&q), &loihi());
+    let seen: Vec<_> = findings.iter().map(|f| (f.code, f.resource.as_str(), f.need, f.limit)).collect();
+    assert_eq!(seen, [("C11", "delay register (chip steps)", 63.0, 62.0)]);
+    // A spike that would have to arrive before it is sent.
+    let mut b = Builder::new();
+    let first = b.neurons("first", 0, vec![NEURON; 1]);
+    let second = b.neurons("second", 0, vec![NEURON; 1]);
+    b.connect((first, second), MIXED8, vec![(0, 0, 2, 0)]);
+    let q = b.build();
+    let findings = refused(&q, together(&q), &loihi());
+    let seen: Vec<_> = findings.iter().map(|f| (f.code, f.layer.as_deref(), f.need, f.limit)).collect();
+    assert_eq!(seen, [("C11", Some("projection0"), 0.0, 1.0)]);
+}
+
+#[test]
+fn c12_and_c13_registers() {
+    let broken = |change: fn(&mut Quantized)| {
+        let mut q = one_to_one(vec![NEURON; 2]);
+        change(&mut q);
+        let findings = refused(&q, together(&q), &loihi());
+        findings.iter().map(|f| format!("{} {} {} {}", f.code, f.resource, f.need, f.limit)).collect::<Vec<_>>()
+    };
+    fn neuron(q: &mut Quantized) -> &mut FixedNeuron {
+        match &mut q.net.populations[1].role {
+            spikec_net::Role::Neurons(n) => &mut n[1],
+            _ => unreachable!(),
+        }
+    }
+    assert_eq!(broken(|q| q.net.projections[0].format.exponent = 8), ["C12 largest weight exponent 8 7"]);
+    assert_eq!(broken(|q| q.net.projections[0].synapses.weights[0] = 3), ["C12 weight mantissas off the grid 1 0"]);
+    assert_eq!(broken(|q| q.net.projections[0].synapses.weights[0] = 256), ["C12 largest weight mantissa 256 254"]);
+    assert_eq!(broken(|q| neuron(q).threshold = 1 << 17), ["C13 largest threshold mantissa 131072 131071"]);
+    assert_eq!(broken(|q| neuron(q).decay_u = 0), ["C13 smallest decay of u 0 1"]);
+    assert_eq!(broken(|q| neuron(q).decay_v = 4096), ["C13 largest decay of v 4096 4095"]);
+    assert_eq!(broken(|q| neuron(q).refractory = 0), ["C13 smallest refractory period (steps) 0 1"]);
+    assert_eq!(
+        broken(|q| neuron(q).bias = spikec_net::Bias { mantissa: 4096, exponent: 8 }),
+        ["C13 largest bias exponent 8 7", "C13 largest bias mantissa 4096 4095"]
+    );
+}
+
+#[test]
+fn c15_indices() {
+    let target = changed(|p| p.synapse_memory.index_bits.value = vec![6]);
+    split_by(&one_to_one(vec![NEURON; 65]), &target, ("C15", "indices of compartments"), (65, 64), 2);
+}
+
+#[test]
+fn c16_cores_of_the_board() {
+    let mut target = changed(|p| p.core.compartments.value = 4);
+    target.topology.width.value = 1;
+    target.topology.height.value = 1;
+    let q = one_to_one(vec![NEURON; 17]);
+    let findings = refused(&q, propose(&q, &target), &target);
+    let seen: Vec<_> = findings.iter().map(|f| (f.code, f.resource.as_str(), f.core, f.need, f.limit)).collect();
+    assert_eq!(seen, [("C16", "cores of the board", None, 5.0, 4.0)]);
+    let bound = lower_bounds(&q, &target);
+    assert_eq!(bound.iter().map(|b| (b.code, b.cores)).max_by_key(|b| b.1), Some(("C01", 5)));
+}
+
+#[test]
+fn every_neuron_has_one_place() {
+    let (q, target) = (one_to_one(vec![NEURON; 4]), loihi());
+    let n = |population: u32, neuron: u32| NeuronRef { population: PopulationId(population), neuron };
+    let found = |parts: Vec<Vec<NeuronRef>>| {
+        let findings = refused(&q, parts, &target);
+        findings.iter().map(|f| (f.code, f.need)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(vec![vec![n(1, 0), n(1, 1)]]), [("P01", 2.0)]);
+    assert_eq!(found(vec![vec![n(1, 0), n(1, 1)], vec![n(1, 1), n(1, 2), n(1, 3), n(1, 0)]]), [("P02", 2.0)]);
+    let unknown = vec![vec![n(1, 0), n(1, 1), n(1, 2), n(1, 3), n(1, 4), n(0, 0), n(2, 0)]];
+    assert_eq!(found(unknown), [("P03", 3.0)]);
+    assert_eq!(found(vec![vec![n(1, 0), n(1, 1), n(1, 2), n(1, 3)], vec![]]), [("P04", 0.0)]);
+    assert_eq!(found(vec![]), [("P01", 4.0)]);
+}
+
+#[test]
+fn several_violations_are_all_reported_in_order() {
+    let target = changed(|p| {
+        p.core.compartments.value = 3;
+        p.core.in_axons.value = 3;
+        p.synapse_memory.usable_words.value = 3;
+        p.core.threshold_profiles.value = 1;
+    });
+    let q = one_to_one((0..4).map(|k| FixedNeuron { threshold: k, ..NEURON }).collect());
+    let codes: Vec<_> = refused(&q, together(&q), &target).iter().map(|f| f.code).collect();
+    assert_eq!(codes, ["C01", "C02", "C05", "C09"]);
+}
+
+#[test]
+fn tensors_go_by_tiles_with_channels_innermost() {
+    let mut b = Builder::new();
+    b.tensor("conv", 0, &[4, 4, 6]);
+    let q = b.build();
+    // A core of 16: tiles of 2 x 2 positions with 4 channels each.
+    let target = changed(|p| p.core.compartments.value = 16);
+    let parts = propose(&q, &target);
+    assert_eq!(sizes(&parts), [16; 6]);
+    let at = |c: u32, y: u32, x: u32| NeuronRef { population: PopulationId(0), neuron: (c * 4 + y) * 6 + x };
+    assert_eq!(parts[0][..6], [at(0, 0, 0), at(1, 0, 0), at(2, 0, 0), at(3, 0, 0), at(0, 0, 1), at(1, 0, 1)]);
+    assert_eq!(parts[0][15], at(3, 1, 1));
+    assert_eq!(parts[1][0], at(0, 0, 2));
+    assert_eq!(parts[3][0], at(0, 2, 0));
+}
+
+#[test]
+fn populations_share_cores() {
+    let q = mnist(20, sparse(5, 784, 20, 3000), all_to_all(20, 10));
+    assert_eq!(sizes(&propose(&q, &loihi())), [30]);
+}

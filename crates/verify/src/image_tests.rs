@@ -1,0 +1,235 @@
+use super::*;
+use crate::difference::Value;
+use crate::mutate::Random;
+use crate::toy::{KINDS, Kind, Source, Toy};
+use spikec_net::{Bias, Delays, FireRule, PopulationId, ResetRule, Role, Synapses};
+
+/// The fields of the differences between a toy's bundle and another network with (the lie) the same digest.
+fn fields_of(toy: &Toy, source: Source) -> Vec<Field> {
+    let other = Toy { source, ..toy.clone() };
+    let verdict = other.check(&toy.bundle).expect("nets of one kind can be compared");
+    assert_eq!(verdict.total == 0, verdict.differences.is_empty());
+    assert!(verdict.differences.iter().all(|d| d.side == Side::Network), "{:#?}", verdict.differences);
+    verdict.differences.iter().map(|d| d.field).collect()
+}
+
+fn registers(toy: &Toy) -> Net<Fixed> {
+    match &toy.source {
+        Source::Registers(net) => net.clone(),
+        Source::Trained(_) => panic!("a toy in floats"),
+    }
+}
+fn floats(toy: &Toy) -> Net<Float> {
+    match &toy.source {
+        Source::Trained(net) => net.clone(),
+        Source::Registers(_) => panic!("a toy in registers"),
+    }
+}
+/// Index of a neuron of a population that the bundle kept, and its neuron.
+fn kept(toy: &Toy, population: usize) -> usize {
+    toy.quantized().net.populations[population].origin[0] as usize
+}
+fn neuron<N: spikec_net::Number>(net: &mut Net<N>, population: usize, k: usize) -> &mut N::Neuron {
+    match &mut net.populations[population].role {
+        Role::Neurons(n) => &mut n[k],
+        _ => panic!("inputs"),
+    }
+}
+/// A synapse (projection, index) of the given net whose ends were kept.
+fn kept_synapse<N: spikec_net::Number>(toy: &Toy, net: &Net<N>) -> (usize, usize) {
+    let reference = toy.quantized().net;
+    let has = |p: PopulationId, i: u32| reference.population(p).origin.binary_search(&i).is_ok();
+    for (k, p) in net.projections.iter().enumerate() {
+        if let Some(s) = p.synapses.iter().position(|(i, j, ..)| has(p.pre, i) && has(p.post, j)) {
+            return (k, s);
+        }
+    }
+    panic!("no kept synapse")
+}
+fn change_delay<W: Copy>(s: &mut Synapses<W>, k: usize) {
+    let mut all: Vec<(u32, u32, W, u16)> = s.iter().collect();
+    all[k].3 += 1;
+    *s = Synapses::from_tuples(s.offsets.len() - 1, all);
+}
+
+#[test]
+fn another_network_in_registers_is_refused() {
+    for seed in 0..12 {
+        let toy = Toy::new(Kind::Registers, seed);
+        let given = registers(&toy);
+        assert_eq!(fields_of(&toy, Source::Registers(given.clone())), []);
+        let h = kept(&toy, 1);
+        let expect = |field: Field, change: &dyn Fn(&mut Net<Fixed>)| {
+            let mut net = given.clone();
+            change(&mut net);
+            let fields = fields_of(&toy, Source::Registers(net));
+            assert!(fields.contains(&field), "{seed}: expected {field}, found {fields:?}");
+        };
+        expect(Field::Threshold, &|n| neuron(n, 1, h).threshold += 1);
+        expect(Field::DecayU, &|n| neuron(n, 1, h).decay_u -= 1);
+        expect(Field::DecayV, &|n| neuron(n, 1, h).decay_v ^= 1);
+        expect(Field::Refractory, &|n| neuron(n, 1, h).refractory += 1);
+        expect(Field::Bias, &|n| neuron(n, 1, h).bias = Bias { mantissa: 701, exponent: 0 });
+        expect(Field::Rules, &|n| n.rules.v_max -= 1);
+        expect(Field::Shape, &|n| n.populations[1].shape = vec![1, 1, n.populations[1].shape[1]]);
+        expect(Field::Name, &|n| n.populations[2].name.push('x'));
+        let (p, s) = kept_synapse(&toy, &given);
+        expect(Field::Mantissa, &|n| n.projections[p].synapses.weights[s] ^= 16);
+        expect(Field::Delay, &|n| change_delay(&mut n.projections[p].synapses, s));
+        expect(Field::Format, &|n| n.projections[p].format.exponent += 1);
+        expect(Field::Synapse, &|n| {
+            let mut all: Vec<_> = n.projections[p].synapses.iter().collect();
+            all.remove(s);
+            n.projections[p].synapses = Synapses::from_tuples(n.populations[n.projections[p].pre.index()].len(), all);
+        });
+        expect(Field::Synapse, &|n| {
+            let mut all: Vec<_> = n.projections[p].synapses.iter().collect();
+            let (i, j, w, _) = all[s];
+            all.push((i, j, w, 9));
+            n.projections[p].synapses = Synapses::from_tuples(n.populations[n.projections[p].pre.index()].len(), all);
+        });
+    }
+}
+
+#[test]
+fn another_network_in_floats_is_refused() {
+    for (kind, seed) in [Kind::Spikes, Kind::Bias, Kind::Rate, Kind::Latency].into_iter().flat_map(|k| (0..8).map(move |s| (k, s))) {
+        let toy = Toy::new(kind, seed);
+        let given = floats(&toy);
+        assert_eq!(fields_of(&toy, Source::Trained(given.clone())), []);
+        let h = kept(&toy, 1);
+        let expect = |field: Field, change: &dyn Fn(&mut Net<Float>)| {
+            let mut net = given.clone();
+            change(&mut net);
+            let fields = fields_of(&toy, Source::Trained(net));
+            assert!(fields.contains(&field), "{kind:?} {seed}: expected {field}, found {fields:?}");
+        };
+        // Thresholds are 400 mantissas: half a step is 1/800. A mantissa of 2 is at most 1/100 of a threshold.
+        expect(Field::Threshold, &|n| neuron(n, 1, h).threshold *= 1.01);
+        expect(Field::Threshold, &|n| neuron(n, 1, h).threshold = f32::INFINITY);
+        expect(Field::DecayV, &|n| neuron(n, 1, h).keep_v -= 0.001);
+        expect(if kind == Kind::Bias { Field::HostConstant } else { Field::Bias }, &|n| neuron(n, 1, h).bias += 0.01);
+        expect(Field::Reset, &|n| n.rules.reset = ResetRule::Subtract);
+        expect(Field::Threshold, &|n| {
+            n.rules.fire = if n.rules.fire == FireRule::Greater { FireRule::GreaterEqual } else { FireRule::Greater };
+        });
+        if kind == Kind::Spikes {
+            expect(Field::DecayU, &|n| neuron(n, 1, h).keep_u += 0.001);
+        }
+        let (p, s) = kept_synapse(&toy, &given);
+        expect(Field::Mantissa, &|n| n.projections[p].synapses.weights[s] += 0.1);
+        expect(Field::Synapse, &|n| change_delay(&mut n.projections[p].synapses, s));
+        if kind == Kind::Bias {
+            let row = given.host_projections[0].offsets[h] as usize..given.host_projections[0].offsets[h + 1] as usize;
+            expect(Field::HostConstant, &|n| n.host_projections[0].constants[h] += 1e-6);
+            expect(Field::HostGain, &|n| n.host_projections[0].gains[h] *= 1.0 + 1e-9);
+            expect(Field::Delay, &|n| n.host_projections[0].delay_steps += 1);
+            if !row.is_empty() {
+                let weight = |n: &mut Net<Float>| {
+                    let w = &mut n.host_projections[0].weights[row.start];
+                    *w = f32::from_bits(w.to_bits() ^ 1);
+                };
+                expect(Field::HostWeights, &weight);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_digest_must_be_the_networks() {
+    for kind in KINDS {
+        let toy = Toy::new(kind, 1);
+        let other = Toy { digest: [7; 32], ..toy.clone() };
+        let verdict = other.check(&toy.bundle).unwrap();
+        assert_eq!((verdict.total, verdict.differences[0].field), (1, Field::Digest), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_neuron_that_matters_can_not_be_left_out() {
+    let (mut removed, mut refused) = (0, 0);
+    for seed in 0..20 {
+        let toy = Toy::new(Kind::Registers, seed);
+        let verdict = toy.check(&toy.bundle).unwrap();
+        removed += verdict.checked.removed_neurons;
+        // The same bundle, given a net in which a removed neuron is alive: a bias that fires, and a way to a kept output.
+        let mut net = registers(&toy);
+        let reference = toy.quantized().net;
+        let dead = (0..net.populations[1].len() as u32).find(|i| reference.populations[1].origin.binary_search(i).is_err());
+        let (Some(dead), Some(&output)) = (dead, reference.populations[2].origin.first()) else { continue };
+        neuron(&mut net, 1, dead as usize).bias = Bias { mantissa: 4095, exponent: 7 };
+        let p = net.projections.iter().position(|p| p.name == "h-o").unwrap();
+        let mut all: Vec<_> = net.projections[p].synapses.iter().collect();
+        let weight = net.projections[p].format.mantissa_range().1.max(net.projections[p].format.mantissa_range().0);
+        all.push((dead, output, weight, 0));
+        net.projections[p].synapses = Synapses::from_tuples(net.populations[1].len(), all);
+        assert!(fields_of(&toy, Source::Registers(net)).contains(&Field::RemovedNeuron), "{seed}");
+        refused += 1;
+    }
+    assert!(removed > 0 && refused > 3, "{removed} removed, {refused} refused");
+}
+
+#[test]
+fn kinds_are_not_mixed_up() {
+    let (a, b) = (Toy::new(Kind::Registers, 1), Toy::new(Kind::Spikes, 1));
+    assert!(matches!(a.check(&b.bundle), Err(VerifyError::Kind { given: "registers", .. })));
+    assert!(matches!(b.check(&a.bundle), Err(VerifyError::Kind { given: "floats", .. })));
+}
+
+#[test]
+fn damaged_references_are_refused_without_a_panic() {
+    for kind in KINDS {
+        let toy = Toy::new(kind, 4);
+        let mut r = Random::new(11);
+        for _ in 0..400 {
+            let mut bundle = toy.bundle.clone();
+            for _ in 0..1 + r.below(3) {
+                let k = r.below(bundle.reference.len());
+                bundle.reference[k] ^= 1 << r.below(8);
+            }
+            if r.below(8) == 0 {
+                bundle.reference.truncate(r.below(toy.bundle.reference.len()));
+            }
+            let caught = toy.with_given(&bundle, |given| crate::mutate::catch(&toy.bundle, &bundle, given));
+            assert_ne!(caught, crate::mutate::Caught::Nothing);
+        }
+    }
+}
+
+#[test]
+fn weights_within_the_declared_deviation_pass_and_beyond_it_fail() {
+    let toy = Toy::new(Kind::Spikes, 5);
+    let verdict = toy.check(&toy.bundle).unwrap();
+    assert!(verdict.rounding.weight_steps > 0.1 && verdict.rounding.weight_steps <= 0.5);
+    assert!(verdict.rounding.threshold_steps < 1e-6 && verdict.rounding.decay_steps <= 1.0);
+    let with = |deviation: f64| {
+        let mut bundle = toy.bundle.clone();
+        let mut q = toy.quantized();
+        let Scaling::Scaled { deviation_steps, .. } = &mut q.scaling else { panic!("a toy in floats is scaled") };
+        *deviation_steps = deviation;
+        bundle.reference = q.to_bytes();
+        toy.check(&bundle).unwrap()
+    };
+    assert!(with(verdict.rounding.weight_steps).holds());
+    let tight = with(verdict.rounding.weight_steps * 0.9);
+    assert!(tight.differences.iter().all(|d| d.field == Field::Mantissa) && !tight.holds());
+    assert!(matches!(tight.differences[0].expected, Value::Within(..)));
+    for nonsense in [-0.5, f64::NAN, f64::INFINITY] {
+        assert!(!with(nonsense).holds(), "{nonsense}");
+    }
+}
+
+#[test]
+fn many_differences_are_counted_and_the_first_kept() {
+    let toy = Toy::new(Kind::Registers, 3);
+    let mut net = registers(&toy);
+    for p in &mut net.projections {
+        p.synapses.delays = match &p.synapses.delays {
+            Delays::Uniform(d) => Delays::Uniform(d + 5),
+            Delays::Each(d) => Delays::Each(d.iter().map(|d| d + 5).collect()),
+        };
+    }
+    let verdict = Toy { source: Source::Registers(net), ..toy.clone() }.check(&toy.bundle).unwrap();
+    assert_eq!(verdict.total, toy.quantized().net.synapse_count() as u64);
+    assert_eq!(verdict.differences.len() as u64, verdict.total.min(crate::DIFFERENCES_KEPT as u64));
+}

@@ -1,0 +1,58 @@
+use super::*;
+use crate::toy::{KINDS, Kind, Toy};
+use std::collections::BTreeSet;
+
+#[test]
+fn clean_toys_verify_and_are_valid_containers() {
+    for kind in KINDS {
+        for seed in 0..40 {
+            let toy = Toy::new(kind, seed);
+            let verdict = toy.check(&toy.bundle).expect("a clean bundle can be checked");
+            let lines: Vec<String> = verdict.differences.iter().map(|d| d.to_string()).collect();
+            assert!(verdict.holds(), "{kind:?} {seed}: {lines:#?}");
+            assert_eq!(Bundle::from_bytes(&toy.bundle.to_bytes()).as_ref(), Ok(&toy.bundle), "{kind:?} {seed}");
+            let q = toy.quantized();
+            assert_eq!(
+                verdict.checked.synapses,
+                q.net.projections.iter().flat_map(|p| &p.synapses.weights).filter(|w| **w != 0).count() as u64
+            );
+            assert_eq!(verdict.checked.compartments, q.net.neuron_count() as u64);
+            assert_eq!(verdict.checked.host_terms, q.net.host_term_count() as u64);
+        }
+    }
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    let mutators = all_mutators();
+    let names: BTreeSet<&str> = mutators.iter().map(|m| m.name).collect();
+    assert_eq!(names.len(), mutators.len(), "two mutators of one name");
+    let mut made: BTreeSet<&str> = BTreeSet::new();
+    let mut missed = Vec::new();
+    for kind in KINDS {
+        for toy_seed in 0..6 {
+            let toy = Toy::new(kind, toy_seed);
+            for mutator in &mutators {
+                for seed in 0..6u64 {
+                    let Some(mutant) = (mutator.apply)(&toy.bundle, seed * 31 + toy_seed) else { continue };
+                    made.insert(mutator.name);
+                    let caught = toy.with_given(&mutant, |given| catch(&toy.bundle, &mutant, given));
+                    if !caught.suffices(mutator.catch) {
+                        missed.push(format!("{kind:?} {toy_seed} {} {seed}: {caught:?}", mutator.name));
+                    }
+                }
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{} missed: {:#?}", missed.len(), &missed[..missed.len().min(40)]);
+    let never: Vec<&&str> = names.iter().filter(|n| !made.contains(**n)).collect();
+    assert!(never.is_empty(), "never made: {never:?}");
+}
+
+#[test]
+fn a_mutator_is_a_function_of_bundle_and_seed() {
+    let toy = Toy::new(Kind::Bias, 3);
+    for mutator in all_mutators() {
+        assert_eq!((mutator.apply)(&toy.bundle, 5), (mutator.apply)(&toy.bundle, 5), "{}", mutator.name);
+    }
+}
