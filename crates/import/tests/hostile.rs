@@ -1,6 +1,6 @@
 //! Damaged files: every one ends in a network or in an error, soon, and without a panic.
 
-use spikec_import::{ImportOptions, read, read_nir};
+use spikec_import::{ImportError, ImportOptions, read, read_nir};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,12 @@ fn every_short_file_is_an_error() {
         let e = read_nir(&whole[..len], &options()).unwrap_err();
         assert!(!e.to_string().is_empty() && !e.hint().is_empty());
     }
+}
+
+#[test]
+fn a_graph_inside_of_itself_ends() {
+    let e = read_nir(&sample("endless.nir"), &options()).unwrap_err();
+    assert!(matches!(&e, ImportError::TooDeep { node, limit: 32 } if node.starts_with("a/a/")), "{e}");
 }
 
 #[test]

@@ -102,8 +102,11 @@ fn counted(resource: &str) -> bool {
         || resource.contains("entries")
 }
 
+/// A core with (resource, used, available).
+pub type CoreRow = (u32, Vec<(&'static str, u64, u64)>);
+
 /// One line a core: the fullest resource, drawn, and the others in figures.
-pub fn utilization(cores: &[(u32, Vec<(&'static str, u64, u64)>)]) -> String {
+pub fn utilization(cores: &[CoreRow]) -> String {
     const SHOWN: usize = 16;
     let share = |used: u64, available: u64| if available == 0 { 0.0 } else { used as f64 / available as f64 };
     let mut rows = Vec::new();

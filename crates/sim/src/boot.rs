@@ -214,10 +214,10 @@ impl Machine {
             tables.push(core);
         }
         let layout = Layout::new(&tables, &numbers)?;
-        let (names, skews) = Names::new(bundle.symbols, bundle.host, &layout)?;
-        let host = HostPlan::new(bundle.host, bundle.symbols, &layout, &numbers, &skews)?;
         let cores = Cores { tables: &tables, layout: &layout, numbers: &numbers };
         let fabric = Fabric::new(cores, bundle.target, &bundle.host.input_axons)?;
+        let (names, skews) = Names::new(bundle.symbols, bundle.host, &layout)?;
+        let host = HostPlan::new(bundle.host, bundle.symbols, &layout, &numbers, &skews)?;
         Ok(Machine {
             law: numbers.law,
             kernel: Kernel::best(),

@@ -294,7 +294,7 @@ fn mixed_parameters_share_a_core() {
     let bundle = bundle(&[a], vec![vec![place(5, x)]], vec![population("n", 0, &places)]);
     let run = run(&bundle, &spikes(1, &[&[0][..]; 12]), 12);
     let expected = |k: u32| {
-        let needs = (1 + k % 3) / 2 + 1; // spikes of 2 until the sum passes 1 + k % 3
+        let needs = [1, 2, 2][k as usize % 3]; // spikes of 2 until the sum passes 1 + k % 3
         let period = needs + k % 2;
         (12 - needs) / period + 1
     };

@@ -82,7 +82,7 @@ type Change = fn(&mut Bundle);
 #[test]
 fn each_damage_is_named() {
     let spiking: &[(Change, &str)] = &[
-        (|b| b.target.topology.width.value = 0, "topology.width"),
+        (|b| b.target.topology.chips.value = 0, "topology.chips"),
         (|b| b.target.topology.neuron_hop_steps.value = 0, "neuron_hop_steps"),
         (|b| b.target.topology.neuron_hop_steps.value = 1000, "neuron_hop_steps"),
         (|b| packed(b).neuron.u_bits.value = 99, "u_bits"),
@@ -146,12 +146,11 @@ fn each_damage_is_named() {
 
 #[test]
 fn weights_that_could_pass_32_bits_are_refused() {
-    // 111 axons of 600 synapses of the largest weight on one compartment pass 2^31 units.
+    // 111 channels with 600 synapses of the largest weight on one compartment pass 2^31 units.
     let mut a = core(0, &[(profile(4096, 0, 1), 1)]);
     a.formats[0].exponent = 7;
-    let full = vec![synapse(0, 254, 0); 600];
-    let inputs = (0..111).map(|_| vec![place(0, axon(&mut a, 0, &full))]).collect();
-    let bundle = bundle(&[a], inputs, vec![population("n", 0, &[place(0, 0)])]);
+    let x = axon(&mut a, 0, &vec![synapse(0, 254, 0); 600]);
+    let bundle = bundle(&[a], vec![vec![place(0, x)]; 111], vec![population("n", 0, &[place(0, 0)])]);
     let message = Machine::boot(bundle.loadable()).unwrap_err().to_string();
     assert_eq!(message, format!("core 0, compartment 0: its weights add up to {} units, more than 2147483647", 111u64 * 600 * 32_512));
 }

@@ -129,6 +129,13 @@ pub(crate) struct Parting {
     pub simulated: f64,
 }
 
+/// One sample's share of the verdict.
+struct Compared {
+    steps: u64,
+    spikes: u64,
+    parting: Option<Parting>,
+}
+
 /// The reference's inputs of a sample.
 pub(crate) struct Inputs {
     train: Option<SpikeTrain>,
@@ -216,7 +223,7 @@ pub fn check_behaviour(
     for (chunk, stimuli) in samples.chunks(CHUNK).enumerate() {
         let base = chunk * CHUNK;
         let runs = machine.run_batch(stimuli, &options, &|| ()).map_err(|e| refused(base, e))?.samples;
-        let compared: Vec<Result<(u64, u64, Option<Parting>), VerifyError>> = stimuli
+        let compared: Vec<Result<Compared, VerifyError>> = stimuli
             .par_iter()
             .zip(&runs)
             .enumerate()
@@ -226,11 +233,11 @@ pub fn check_behaviour(
                 let spikes = expected.spikes.iter().flatten().map(|s| s.len() as u64).sum();
                 let parting = compare(&both, inputs.steps, &expected, run);
                 on_done();
-                Ok((u64::from(inputs.steps), spikes, parting))
+                Ok(Compared { steps: u64::from(inputs.steps), spikes, parting })
             })
             .collect();
         for (k, result) in compared.into_iter().enumerate() {
-            let (steps, spikes, parting) = result?;
+            let Compared { steps, spikes, parting } = result?;
             verdict.steps += steps;
             verdict.spikes += spikes;
             match parting {

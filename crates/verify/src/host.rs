@@ -326,7 +326,7 @@ fn compare_decoder(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, differenc
         }
     }
     if let DecoderKind::Vote(group) = kind
-        && (*group == 0 || p.trained_len() % *group as usize != 0)
+        && (*group == 0 || !p.trained_len().is_multiple_of(*group as usize))
     {
         differences.push(|| Difference {
             side,

@@ -256,6 +256,9 @@ pub(crate) fn reference(bundle: &Bundle) -> Result<Quantized, VerifyError> {
         return Err(VerifyError::Target(finding));
     }
     let quantized = Quantized::from_bytes(&bundle.reference).map_err(|e| VerifyError::Reference(e.to_string()))?;
+    if quantized.to_bytes() != bundle.reference {
+        return Err(VerifyError::Reference("its bytes are not those that its content is written as".into()));
+    }
     quantized.net.check().map_err(VerifyError::MalformedReference)?;
     check_registers(&quantized.net, &bundle.target).map_err(VerifyError::Registers)?;
     Ok(quantized)

@@ -148,7 +148,7 @@ fn the_digest_must_be_the_networks() {
 #[test]
 fn a_neuron_that_matters_can_not_be_left_out() {
     let (mut removed, mut refused) = (0, 0);
-    for seed in 0..20 {
+    for seed in 0..60 {
         let toy = Toy::new(Kind::Registers, seed);
         let verdict = toy.check(&toy.bundle).unwrap();
         removed += verdict.checked.removed_neurons;
@@ -191,7 +191,11 @@ fn damaged_references_are_refused_without_a_panic() {
                 bundle.reference.truncate(r.below(toy.bundle.reference.len()));
             }
             let caught = toy.with_given(&bundle, |given| crate::mutate::catch(&toy.bundle, &bundle, given));
-            assert_ne!(caught, crate::mutate::Caught::Nothing);
+            if caught == crate::mutate::Caught::Nothing {
+                // Scales may move as far as rounding allows; nothing else may.
+                let q = Quantized::from_bytes(&bundle.reference).unwrap();
+                assert_eq!((q.net, q.network_digest), (toy.quantized().net, toy.digest), "{kind:?}");
+            }
         }
     }
 }

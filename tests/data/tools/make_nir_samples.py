@@ -165,6 +165,17 @@ def main():
         [["input", "lif"], ["lif", "rec"], ["rec", "lif"], ["lif", "output"]],
     )
 
+    # A graph that contains itself, twice (hard links): a reader that follows it never ends.
+    path = OUT / "endless.nir"
+    by_hand(
+        path,
+        {"input": {"type": "Input", "shape": np.array([1])}, "output": {"type": "Output", "shape": np.array([1])}},
+        [["input", "a"], ["a", "b"], ["b", "output"]],
+    )
+    with h5py.File(path, "a") as f:
+        f["node/nodes/a"] = f["node"]
+        f["node/nodes/b"] = f["node"]
+
 
 if __name__ == "__main__":
     main()

@@ -137,8 +137,7 @@ impl Lists {
         if has(Compression::Dense) {
             let f = plan.format(m, class, Compression::Dense);
             row[1] = narrow(cost::list_bits(m, &f, &cost::split(m, &f, posts, false)));
-            let least = row.iter().copied().min().unwrap_or(NEVER);
-            if filled_at_least(m, &f, posts) < u64::from(least) {
+            if filled_at_least(m, &f, posts) < u64::from(row[1]) {
                 row[1] = row[1].min(narrow(cost::list_bits(m, &f, &cost::split(m, &f, posts, true))));
             }
         }
@@ -205,6 +204,9 @@ fn count(used: &[[bool; 3]]) -> usize {
     used.iter().flatten().filter(|&&u| u).count()
 }
 
+/// A cheaper-in-formats plan: words more for each format less, the plan, its words, formats used, whether classes were merged.
+type Candidate = (f64, Plan, u64, Vec<[bool; 3]>, bool);
+
 /// Chooses skip width, compressions and merged classes of a core.
 ///
 /// `fill` costs all lists of the core under a plan. The returned plan allows exactly the formats that it uses; they are
@@ -214,8 +216,7 @@ pub(super) fn choose(m: &SynapseMemory, mut plan: Plan, lists: &mut Lists, mut f
     let (mut words, skip, mut used) = lists.best_skip(m, &plan.allowed);
     plan.skip = skip;
     while count(&used) > *m.max_formats as usize {
-        // Candidates: (words more for each format less, plan, words, formats used, whether the classes were merged).
-        let mut best: Option<(f64, Plan, u64, Vec<[bool; 3]>, bool)> = None;
+        let mut best: Option<Candidate> = None;
         let now = count(&used);
         let mut consider = |candidate: Plan, w: u64, u: Vec<[bool; 3]>, merged: bool| {
             let gain = now as f64 - count(&u) as f64;
@@ -224,11 +225,11 @@ pub(super) fn choose(m: &SynapseMemory, mut plan: Plan, lists: &mut Lists, mut f
                 best = Some((price, candidate, w, u, merged));
             }
         };
-        for class in 0..used.len() {
+        for (class, in_use) in used.iter().enumerate() {
             if plan.allowed[class].iter().filter(|&&a| a).count() < 2 {
                 continue;
             }
-            for k in (0..3).filter(|&k| used[class][k]) {
+            for k in (0..3).filter(|&k| in_use[k]) {
                 let mut candidate = plan.clone();
                 candidate.allowed[class][k] = false;
                 let (w, skip, u) = lists.best_skip(m, &candidate.allowed);

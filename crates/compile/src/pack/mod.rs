@@ -6,6 +6,8 @@
 //! compartments only grow, so the lists of fewer neurons are prefixes of those of more.
 
 mod choose;
+#[cfg(test)]
+mod tests;
 pub mod usage;
 pub mod wiring;
 

@@ -42,7 +42,10 @@ pub fn read_model(path: &Path, bytes: &[u8], options: &ImportOptions, load: Load
     // `Trained(name: ...)` and `mask: "..."`, without a second pair of brackets and without `Some`.
     let extensions = Extensions::UNWRAP_VARIANT_NEWTYPES | Extensions::IMPLICIT_SOME;
     let ron = ron::Options::default().with_default_extension(extensions).with_recursion_limit(32);
-    let file: File = ron.from_str(text).map_err(|e| at(e.span.start.line, e.span.start.col, e.code.to_string()))?;
+    let file: File = ron.from_str(text).map_err(|e| {
+        let (line, column) = after_space(text, e.span.start.line, e.span.start.col);
+        at(line, column, e.code.to_string())
+    })?;
     let mut arrays = ArrayFiles::new(path.parent().unwrap_or(Path::new("")), load);
     let mut warnings = Vec::new();
     let model = match file {
@@ -50,6 +53,20 @@ pub fn read_model(path: &Path, bytes: &[u8], options: &ImportOptions, load: Load
         File::Registers(file) => Model::Registers(registers::net(file, options, &mut arrays, &mut warnings)?),
     };
     Ok(Imported { model, warnings })
+}
+
+/// The first place at or behind (line, column) that isn't white space, the place itself where the text ends; all from 1.
+fn after_space(text: &str, line: usize, column: usize) -> (usize, usize) {
+    let mut at = (line, column);
+    let rest = text.split_inclusive('\n').skip(line.saturating_sub(1)).enumerate();
+    for (k, l) in rest {
+        let skipped = if k == 0 { column.saturating_sub(1) } else { 0 };
+        if let Some(c) = l.chars().skip(skipped).position(|c| !c.is_whitespace()) {
+            at = (line + k, skipped + c + 1);
+            break;
+        }
+    }
+    at
 }
 
 /// The given name, else the option's.

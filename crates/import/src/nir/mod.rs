@@ -9,6 +9,8 @@ mod file;
 mod graph;
 mod kinds;
 mod nodes;
+#[cfg(test)]
+mod tests;
 pub(crate) mod write;
 
 use crate::error::ImportError;

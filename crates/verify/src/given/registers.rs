@@ -90,7 +90,8 @@ fn compare_synapses(
                 (Some(x), Some(y)) if x.0 == y.0 => {
                     differences.compare(SIDE, Field::Delay, x.1, y.1, || name(x));
                     differences.compare(SIDE, Field::Mantissa, x.2, y.2, || name(x));
-                    (a.next(), b.next());
+                    a.next();
+                    b.next();
                 }
                 (Some(x), y) if y.is_none_or(|y| x.0 < y.0) => {
                     differences.compare(SIDE, Field::Synapse, Some(x.2), None, || name(x));

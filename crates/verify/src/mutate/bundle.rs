@@ -96,9 +96,9 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
             let Image::Packed(image) = &mut b.image;
             lose(&mut image.cores, r)
         },
-        host: Refusal => |b, _| std::mem::replace(&mut b.host.input_axons, Vec::new()).iter().any(|a| !a.is_empty()),
+        host: Refusal => |b, _| std::mem::take(&mut b.host.input_axons).iter().any(|a| !a.is_empty()),
         symbols: Refusal => |b, r| lose(&mut b.symbols.populations, r),
-        provenance: Refusal => |b, _| std::mem::take(&mut b.provenance.network_digest) != "",
+        provenance: Refusal => |b, _| !std::mem::take(&mut b.provenance.network_digest).is_empty(),
         reference: Refusal => |b, r| lose(&mut b.reference, r),
     });
     fields!(out, Host, host, {

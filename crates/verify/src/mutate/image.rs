@@ -226,7 +226,8 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         core: Refusal,
         in_axon: Refusal,
     });
-    let flips: [(&'static str, fn(&Bundle, u64) -> Option<Bundle>); 8] = [
+    type Flip = (&'static str, fn(&Bundle, u64) -> Option<Bundle>);
+    let flips: [Flip; 8] = [
         ("bit of registers", |b, s| flip_in(b, s, |c| &mut c.registers)),
         ("bit of synapse_memory", |b, s| flip_in(b, s, |c| &mut c.synapse_memory)),
         ("bit of in_axons", |b, s| flip_in(b, s, |c| &mut c.in_axons)),

@@ -22,6 +22,10 @@ fn clean_toys_verify_and_are_valid_containers() {
     }
 }
 
+/// Toys of each kind, and mutants that each mutator makes of each.
+const TOYS: u64 = 60;
+const SEEDS: u64 = 8;
+
 #[test]
 fn every_mutant_is_caught() {
     let mutators = all_mutators();
@@ -30,10 +34,10 @@ fn every_mutant_is_caught() {
     let mut made: BTreeSet<&str> = BTreeSet::new();
     let mut missed = Vec::new();
     for kind in KINDS {
-        for toy_seed in 0..6 {
+        for toy_seed in 0..TOYS {
             let toy = Toy::new(kind, toy_seed);
             for mutator in &mutators {
-                for seed in 0..6u64 {
+                for seed in 0..SEEDS {
                     let Some(mutant) = (mutator.apply)(&toy.bundle, seed * 31 + toy_seed) else { continue };
                     made.insert(mutator.name);
                     let caught = toy.with_given(&mutant, |given| catch(&toy.bundle, &mutant, given));

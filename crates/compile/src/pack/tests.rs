@@ -1,0 +1,238 @@
+use super::*;
+use crate::fixednets::*;
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use spikec_chip::encode_core;
+use spikec_chip::image::{Compartment, CoreTables};
+use spikec_net::{SignMode, WeightFormat};
+use std::collections::BTreeMap;
+
+/// One core fed by `inputs` channels: random densities, one to three kinds of weights, delays, parallel synapses.
+fn random_core(seed: u64) -> Quantized {
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+    let (inputs, n) = (rng.random_range(1..40), rng.random_range(1..200u32));
+    let mut b = Builder::new();
+    let input = b.input(inputs);
+    let layer = b.neurons("layer", 0, vec![NEURON; n as usize]);
+    let most_delay = if rng.random_bool(0.5) { 0 } else { 5 };
+    for kind in 0..rng.random_range(1..=3) {
+        let format = WeightFormat { bits: rng.random_range(4..=8), exponent: kind, sign: SignMode::Mixed };
+        let mut synapses = Vec::new();
+        for i in 0..inputs {
+            let density = rng.random_range(0.0f64..1.1).powi(2).min(1.0);
+            for j in (0..n).filter(|_| rng.random_bool(density)).collect::<Vec<_>>() {
+                for _ in 0..if rng.random_bool(0.02) { 2 } else { 1 } {
+                    synapses.push((i, j, 32 * rng.random_range(1..8), rng.random_range(0..=most_delay)));
+                }
+            }
+        }
+        b.connect((input, layer), format, synapses);
+    }
+    b.build()
+}
+
+fn filled<'a>(q: &'a Quantized, wiring: &'a Wiring, target: &'a Target) -> Packer<'a> {
+    let mut packer = Packer::new(q, wiring, target);
+    for unit in wiring.neuron_units() {
+        packer.push(unit);
+    }
+    packer
+}
+
+fn tables(pack: &CorePack) -> CoreTables {
+    let compartments = pack.profiles.iter().map(|&(profile, threshold_profile)| Compartment {
+        profile,
+        threshold_profile,
+        bias_mantissa: 0,
+        bias_exponent: 0,
+        out_axon_start: 0,
+        out_axon_count: 0,
+    });
+    CoreTables {
+        core: 0,
+        delay_bits: pack.delay_bits,
+        formats: pack.formats.clone(),
+        in_axons: pack.in_axons.iter().map(|a| a.axon.clone()).collect(),
+        compartment_profiles: pack.compartment_profiles.clone(),
+        threshold_profiles: pack.threshold_profiles.clone(),
+        compartments: compartments.collect(),
+        out_axons: Vec::new(),
+    }
+}
+
+/// (source, compartment, mantissa, exponent, delay), sorted; filler left out.
+type Listed = Vec<(u32, u16, i16, i8, u16)>;
+
+fn listed_in_net(q: &Quantized, wiring: &Wiring) -> Listed {
+    let mut out = Vec::new();
+    for unit in wiring.neuron_units() {
+        let post = (unit - wiring.unit(wiring.reference(unit).population, 0)) as u16;
+        out.extend(wiring.incoming(unit).iter().map(|s| (s.source, post, s.mantissa, wiring.classes()[s.class as usize].exponent, s.delay)));
+    }
+    assert_eq!(out.len(), q.net.synapse_count());
+    out.sort_unstable();
+    out
+}
+
+fn listed_in_pack(pack: &CorePack) -> Listed {
+    let mut out = Vec::new();
+    for axon in &pack.in_axons {
+        for entry in &axon.axon.entries {
+            let exponent = pack.formats[entry.format as usize].exponent;
+            out.extend(entry.synapses.iter().map(|s| (axon.source, s.compartment, s.mantissa, exponent, u16::from(s.delay))));
+        }
+    }
+    out.retain(|s| s.2 != 0);
+    out.sort_unstable();
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// A pack holds every synapse once, its counts are those of the bits, and it is no larger than any uniform encoding.
+    #[test]
+    fn a_pack_is_whole_counted_and_small(seed: u64) {
+        let (q, target) = (random_core(seed), changed(|p| p.synapse_memory.max_formats.value = 15));
+        let wiring = Wiring::new(&q, &target);
+        let pack = filled(&q, &wiring, &target).pack();
+        prop_assert_eq!(listed_in_pack(&pack), listed_in_net(&q, &wiring));
+        let image = encode_core(&tables(&pack), &target).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        prop_assert_eq!(image.synapse_memory.len() as u64, pack.words() * 64);
+        let used = |code| pack.usage.iter().find(|u| u.code == code).map(|u| u.used);
+        prop_assert_eq!(used("C05"), Some(pack.words()));
+        prop_assert_eq!(used("C02"), Some(pack.in_axons.len() as u64));
+        prop_assert_eq!(used("C08"), Some(pack.formats.len() as u64));
+        // One encoding for everything, by the cost model alone.
+        let memory = &target.packed().synapse_memory;
+        let n = pack.units.len() as u32;
+        let mut lists: BTreeMap<(u32, i8), Vec<u16>> = BTreeMap::new();
+        for (source, post, _, exponent, _) in listed_in_net(&q, &wiring) {
+            lists.entry((source, exponent)).or_default().push(post);
+        }
+        for (compression, skip_bits, fill) in [
+            (Compression::Sparse, 0, false),
+            (Compression::RunLength, 2, false),
+            (Compression::RunLength, 3, false),
+            (Compression::RunLength, 4, false),
+            (Compression::RunLength, 5, false),
+            (Compression::Dense, 0, false),
+            (Compression::Dense, 0, true),
+        ] {
+            let mut bits: BTreeMap<u32, u64> = BTreeMap::new();
+            for ((source, exponent), posts) in &lists {
+                let kind = pack.formats.iter().find(|f| f.exponent == *exponent).expect("every exponent has a format");
+                let index_bits = cost::index_bits(memory, n - 1).expect("fits");
+                let f = SynapseFormat { compression, skip_bits, index_bits, ..*kind };
+                *bits.entry(*source).or_default() += cost::list_bits(memory, &f, &cost::split(memory, &f, posts, fill));
+            }
+            let words: u64 = bits.values().map(|&b| u64::from(cost::words(memory, b))).sum();
+            prop_assert!(pack.words() <= words, "{:?} {} {}: {} < {}", compression, skip_bits, fill, words, pack.words());
+        }
+    }
+
+    /// With few formats the pack is still whole, keeps the limit where it can, and is not smaller than without it.
+    #[test]
+    fn few_formats_lose_nothing(seed: u64, limit in 3u32..7) {
+        let (q, target) = (random_core(seed), changed(|p| p.synapse_memory.max_formats.value = limit));
+        let wiring = Wiring::new(&q, &target);
+        let pack = filled(&q, &wiring, &target).pack();
+        prop_assert_eq!(listed_in_pack(&pack), listed_in_net(&q, &wiring));
+        prop_assert!(pack.formats.len() <= limit as usize, "three kinds of weights can share {} formats: {:?}", limit, pack.formats);
+        encode_core(&tables(&pack), &target).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let free = changed(|p| p.synapse_memory.max_formats.value = 15);
+        prop_assert!(filled(&q, &wiring, &free).pack().words() <= pack.words());
+    }
+
+    /// What is needed by the first k neurons of a filled packer is what a packer of k neurons needs; and the search finds
+    /// the largest k that fits.
+    #[test]
+    fn prefixes_are_exact_and_the_search_is_right(seed: u64, usable in 3u32..400) {
+        let q = random_core(seed);
+        let target = changed(|p| {
+            p.synapse_memory.usable_words.value = usable;
+            p.synapse_memory.max_words_per_axon.value = usable.min(20);
+        });
+        let wiring = Wiring::new(&q, &target);
+        let mut packer = filled(&q, &wiring, &target);
+        let n = packer.len();
+        let mut largest = 0;
+        for k in 1..=n {
+            let need = packer.need(k);
+            if k % 17 == 1 {
+                let mut alone = Packer::new(&q, &wiring, &target);
+                for unit in wiring.neuron_units().take(k) {
+                    alone.push(unit);
+                }
+                let pack = alone.pack();
+                prop_assert_eq!((need.words, need.in_axons), (pack.words(), pack.in_axons.len() as u64));
+            }
+            if packer.fits(&need) {
+                largest = k;
+            }
+        }
+        let (found, need) = packer.largest(n);
+        prop_assert!(packer.fits(&need) || found == 1);
+        // Words hardly ever shrink when a neuron is added, but they can: then the search may stop one short.
+        prop_assert!(found == largest.max(1) || !packer.fits(&packer_need(&q, &wiring, &target, found + 1)), "{} {}", found, largest);
+    }
+}
+
+fn packer_need(q: &Quantized, wiring: &Wiring, target: &Target, neurons: usize) -> Need {
+    filled(q, wiring, target).need(neurons)
+}
+
+/// Posts and the compression of their single list, for 8-bit weights among 100 compartments.
+fn compression_of(posts: &[u32]) -> Vec<Compression> {
+    let mut b = Builder::new();
+    let input = b.input(1);
+    let layer = b.neurons("layer", 0, vec![NEURON; 100]);
+    b.connect((input, layer), MIXED8, posts.iter().map(|&j| (0, j, 2, 0)).collect());
+    let (q, target) = (b.build(), loihi());
+    let wiring = Wiring::new(&q, &target);
+    let pack = filled(&q, &wiring, &target).pack();
+    let compressions = pack.in_axons[0].axon.entries.iter().map(|e| pack.formats[e.format as usize].compression);
+    compressions.collect()
+}
+
+#[test]
+fn density_decides_the_compression() {
+    assert_eq!(compression_of(&[70]), [Compression::Sparse]);
+    assert_eq!(compression_of(&[3, 50, 97]), [Compression::Sparse]);
+    assert_eq!(compression_of(&(0..100).step_by(3).collect::<Vec<_>>()), [Compression::RunLength]);
+    assert_eq!(compression_of(&(20..80).collect::<Vec<_>>()), [Compression::Dense]);
+    // One gap in a dense row: 8 bits of filler are less than a header of 17.
+    assert_eq!(compression_of(&(20..70).filter(|&j| j != 40).collect::<Vec<_>>()), [Compression::Dense]);
+}
+
+#[test]
+fn filler_is_zero_and_parallel_synapses_stay_apart() {
+    let mut b = Builder::new();
+    let input = b.input(2);
+    let layer = b.neurons("layer", 0, vec![NEURON; 60]);
+    let dense = (0..60).filter(|&j| j != 30).map(|j| (0, j, 4, 0));
+    b.connect((input, layer), MIXED8, dense.chain([(1, 7, 2, 0), (1, 7, 2, 0), (1, 7, -6, 0)]).collect());
+    let (q, target) = (b.build(), loihi());
+    let wiring = Wiring::new(&q, &target);
+    let pack = filled(&q, &wiring, &target).pack();
+    let first = &pack.in_axons[0].axon.entries[0].synapses;
+    assert_eq!(first.len(), 60);
+    assert_eq!(first[30], StoredSynapse { compartment: 30, mantissa: 0, delay: 0 });
+    let second = &pack.in_axons[1].axon.entries;
+    let stored: Vec<_> = second.iter().flat_map(|e| &e.synapses).map(|s| (s.compartment, s.mantissa)).collect();
+    assert_eq!(stored, [(7, 2), (7, 2), (7, -6)]);
+}
+
+#[test]
+fn seven_bits_are_stored_as_eight() {
+    let mut b = Builder::new();
+    let input = b.input(1);
+    let layer = b.neurons("layer", 0, vec![NEURON; 3]);
+    b.connect((input, layer), WeightFormat { bits: 7, exponent: 0, sign: SignMode::Mixed }, vec![(0, 0, 4, 0), (0, 2, -256, 0)]);
+    let (q, target) = (b.build(), loihi());
+    let wiring = Wiring::new(&q, &target);
+    let pack = filled(&q, &wiring, &target).pack();
+    assert!(pack.formats.iter().all(|f| f.weight_bits == 8));
+    assert_eq!(listed_in_pack(&pack), [(0, 0, 4, 0, 0), (0, 2, -256, 0, 0)]);
+}
