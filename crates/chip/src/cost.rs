@@ -146,6 +146,13 @@ pub fn list_bits(m: &SynapseMemory, f: &SynapseFormat, sections: &[Section]) -> 
     sections.iter().map(|s| entry_bits(m, f, u32::from(s.stored))).sum()
 }
 
+/// Bits of `stored` synapses that only the largest entry cuts: [`split`] and [`list_bits`] where no gap does.
+pub fn uncut_bits(m: &SynapseMemory, f: &SynapseFormat, stored: u32) -> u64 {
+    let most = (*m.max_synapses_per_entry).clamp(1, u32::from(u16::MAX));
+    let rest = if stored.is_multiple_of(most) { 0 } else { entry_bits(m, f, stored % most) };
+    u64::from(stored / most) * entry_bits(m, f, most) + rest
+}
+
 /// Words of an axon's whole list (all its formats together): rounded up, and one more where fewer than
 /// `terminator_min_free_bits` stay free for the terminator (NxTF: `bits % 64 == 0 or bits % 64 >= 59`).
 pub fn words(m: &SynapseMemory, bits: u64) -> u32 {

@@ -29,6 +29,7 @@ pub fn changed(change: impl FnOnce(&mut Packed)) -> Target {
 }
 
 /// A chip of tiny cores: 16 compartments, 48 input axons, 64 words, 16 output axons, 4 words an axon, 2 chips of 256 cores.
+#[allow(dead_code)]
 pub fn tiny() -> Target {
     let mut target = changed(|p| {
         p.core.compartments.value = 16;

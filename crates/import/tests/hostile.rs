@@ -65,7 +65,7 @@ fn damaged_hdf5_never_panics() {
 
 /// `cargo test -p spikec-import --test hostile -- --ignored`
 #[test]
-#[ignore = "minutes"]
+#[ignore = "50,000 files"]
 fn damaged_hdf5_never_panics_long() {
     for seed in 2..12 {
         assert!(mutate(1000, seed) < 5000);

@@ -3,8 +3,8 @@
 use spikec_data::{Array, ArrayData, write_npy, write_npz};
 use spikec_import::{ImportError, ImportOptions, Imported, Model, conventions, read};
 use spikec_net::{
-    Bias, Delays, Discretization, FireRule, Fixed, FixedNeuron, Net, Network, NeuronModel, Operator, PopulationId, ResetRule, Role, SignMode,
-    TrainedRole, WeightFormat,
+    Bias, Delays, Discretization, FireRule, Fixed, FixedNeuron, InputKind, Net, Network, NeuronModel, Operator, PopulationId, ResetRule,
+    Role, SignMode, TrainedRole, WeightFormat,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -119,10 +119,7 @@ fn the_trained_example() {
     assert_eq!(n.projections[1].name, "hidden -> out");
     assert_eq!(
         n.projections[1].operators,
-        [
-            Operator::Linear { outputs: 2, inputs: 4, weight: (1..=8).map(|k| k as f32).collect() },
-            Operator::Bias { bias: vec![0.1, 0.2] },
-        ]
+        [Operator::Linear { outputs: 2, inputs: 4, weight: (1..=8).map(|k| k as f32).collect() }, Operator::Bias { bias: vec![0.1, 0.2] },]
     );
     let own = &n.projections[2];
     assert_eq!((own.pre, own.post, own.delay_steps), (PopulationId(2), PopulationId(2), 1));
@@ -144,6 +141,15 @@ fn the_example_of_the_other_models() {
     }
     assert!(!short.contains("v_leak"));
     assert_eq!(trained(&short), n);
+}
+
+#[test]
+fn examples_elaborate() {
+    for (example, synapses) in [(0, 12 + 8 + 2), (1, 2 + 2 + 4)] {
+        let net = trained(&examples()[example]).elaborate(InputKind::Spikes).unwrap();
+        // An exact zero (the first weight of w1) is no synapse.
+        assert_eq!(net.synapse_count(), synapses - usize::from(example == 0));
+    }
 }
 
 #[test]
@@ -219,7 +225,10 @@ fn every_key_is_documented() {
     }
     assert_eq!(keys.len(), 41, "{keys:?}");
     for key in keys {
-        assert!(document.contains(&format!("`{key}`")) || document.contains(&format!("`{key}: ")) || document.contains(&format!("{key}: ")), "{key}");
+        assert!(
+            document.contains(&format!("`{key}`")) || document.contains(&format!("`{key}: ")) || document.contains(&format!("{key}: ")),
+            "{key}"
+        );
     }
 }
 

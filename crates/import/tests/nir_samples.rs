@@ -1,7 +1,7 @@
 //! NIR files of tests/data/nir (made by tests/data/tools/make_nir_samples.py) and files of our own writer.
 
 use spikec_import::{ImportError, ImportOptions, read_nir, write_nir};
-use spikec_net::{Discretization, FireRule, Network, NeuronModel, Operator, PopulationId, ResetRule, TrainedRole};
+use spikec_net::{Discretization, FireRule, InputKind, Network, NeuronModel, Operator, PopulationId, ResetRule, Role, TrainedRole};
 use std::path::PathBuf;
 
 fn sample(name: &str) -> Vec<u8> {
@@ -174,4 +174,18 @@ fn what_nir_lacks_is_not_written() {
     for (k, bad) in [delayed, constant, shape].iter().enumerate() {
         assert!(matches!(write_nir(bad).unwrap_err(), ImportError::NotWritable { place, .. } if place == "fc1"), "{k}");
     }
+}
+
+/// What is read is what the next stage takes.
+#[test]
+fn what_is_read_elaborates() {
+    for name in ["written_by_nir.nir", "old_contiguous.nir", "fixed_strings.nir", "nested.nir", "branches.nir"] {
+        let (n, _) = import(name);
+        let net = n.elaborate(InputKind::Spikes).unwrap();
+        assert!(net.synapse_count() > 0, "{name}");
+    }
+    let net = import("branches.nir").0.elaborate(InputKind::Spikes).unwrap();
+    let Role::Neurons(one) = &net.populations[1].role else { panic!() };
+    // sum: weight[0] = [0, -1/4, -1/2], constant 5; q: constants 1, 2, 3.
+    assert_eq!(one[0].bias, 5.0 - 2.0 / 4.0 - 3.0 / 2.0);
 }

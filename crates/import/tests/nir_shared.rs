@@ -54,7 +54,7 @@ fn single_neurons_import_given_a_step() {
         assert_eq!(read_nir(&bytes, &ImportOptions::default()).unwrap_err(), ImportError::NoDt, "{file}");
     }
     let (norse, _) = read("lif_norse.nir", 1e-4).unwrap();
-    let lif = NeuronModel::Lif { tau: vec![0.002_499_999_9], r: vec![1.0], v_leak: vec![0.0], v_threshold: vec![0.1], v_reset: vec![0.0] };
+    let lif = NeuronModel::Lif { tau: vec![0.0025], r: vec![1.0], v_leak: vec![0.0], v_threshold: vec![0.1], v_reset: vec![0.0] };
     assert_eq!(norse.populations[1].role, TrainedRole::Neurons(lif));
     let (rockpool, warnings) = read("lif_rockpool.nir", 1e-4).unwrap();
     // Its output declares (1, 1, 1): dimensions of size 1 don't matter.

@@ -3,7 +3,7 @@
 //! In: a bundle, its booted machine, and samples. Out: how many samples are equal, and the first divergence, explained.
 //! Invariant: the two engines share no step law; every neuron of every population is compared in every network step, and then what the decoder
 //! reads: counts, first spikes, potentials, class. The result doesn't depend on the number of threads. Memory holds the spikes of
-//! [`CHUNK`] samples. Cost: both engines' run. Why: the image check proves that the bits say what the reference says; this shows
+//! `CHUNK` samples. Cost: both engines' run. Why: the image check proves that the bits say what the reference says; this shows
 //! that a machine which only has the bits does it.
 
 use crate::cause::{self, LikelyCause};

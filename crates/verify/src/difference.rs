@@ -1,6 +1,6 @@
 //! Differences: what the image check found, typed, one line each.
 //!
-//! In: pushes of the checks. Out: [`Differences`]: the first hundred and the total. Invariant: the order is the order
+//! In: pushes of the checks. Out: `Differences`: the first hundred and the total. Invariant: the order is the order
 //! of the checks, which follow the bundle's order: the same bundle gives the same list.
 
 use serde::Serialize;

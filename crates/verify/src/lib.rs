@@ -2,7 +2,7 @@
 //!
 //! In: a bundle, the network as given, and samples. Out: verdicts with typed, placed differences.
 //! Invariant: nothing of the compiler is used, and simulator and reference are only asked, never helped.
-//! [`check_image`] proves without running, [`check_behaviour`] runs both engines side by side, and [`loss`]
+//! [`check_image`] proves without running, [`check_behaviour`] runs both engines side by side, and [`loss()`]
 //! measures what rounding did to accuracy: three questions that are never mixed.
 
 pub mod behave;

@@ -26,12 +26,8 @@ pub fn run(args: &CompileArgs, json: bool) -> Result<u8, Failure> {
     } else {
         super::print(&job.header());
         super::print(&spikec_report::compile::text(&compiled.report));
-        let next = format!(
-            "{} written ({size} bytes). Next: spikec verify {} {1} --input DATA.npz",
-            args.output.display(),
-            args.network.network.display()
-        );
-        super::print(&next.replacen("{1}", &args.output.display().to_string(), 1));
+        let (net, out) = (args.network.network.display(), args.output.display());
+        super::print(&format!("{out} written ({size} bytes). Next: spikec verify {net} {out} --input DATA.npz"));
     }
     Ok(0)
 }

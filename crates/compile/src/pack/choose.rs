@@ -108,36 +108,31 @@ impl Lists {
         let row = &mut self.bits[row..];
         let narrow = |bits: u64| u32::try_from(bits).unwrap_or(NEVER - 1);
         let has = |c| m.compressions.contains(&c);
-        if posts.len() == 1 {
-            let one = |compression, skip_bits| {
-                let f = SynapseFormat { skip_bits, ..plan.format(m, class, compression) };
-                if has(compression) { narrow(cost::entry_bits(m, &f, 1)) } else { NEVER }
-            };
-            (row[0], row[1]) = (one(Compression::Sparse, 0), one(Compression::Dense, 0));
-            for (s, &skip_bits) in m.skip_bits.iter().enumerate() {
-                row[2 + s] = one(Compression::RunLength, skip_bits);
-            }
-            return;
+        let (mut widest, mut ascending) = (1, true);
+        for w in posts.windows(2) {
+            widest = widest.max(w[1] - w[0]);
+            ascending &= w[1] > w[0];
         }
+        let absent = u32::from(widest) - 1;
+        // Most lists have no gap that cuts an entry: then their number of synapses is enough.
+        let bits = |f: &SynapseFormat, cut: bool| {
+            if cut { cost::list_bits(m, f, &cost::split(m, f, posts, false)) } else { cost::uncut_bits(m, f, posts.len() as u32) }
+        };
         if has(Compression::Sparse) {
-            let f = plan.format(m, class, Compression::Sparse);
-            row[0] = narrow(cost::list_bits(m, &f, &cost::split(m, &f, posts, false)));
+            row[0] = narrow(bits(&plan.format(m, class, Compression::Sparse), false));
         }
         if has(Compression::RunLength) {
-            let fewest = posts.len().div_ceil((*m.max_synapses_per_entry).max(1) as usize);
-            let mut sections = Vec::new();
+            let needed = cost::skip_bits(m, absent);
             for (s, &skip_bits) in m.skip_bits.iter().enumerate() {
                 let f = SynapseFormat { skip_bits, ..plan.format(m, class, Compression::RunLength) };
-                if sections.len() != fewest {
-                    sections = cost::split(m, &f, posts, false);
-                }
-                row[2 + s] = narrow(cost::list_bits(m, &f, &sections));
+                row[2 + s] = narrow(bits(&f, !ascending || needed.is_none_or(|n| n > skip_bits)));
             }
         }
         if has(Compression::Dense) {
             let f = plan.format(m, class, Compression::Dense);
-            row[1] = narrow(cost::list_bits(m, &f, &cost::split(m, &f, posts, false)));
-            if filled_at_least(m, &f, posts) < u64::from(row[1]) {
+            let cut = !ascending || absent > 0;
+            row[1] = narrow(bits(&f, cut));
+            if cut && filled_at_least(m, &f, posts) < u64::from(row[1]) {
                 row[1] = row[1].min(narrow(cost::list_bits(m, &f, &cost::split(m, &f, posts, true))));
             }
         }

@@ -62,29 +62,45 @@ impl CorePack {
     }
 }
 
-/// A synapse of an axon's list.
+/// A synapse of an axon's list but for its post.
 #[derive(Debug, Clone, Copy)]
 struct Synapse {
-    post: u16,
     class: u16,
     mantissa: i16,
     delay: u16,
 }
 
+/// Synapses from one source, posts ascending.
 #[derive(Debug, Default)]
 struct Axon {
     source: u32,
+    posts: Vec<u16>,
     synapses: Vec<Synapse>,
+    /// Whether there is more than one class.
+    mixed: bool,
 }
 
 impl Axon {
     /// The synapses of the first `neurons` compartments.
-    fn prefix(&self, neurons: usize) -> &[Synapse] {
-        match self.synapses.last() {
-            Some(s) if usize::from(s.post) >= neurons => &self.synapses[..self.synapses.partition_point(|s| usize::from(s.post) < neurons)],
-            _ => &self.synapses,
-        }
+    fn prefix(&self, neurons: usize) -> List<'_> {
+        let n = match self.posts.last() {
+            Some(&post) if usize::from(post) >= neurons => self.posts.partition_point(|&post| usize::from(post) < neurons),
+            _ => self.posts.len(),
+        };
+        self.slice(0..n)
     }
+
+    fn slice(&self, range: std::ops::Range<usize>) -> List<'_> {
+        List { posts: &self.posts[range.clone()], synapses: &self.synapses[range], mixed: self.mixed }
+    }
+}
+
+/// A part of an axon's list.
+#[derive(Debug, Clone, Copy)]
+struct List<'a> {
+    posts: &'a [u16],
+    synapses: &'a [Synapse],
+    mixed: bool,
 }
 
 /// What a number of neurons needs, before anything is written.
@@ -108,23 +124,23 @@ struct Scratch {
     synapses: Vec<Synapse>,
 }
 
-/// Calls `f(class, synapses, posts)` for the list of each class of an axon, by class.
-fn each_list(synapses: &[Synapse], class_of: &[u16], scratch: &mut Scratch, mut f: impl FnMut(u16, &[Synapse], &[u16])) {
-    let Some(first) = synapses.first() else { return };
-    if synapses.iter().all(|s| s.class == first.class) {
-        scratch.posts.clear();
-        scratch.posts.extend(synapses.iter().map(|s| s.post));
-        return f(class_of[first.class as usize], synapses, &scratch.posts);
+/// Calls `f(class, list)` for the part of each class of an axon, by class.
+fn each_class(list: List, class_of: &[u16], scratch: &mut Scratch, mut f: impl FnMut(u16, List)) {
+    let Some(first) = list.synapses.first() else { return };
+    if !list.mixed {
+        return f(class_of[first.class as usize], list);
     }
-    let mut classes: Vec<u16> = synapses.iter().map(|s| class_of[s.class as usize]).collect();
+    let mut classes: Vec<u16> = list.synapses.iter().map(|s| class_of[s.class as usize]).collect();
     classes.sort_unstable();
     classes.dedup();
     for class in classes {
-        scratch.synapses.clear();
-        scratch.synapses.extend(synapses.iter().filter(|s| class_of[s.class as usize] == class));
         scratch.posts.clear();
-        scratch.posts.extend(scratch.synapses.iter().map(|s| s.post));
-        f(class, &scratch.synapses, &scratch.posts);
+        scratch.synapses.clear();
+        for (&post, &s) in list.posts.iter().zip(list.synapses).filter(|(_, s)| class_of[s.class as usize] == class) {
+            scratch.posts.push(post);
+            scratch.synapses.push(s);
+        }
+        f(class, List { posts: &scratch.posts, synapses: &scratch.synapses, mixed: false });
     }
 }
 
@@ -143,7 +159,10 @@ pub(crate) struct Packer<'a> {
     profiles: Vec<(usize, usize)>,
     max_delay: u32,
     least_bits: u64,
-    class_seen: Vec<bool>,
+    /// Largest delay of the neurons up to each.
+    delays: Vec<u32>,
+    /// First compartment that a class of the net enters, `u32::MAX` = none.
+    class_first: Vec<u32>,
     /// (sign, exponent) of the classes seen: no two of them can share a format.
     kinds: Vec<(Sign, i8)>,
     lists: Lists,
@@ -166,7 +185,8 @@ impl<'a> Packer<'a> {
             profiles: Vec::new(),
             max_delay: 0,
             least_bits: 0,
-            class_seen: vec![false; wiring.classes().len()],
+            delays: Vec::new(),
+            class_first: vec![u32::MAX; wiring.classes().len()],
             kinds: Vec::new(),
             lists: Lists::default(),
             scratch: Scratch::default(),
@@ -185,7 +205,8 @@ impl<'a> Packer<'a> {
         self.profiles.clear();
         self.max_delay = 0;
         self.least_bits = 0;
-        self.class_seen.fill(false);
+        self.delays.clear();
+        self.class_first.fill(u32::MAX);
         self.kinds.clear();
     }
 
@@ -210,19 +231,26 @@ impl<'a> Packer<'a> {
                 if self.used == self.axons.len() {
                     self.axons.push(Axon::default());
                 }
-                self.axons[self.used].source = s.source;
-                self.axons[self.used].synapses.clear();
+                let axon = &mut self.axons[self.used];
+                (axon.source, axon.mixed) = (s.source, false);
+                axon.posts.clear();
+                axon.synapses.clear();
                 self.used += 1;
                 *slot = self.used as u32;
             }
-            self.axons[*slot as usize - 1].synapses.push(Synapse { post, class: s.class, mantissa: s.mantissa, delay: s.delay });
+            let axon = &mut self.axons[*slot as usize - 1];
+            axon.mixed |= axon.synapses.last().is_some_and(|last| last.class != s.class);
+            axon.posts.push(post);
+            axon.synapses.push(Synapse { class: s.class, mantissa: s.mantissa, delay: s.delay });
             self.max_delay = self.max_delay.max(s.delay.into());
             let class = self.wiring.classes()[s.class as usize];
             self.least_bits += u64::from(class.bits);
-            if !std::mem::replace(&mut self.class_seen[s.class as usize], true) {
+            if self.class_first[s.class as usize] == u32::MAX {
+                self.class_first[s.class as usize] = post.into();
                 intern(&mut self.kinds, (class.sign, class.exponent));
             }
         }
+        self.delays.push(self.max_delay);
         self.within_bounds()
     }
 
@@ -250,15 +278,9 @@ impl<'a> Packer<'a> {
     /// Counts what the first `neurons` compartments need.
     pub fn need(&mut self, neurons: usize) -> Need {
         let memory = &self.target.synapse_memory;
-        let mut present = vec![false; self.wiring.classes().len()];
-        let mut max_delay = 0;
-        for s in self.axons[..self.used].iter().flat_map(|a| a.prefix(neurons)) {
-            present[s.class as usize] = true;
-            max_delay = max_delay.max(s.delay);
-        }
         let mut classes: Vec<WeightClass> = Vec::new();
-        let mut class_of = vec![u16::MAX; present.len()];
-        for (i, class) in self.wiring.classes().iter().enumerate().filter(|(i, _)| present[*i]) {
+        let mut class_of = vec![u16::MAX; self.class_first.len()];
+        for (i, class) in self.wiring.classes().iter().enumerate().filter(|(i, _)| (self.class_first[*i] as usize) < neurons) {
             class_of[i] = classes.len() as u16;
             classes.push(*class);
         }
@@ -271,14 +293,14 @@ impl<'a> Packer<'a> {
             class_of,
             skip: 0,
             index_bits: cost::index_bits(memory, neurons.saturating_sub(1) as u32).unwrap_or(widest),
-            delay_bits: self.delay_bits(max_delay.into()),
+            delay_bits: self.delay_bits(neurons.checked_sub(1).map_or(0, |last| self.delays[last])),
         };
         let (axons, scratch) = (&self.axons[..self.used], &mut self.scratch);
         let plan = choose(memory, plan, &mut self.lists, |plan, lists| {
             lists.reset(memory);
             for (i, axon) in axons.iter().enumerate() {
-                each_list(axon.prefix(neurons), &plan.class_of, scratch, |class, _, posts| {
-                    lists.push(memory, plan, i as u32, class, posts)
+                each_class(axon.prefix(neurons), &plan.class_of, scratch, |class, list| {
+                    lists.push(memory, plan, i as u32, class, list.posts);
                 });
             }
         });
@@ -292,7 +314,7 @@ impl<'a> Packer<'a> {
                 longest_axon = longest_axon.max(whole);
                 continue;
             }
-            let pieces = pieces(self.target, &plan, self.axons[axon as usize].prefix(neurons), whole, &mut self.scratch);
+            let pieces = pieces(self.target, &plan, &self.axons[axon as usize], neurons, whole, &mut self.scratch);
             for piece in &pieces {
                 words += u64::from(piece.1);
                 longest_axon = longest_axon.max(piece.1);
@@ -356,15 +378,15 @@ impl<'a> Packer<'a> {
         let mut longest_entry = 0;
         for i in order {
             let axon = &self.axons[i];
-            let whole = slice_words(self.target, plan, &axon.synapses, &mut self.scratch);
-            for (range, words) in pieces(self.target, plan, &axon.synapses, whole, &mut self.scratch) {
+            let whole = list_words(self.target, plan, axon.prefix(neurons), &mut self.scratch);
+            for (range, words) in pieces(self.target, plan, axon, neurons, whole, &mut self.scratch) {
                 let mut entries = Vec::new();
-                each_list(&axon.synapses[range], &plan.class_of, &mut self.scratch, |class, synapses, posts| {
-                    let (format, sections, _) = plan.encode(memory, class, posts);
+                each_class(axon.slice(range), &plan.class_of, &mut self.scratch, |class, list| {
+                    let (format, sections, _) = plan.encode(memory, class, list.posts);
                     let id = intern(&mut formats, format) as u8;
                     for section in sections {
                         longest_entry = longest_entry.max(u64::from(section.stored));
-                        entries.push(SynapseEntry { format: id, synapses: stored(&synapses[section.range.clone()], format.compression) });
+                        entries.push(SynapseEntry { format: id, synapses: stored(&list, section.range, format.compression) });
                     }
                 });
                 in_axons.push(PackedAxon { source: axon.source, words, axon: InAxon { entries } });
@@ -406,18 +428,25 @@ fn intern<T: PartialEq>(list: &mut Vec<T>, value: T) -> usize {
     })
 }
 
-/// Words of an axon with these synapses.
-fn slice_words(target: &Packed, plan: &Plan, synapses: &[Synapse], scratch: &mut Scratch) -> u32 {
+/// Words of an axon with this list.
+fn list_words(target: &Packed, plan: &Plan, list: List, scratch: &mut Scratch) -> u32 {
     let memory = &target.synapse_memory;
     let mut bits = 0;
-    each_list(synapses, &plan.class_of, scratch, |class, _, posts| bits += plan.encode(memory, class, posts).2);
+    each_class(list, &plan.class_of, scratch, |class, list| bits += plan.encode(memory, class, list.posts).2);
     cost::words(memory, bits)
 }
 
-/// Cuts an axon of `whole` words into the fewest parts of equal numbers of synapses that keep the limit of words (C06):
-/// (positions, words) of each. One synapse is never cut.
-fn pieces(target: &Packed, plan: &Plan, synapses: &[Synapse], whole: u32, scratch: &mut Scratch) -> Vec<(std::ops::Range<usize>, u32)> {
-    let n = synapses.len();
+/// Cuts the list of an axon, `whole` words for the first `neurons` compartments, into the fewest parts of equal numbers of synapses that
+/// keep the limit of words (C06): (positions, words) of each. One synapse is never cut.
+fn pieces(
+    target: &Packed,
+    plan: &Plan,
+    axon: &Axon,
+    neurons: usize,
+    whole: u32,
+    scratch: &mut Scratch,
+) -> Vec<(std::ops::Range<usize>, u32)> {
+    let n = axon.prefix(neurons).posts.len();
     let most = (*target.synapse_memory.max_words_per_axon).max(1);
     let mut parts = (whole.div_ceil(most) as usize).clamp(1, n);
     if parts == 1 {
@@ -428,7 +457,7 @@ fn pieces(target: &Packed, plan: &Plan, synapses: &[Synapse], whole: u32, scratc
         let cut: Vec<_> = (0..parts)
             .map(|i| {
                 let range = bounds(i)..bounds(i + 1);
-                let words = slice_words(target, plan, &synapses[range.clone()], scratch);
+                let words = list_words(target, plan, axon.slice(range.clone()), scratch);
                 (range, words)
             })
             .collect();
@@ -440,17 +469,18 @@ fn pieces(target: &Packed, plan: &Plan, synapses: &[Synapse], whole: u32, scratc
 }
 
 /// The stored synapses of a section; dense sections get zeros for absent compartments.
-fn stored(synapses: &[Synapse], compression: Compression) -> Vec<StoredSynapse> {
-    let keep = |s: &Synapse| StoredSynapse { compartment: s.post, mantissa: s.mantissa, delay: s.delay.min(255) as u8 };
+fn stored(list: &List, range: std::ops::Range<usize>, compression: Compression) -> Vec<StoredSynapse> {
+    let synapses = list.posts[range.clone()].iter().zip(&list.synapses[range]);
+    let synapses = synapses.map(|(&post, s)| StoredSynapse { compartment: post, mantissa: s.mantissa, delay: s.delay.min(255) as u8 });
     if compression != Compression::Dense {
-        return synapses.iter().map(keep).collect();
+        return synapses.collect();
     }
     let mut out: Vec<StoredSynapse> = Vec::with_capacity(synapses.len());
     for s in synapses {
-        while let Some(last) = out.last().filter(|last| last.compartment + 1 < s.post) {
+        while let Some(last) = out.last().filter(|last| last.compartment + 1 < s.compartment) {
             out.push(StoredSynapse { compartment: last.compartment + 1, mantissa: 0, delay: 0 });
         }
-        out.push(keep(s));
+        out.push(s);
     }
     out
 }

@@ -10,14 +10,20 @@ type Parameters<'a> = &'a [(&'static str, &'a [u64], f32)];
 
 /// A node whose parameters are filled with one value.
 fn node(name: &str, kind: &str, parameters: Parameters) -> RawNode {
-    let array = |shape: &[u64], value: f32| RawArray { shape: shape.to_vec(), values: RawValues::Float(vec![value; shape.iter().product::<u64>() as usize]) };
+    let array = |shape: &[u64], value: f32| RawArray {
+        shape: shape.to_vec(),
+        values: RawValues::Float(vec![value; shape.iter().product::<u64>() as usize]),
+    };
     let parameters = parameters.iter().map(|(p, s, v)| (*p, array(s, *v))).collect();
     RawNode { name: name.into(), content: RawContent::Primitive { kind: kinds::find(kind).unwrap(), parameters } }
 }
 
 fn shaped(name: &str, kind: &str, shape: &[i64]) -> RawNode {
     let array = RawArray { shape: vec![shape.len() as u64], values: RawValues::Int(shape.to_vec()) };
-    RawNode { name: name.into(), content: RawContent::Primitive { kind: kinds::find(kind).unwrap(), parameters: [("shape", array)].into() } }
+    RawNode {
+        name: name.into(),
+        content: RawContent::Primitive { kind: kinds::find(kind).unwrap(), parameters: [("shape", array)].into() },
+    }
 }
 
 fn neurons(name: &str, shape: &[u64]) -> RawNode {
@@ -56,7 +62,14 @@ fn shapes_that_do_not_chain_name_both_nodes() {
     );
     assert_eq!(e, "`fc` gives a tensor of shape [2], but `if` takes [3]");
     let e = error(
-        vec![shaped("in", "Input", &[4]), linear("a", 2, 4), linear("b", 3, 4), linear("c", 1, 2), neurons("if", &[1]), shaped("out", "Output", &[1])],
+        vec![
+            shaped("in", "Input", &[4]),
+            linear("a", 2, 4),
+            linear("b", 3, 4),
+            linear("c", 1, 2),
+            neurons("if", &[1]),
+            shaped("out", "Output", &[1]),
+        ],
         &[("in", "a"), ("in", "b"), ("a", "c"), ("b", "c"), ("c", "if"), ("if", "out")],
     );
     assert_eq!(e, "`b` gives a tensor of shape [3], but `c` takes [2] (the shape that `a` gives it)");
@@ -74,20 +87,21 @@ fn only_dimensions_of_size_one_may_differ() {
         &[("in", "fc"), ("fc", "if"), ("if", "out")],
     )
     .unwrap();
-    let shapes: Vec<_> = p.projections[0].operators.iter().map(|o| if let Operator::Reshape { shape } = o { shape.clone() } else { vec![] }).collect();
+    let shapes: Vec<_> =
+        p.projections[0].operators.iter().map(|o| if let Operator::Reshape { shape } = o { shape.clone() } else { vec![] }).collect();
     assert_eq!(shapes, [vec![4], vec![], vec![1, 2]]);
     assert_eq!(p.warnings, Vec::<String>::new());
 }
 
 #[test]
 fn scalar_parameters_take_the_incoming_shape() {
-    let p = parts(
-        vec![shaped("in", "Input", &[2, 3]), neurons("if", &[]), shaped("out", "Output", &[7])],
-        &[("in", "if"), ("if", "out")],
-    )
-    .unwrap();
+    let p = parts(vec![shaped("in", "Input", &[2, 3]), neurons("if", &[]), shaped("out", "Output", &[7])], &[("in", "if"), ("if", "out")])
+        .unwrap();
     assert_eq!(p.populations[1].shape, [2, 3]);
-    assert_eq!(p.populations[1].role, TrainedRole::Neurons(NeuronModel::If { r: vec![1.0; 6], v_threshold: vec![1.0; 6], v_reset: vec![0.0; 6] }));
+    assert_eq!(
+        p.populations[1].role,
+        TrainedRole::Neurons(NeuronModel::If { r: vec![1.0; 6], v_threshold: vec![1.0; 6], v_reset: vec![0.0; 6] })
+    );
     assert!(p.warnings[0].contains("declares the shape [7]"), "{:?}", p.warnings);
     let e = error(
         vec![shaped("in", "Input", &[2]), node("if", "IF", &[("r", &[2], 1.0), ("v_threshold", &[3], 1.0)]), shaped("out", "Output", &[2])],
@@ -138,7 +152,7 @@ fn dead_ends_are_told() {
         &[("in", "if"), ("in", "fc"), ("free", "if"), ("if", "out")],
     )
     .unwrap();
-    assert_eq!(p.warnings, ["nothing feeds the neurons of `free`", "node `fc` (Linear) leads nowhere and is ignored"]);
+    assert_eq!(p.warnings, ["node `fc` (Linear) leads nowhere and is ignored", "nothing feeds the neurons of `free`"]);
 }
 
 #[test]
@@ -163,11 +177,17 @@ fn ways_that_double_at_every_node_are_bounded() {
 #[test]
 fn hostile_shapes_are_errors() {
     for shape in [&[-1i64][..], &[0], &[i64::MAX, i64::MAX], &[1 << 20, 1 << 20], &[1; 40]] {
-        let e = error(vec![shaped("in", "Input", shape), neurons("if", &[]), shaped("out", "Output", &[2])], &[("in", "if"), ("if", "out")]);
+        let e =
+            error(vec![shaped("in", "Input", shape), neurons("if", &[]), shaped("out", "Output", &[2])], &[("in", "if"), ("if", "out")]);
         assert!(e.contains("`shape` of node `in`"), "{e}");
     }
     let e = error(
-        vec![shaped("in", "Input", &[2]), node("fc", "Linear", &[("weight", &[2, 2, 2], 1.0)]), neurons("if", &[2]), shaped("out", "Output", &[2])],
+        vec![
+            shaped("in", "Input", &[2]),
+            node("fc", "Linear", &[("weight", &[2, 2, 2], 1.0)]),
+            neurons("if", &[2]),
+            shaped("out", "Output", &[2]),
+        ],
         &[("in", "fc"), ("fc", "if"), ("if", "out")],
     );
     assert!(e.contains("(outputs, inputs)"), "{e}");

@@ -1,7 +1,8 @@
 //! A network as a NIR file.
 //!
 //! In: a [`Network`]. Out: bytes that `nir.read` (Python, 1.0) and [`read_nir`](super::read_nir) read.
-//! Invariant: what is written reads back as the same network; what NIR can't say is an error, not an approximation.
+//! Invariant: what is written reads back as the same network (a projection may get other names where the reader had added
+//! a change of shape); what NIR can't say is an error, not an approximation.
 //! Names of nested graphs keep their parts, joined with `.` instead of `/`.
 
 use super::nodes::flattened;

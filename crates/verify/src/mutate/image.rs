@@ -71,11 +71,14 @@ fn out_axon(b: &mut Bundle, r: &mut Random, edit: Edit<OutAxon>) -> bool {
     tables(b, r, &mut |t, r| choose(&mut t.out_axons, r, edit))
 }
 
-/// The tables are equal but for the way in which formats store synapses: of a format, only the exponent acts.
+/// The tables are equal but for the way in which the same synapses are stored: of an entry's format, only the exponent acts.
 fn same_meaning(a: &CoreTables, b: &CoreTables) -> bool {
-    let exponents = |t: &CoreTables| t.formats.iter().map(|f| f.exponent).collect::<Vec<_>>();
-    let rest = |t: &CoreTables| CoreTables { formats: Vec::new(), ..t.clone() };
-    exponents(a) == exponents(b) && rest(a) == rest(b)
+    let entries = |t: &CoreTables| -> Vec<Vec<(Option<i8>, Vec<StoredSynapse>)>> {
+        let meaning = |e: &SynapseEntry| (t.formats.get(usize::from(e.format)).map(|f| f.exponent), e.synapses.clone());
+        t.in_axons.iter().map(|a| a.entries.iter().map(meaning).collect()).collect()
+    };
+    let rest = |t: &CoreTables| CoreTables { formats: Vec::new(), in_axons: Vec::new(), ..t.clone() };
+    entries(a) == entries(b) && rest(a) == rest(b)
 }
 
 /// Inverts one bit.
