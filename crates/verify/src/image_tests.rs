@@ -237,3 +237,31 @@ fn many_differences_are_counted_and_the_first_kept() {
     assert_eq!(verdict.total, toy.quantized().net.synapse_count() as u64);
     assert_eq!(verdict.differences.len() as u64, verdict.total.min(crate::DIFFERENCES_KEPT as u64));
 }
+
+/// Before a delayed map acts, a neuron has its own bias; a map without delay replaces it in every step.
+#[test]
+fn a_bias_before_a_delayed_map_must_be_written() {
+    let (mut needless, mut needed) = (0, 0);
+    for seed in 0..40 {
+        let toy = Toy::new(Kind::Bias, seed);
+        let net = toy.quantized().net;
+        let driven: Vec<_> = toy.bundle.symbols.populations[1].neurons.iter().map(|n| n.1).collect();
+        let mut bundle = toy.bundle.clone();
+        bundle.host.bias_writes.retain(|w| !driven.contains(&w.place));
+        if bundle == toy.bundle {
+            continue;
+        }
+        let verdict = toy.check(&bundle).unwrap();
+        match net.host_projections[0].delay_steps {
+            0 => {
+                assert!(verdict.holds(), "{seed}");
+                needless += 1;
+            }
+            _ => {
+                assert!(!verdict.holds() && verdict.differences.iter().all(|d| (d.side, d.field) == (Side::Host, Field::Bias)), "{seed}");
+                needed += 1;
+            }
+        }
+    }
+    assert!(needless > 2 && needed > 2, "{needless} {needed}");
+}

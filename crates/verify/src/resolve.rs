@@ -238,7 +238,7 @@ impl Wires {
     }
 }
 
-/// Follows every output axon and host input axon to the synapses behind it. The zeros with which dense entries are filled (delay 0) are
+/// Follows every output axon and host input axon to the synapses behind it. The zeros that fill the gaps of dense entries (delay 0) are
 /// left out.
 pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], owners: &Owners, differences: &mut Differences) -> Wires {
     let mut feeds: Vec<Vec<Feed>> = tables.iter().map(|t| vec![Feed::Nobody; t.in_axons.len()]).collect();
@@ -311,8 +311,7 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
             };
             for entry in &axon.entries {
                 let Some(format) = core.formats.get(entry.format as usize) else { continue };
-                let filler = |s: &&StoredSynapse| format.compression == Compression::Dense && (s.mantissa, s.delay) == (0, 0);
-                for s in entry.synapses.iter().filter(|s| !filler(s)) {
+                for s in without_filler(format.compression, &entry.synapses) {
                     let owner =
                         if (s.compartment as usize) < core.compartments.len() { owners.owner_at(k, s.compartment as usize) } else { None };
                     match owner {
@@ -330,6 +329,15 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
         }
     }
     all.sorted()
+}
+
+/// The synapses of an entry without the zeros that fill the gaps of a dense one. Zeros at its ends fill no gap.
+fn without_filler(compression: Compression, synapses: &[StoredSynapse]) -> impl Iterator<Item = &StoredSynapse> {
+    let blank = |s: &StoredSynapse| (s.mantissa, s.delay) == (0, 0);
+    let first = synapses.iter().position(|s| !blank(s)).unwrap_or(synapses.len());
+    let last = synapses.iter().rposition(|s| !blank(s)).unwrap_or(0);
+    let dense = compression == Compression::Dense;
+    synapses.iter().enumerate().filter(move |(k, s)| !(dense && blank(s) && (first..last).contains(k))).map(|(_, s)| s)
 }
 
 /// Every record is used.

@@ -2,7 +2,7 @@
 //!
 //! In: neurons in compartment order and the [`Wiring`]. Out: [`CorePack`], the core's tables without its links to other cores.
 //! Invariant: nothing is lost: the pack holds every synapse of its neurons once; limits are counted, never enforced here.
-//! Cost: linear in the synapses for a pack. [`Packer::fill`] finds how many neurons of a row fit with a handful of packs:
+//! Cost: linear in the synapses for a pack. `Packer::largest` finds how many neurons of a row fit with a handful of packs:
 //! compartments only grow, so the lists of fewer neurons are prefixes of those of more.
 
 mod choose;
