@@ -110,3 +110,40 @@ fn random_networks_run_as_their_reference_and_verify() {
     }
     assert!(compiled > 40 && sources > 5, "{compiled} of 80 compiled, {sources} with a constant source");
 }
+
+/// One neuron with many weights and one that is larger than the format's range at the scale that is best for the many.
+fn clipped_net() -> Net<Float> {
+    let weights: Vec<String> =
+        (0..200).map(|k| if k == 0 { "0.9".into() } else { format!("{}", 0.1 + 0.002 * f64::from(k % 97)) }).collect();
+    let text = format!(
+        r#"Trained(
+            name: "clipped", dt: 1.0,
+            populations: [(name: "in", shape: [200], neurons: Input), (name: "out", shape: [1], neurons: Lif(tau: 2.0, v_threshold: 4.0))],
+            projections: [(pre: "in", post: "out", chain: [Linear(weight: [{}])])],
+            output: "out",
+        )"#,
+        weights.join(", ")
+    );
+    network(&text).elaborate(InputKind::Spikes).unwrap()
+}
+
+#[test]
+fn a_weight_one_grid_step_away_is_found_where_others_are_clipped() {
+    let net = clipped_net();
+    let bundle = bundle_of(&net, [7; 32], &CompileOptions { weight_bits: 4, ..CompileOptions::default() }).unwrap();
+    let given = Given::Trained { net: &net, digest: [7; 32] };
+    let verdict = check_image(&bundle, &given).unwrap();
+    assert!(verdict.holds(), "{:?}", verdict.differences);
+    assert!(verdict.rounding.clipped_weights == 1 && verdict.rounding.clip_steps > 1.0, "{:?}", verdict.rounding);
+    assert!(verdict.rounding.declared_steps <= 0.5, "{:?}", verdict.rounding);
+    let quantized = spikec_net::Quantized::from_bytes(&bundle.reference).unwrap();
+    let grid = 1i16 << quantized.net.projections[0].format.grid_shift();
+    for (k, &mantissa) in quantized.net.projections[0].synapses.weights.iter().enumerate() {
+        let mut other = quantized.clone();
+        other.net.projections[0].synapses.weights[k] = if mantissa > 128 { mantissa - grid } else { mantissa + grid };
+        let mutant = Bundle { reference: other.to_bytes(), ..bundle.clone() };
+        let found = check_image(&mutant, &given).unwrap().differences;
+        let moved = |d: &spikec_verify::Difference| (d.side, d.field) == (spikec_verify::Side::Network, spikec_verify::Field::Mantissa);
+        assert_eq!(found.iter().filter(|d| moved(d)).count(), 1, "synapse {k}: {found:?}");
+    }
+}
