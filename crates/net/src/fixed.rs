@@ -89,6 +89,8 @@ pub struct FixedRules {
     pub align_shift: u8,
     /// Acting weights are clipped to +-(2^weight_limit_bits - 2^align_shift).
     pub weight_limit_bits: u8,
+    /// |q| beyond 2^input_bits is counted; it changes nothing else.
+    pub input_bits: u8,
     /// u wraps at this many bits, sign included.
     pub u_bits: u8,
     /// Smallest v (clipped).
@@ -100,9 +102,17 @@ pub struct FixedRules {
 }
 
 impl Default for FixedRules {
-    /// Loihi 1 as modelled by Brian2Loihi, NxSDK's emulator in nengo-loihi and Lava: 6, 21, 24 bits, +-(2^23 - 1), 6.
+    /// Loihi 1 as modelled by Brian2Loihi, NxSDK's emulator in nengo-loihi and Lava: 6, 21, 21, 24 bits, +-(2^23 - 1), 6.
     fn default() -> Self {
-        FixedRules { align_shift: 6, weight_limit_bits: 21, u_bits: 24, v_min: -(1 << 23) + 1, v_max: (1 << 23) - 1, threshold_shift: 6 }
+        FixedRules {
+            align_shift: 6,
+            weight_limit_bits: 21,
+            input_bits: 21,
+            u_bits: 24,
+            v_min: -(1 << 23) + 1,
+            v_max: (1 << 23) - 1,
+            threshold_shift: 6,
+        }
     }
 }
 

@@ -301,6 +301,7 @@ fn compare_rules(net: &Net<Fixed>, bundle: &Bundle, differences: &mut Difference
     let target = FixedRules {
         align_shift: *spec.weights.align_shift,
         weight_limit_bits: *spec.weights.limit_bits,
+        input_bits: *spec.neuron.input_bits,
         u_bits: *spec.neuron.u_bits,
         v_min: *spec.neuron.v_min,
         v_max: *spec.neuron.v_max,
