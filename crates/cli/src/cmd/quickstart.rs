@@ -7,7 +7,7 @@ use crate::files::Output;
 use crate::load;
 use spikec_data::DataSet;
 use spikec_report::run::RunReport;
-use spikec_sim::{Record, RunOptions};
+use spikec_sim::RunOptions;
 use std::path::Path;
 
 const NETWORK: &[u8] = include_bytes!("../../../../examples/mnist-gradr-poisson/net.nir");
