@@ -1,4 +1,5 @@
-//! Simulation speed: 4,096 recurrent neurons, 163,840 synapses, 100 steps, compiled for loihi1 and run on one thread with all counters.
+//! Simulation speed at every timing level: 4,096 recurrent neurons, 163,840 synapses, 100 steps, compiled for loihi1, run on one thread
+//! with all counters.
 //!
 //! Run with `cargo bench --bench recurrent4096`. Where `../shared/bench` exists (relative to the project), its network is used, and its
 //! plain C++ loop over the logical network is compiled and timed in turn with ours (A B A B ...), so that the ratio holds on a noisy machine;
@@ -8,7 +9,7 @@ use spikec_compile::{CompileOptions, Input};
 use spikec_data::{SpikeTrain, Stimulus, read_npz};
 use spikec_net::net::{Delays, Population, Projection, Role, Synapses};
 use spikec_net::{Bias, Fixed, FixedNeuron, FixedRules, Net, PopulationId, SignMode, WeightFormat};
-use spikec_sim::{Machine, RunOptions};
+use spikec_sim::{Level, Machine, RunOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -89,32 +90,50 @@ fn main() {
     let spikec_chip::Image::Packed(image) = &compiled.bundle.image;
     println!("compiled in {:.3} s: {} cores", started.elapsed().as_secs_f64(), image.cores.len());
 
-    let machine = Machine::boot(compiled.bundle.loadable()).expect("our own bundle boots");
     let stimulus = Stimulus::Spikes(instance.train.clone());
     let options = RunOptions::default();
-    let once = machine.run(&stimulus, &options).expect("the stimulus fits");
-    println!("one run: {} spikes, {} synaptic events", once.counters.neuron_spikes, once.counters.synaptic_ops);
+    let machines = [Level::None, Level::Analytic, Level::Cycle]
+        .map(|level| Machine::boot_timed(compiled.bundle.loadable(), level).expect("our own bundle boots"));
+    let once = machines[2].run(&stimulus, &options).expect("the stimulus fits");
+    let timing = once.timing.as_ref().expect("timed");
+    // The plain loop counts events that act: those of the last step's spikes don't.
+    let last = timing.steps.last().map_or(0, |s| s.events.synapses_dense + s.events.synapses_sparse);
+    let acting = once.counters.synaptic_ops - last;
+    let e = &timing.events;
+    let (messages, hops) = (e.messages_in, e.hops_x + e.hops_y);
+    println!("one run: {} spikes, {acting} synaptic events that act, {messages} messages, {hops} hops", once.counters.neuron_spikes);
+    println!("one run on the chip: {:.1} us", timing.time_ps as f64 * 1e-6);
 
     let yardstick = folder.as_deref().and_then(compile_yardstick);
-    let mut ratios = Vec::new();
+    let names = ["none", "analytic", "cycle"];
+    let mut ratios: [Vec<f64>; 3] = Default::default();
     for round in 0..ROUNDS {
-        let started = Instant::now();
-        let mut events = 0u64;
-        for _ in 0..RUNS {
-            events += machine.run(&stimulus, &options).expect("the stimulus fits").counters.synaptic_ops;
-        }
-        let ours = events as f64 / started.elapsed().as_secs_f64() / 1e6;
-        match yardstick.as_ref().and_then(|(program, data)| run_yardstick(program, data)) {
-            Some(theirs) => {
-                println!("round {round}: {ours:.1} M events/s, plain loop {theirs:.1} M events/s, ratio {:.2}", ours / theirs);
-                ratios.push(ours / theirs);
+        let mut speeds = [0.0; 3];
+        for ((machine, speed), runs) in machines.iter().zip(&mut speeds).zip([RUNS, RUNS / 4, RUNS / 10]) {
+            let started = Instant::now();
+            for _ in 0..runs {
+                machine.run(&stimulus, &options).expect("the stimulus fits");
             }
-            None => println!("round {round}: {ours:.1} M events/s"),
+            *speed = f64::from(runs) / started.elapsed().as_secs_f64();
         }
+        let theirs = yardstick.as_ref().and_then(|(program, data)| run_yardstick(program, data));
+        print!("round {round}:");
+        for (level, (name, speed)) in names.iter().zip(speeds).enumerate() {
+            print!(" {name} {:.1} M events/s", speed * acting as f64 / 1e6);
+            if let Some(theirs) = theirs {
+                ratios[level].push(speed * acting as f64 / 1e6 / theirs);
+            }
+            if level == 2 {
+                print!(" = {:.2} M messages/s and {:.2} M hops/s", speed * messages as f64 / 1e6, speed * hops as f64 / 1e6);
+            }
+        }
+        println!("{}", theirs.map_or(String::new(), |t| format!(", plain loop {t:.1}")));
     }
-    if !ratios.is_empty() {
+    for (name, ratios) in names.iter().zip(&mut ratios) {
         ratios.sort_by(f64::total_cmp);
-        println!("ratio: median {:.2}, {:.2} .. {:.2}", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]);
+        if let (Some(least), Some(most)) = (ratios.first(), ratios.last()) {
+            println!("{name}: {:.3} of the plain loop's events a second (median), {least:.3} .. {most:.3}", ratios[ratios.len() / 2]);
+        }
     }
 }
 

@@ -94,6 +94,8 @@ pub struct Topology {
     pub link_buffer: Sourced<u32>,
     /// Flits of a spike message.
     pub flits_per_spike: Sourced<u32>,
+    /// When the mesh is flushed at the end of a step (timing level `cycle` only).
+    pub flush: Sourced<Flush>,
     /// Router (x, y) where host spikes and host writes enter the mesh.
     pub host_port: Sourced<(u32, u32)>,
     /// Chip steps from a host spike's injection to its earliest effect (0: inserted before the step in which it acts).
@@ -130,6 +132,15 @@ pub enum Routing {
 pub enum Cast {
     /// One message for each destination core.
     Unicast,
+}
+
+/// When the messages in flight are flushed at the end of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Flush {
+    /// After the last core's update: the step ends as long after it as the mesh takes to drain after the last message was sent.
+    AfterUpdate,
+    /// Along with the update: the step ends when both are over.
+    WithUpdate,
 }
 
 /// Description of the packed family.
@@ -176,17 +187,6 @@ pub struct PackedCore {
     pub threshold_profiles: Sourced<u32>,
     /// Dendritic accumulator slots: compartments * 2^delay_bits (C11).
     pub delay_slots_total: Sourced<u32>,
-    /// When a core may add up the messages of a step (timing level `cycle` only).
-    pub accumulation: Sourced<Accumulation>,
-}
-
-/// When a core may add up the messages that arrive in a step, beside its own compartment update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Accumulation {
-    /// After the update of its compartments: one dendrite unit does both, one after the other.
-    AfterUpdate,
-    /// At the same time: two units.
-    DuringUpdate,
 }
 
 /// Synaptic memory and its formats.

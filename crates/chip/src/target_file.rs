@@ -150,6 +150,7 @@ impl Numbers {
                 cast,
                 link_buffer,
                 flits_per_spike,
+                flush,
                 host_port,
                 input_hop_steps,
                 neuron_hop_steps,
@@ -175,7 +176,6 @@ impl Numbers {
                 compartment_profiles,
                 threshold_profiles,
                 delay_slots_total,
-                accumulation,
             }
         );
         list!(

@@ -226,13 +226,12 @@ impl Machine {
         }
         let layout = Layout::new(&tables, &numbers)?;
         let cores = Cores { tables: &tables, layout: &layout, numbers: &numbers };
-        let fabric = Fabric::new(cores, bundle.target, &bundle.host.input_axons)?;
+        let fabric = Fabric::new(cores, bundle.target, &bundle.host.input_axons, level != Level::None)?;
         let (names, skews) = Names::new(bundle.symbols, bundle.host, &layout)?;
         let host = HostPlan::new(bundle.host, bundle.symbols, &layout, &numbers, &skews)?;
         let plan = match level {
             Level::None => None,
             level => {
-                let cores = Cores { tables: &tables, layout: &layout, numbers: &numbers };
                 Some(Plan::new(level, cores, &fabric, &names, bundle.target)?)
             }
         };

@@ -54,23 +54,33 @@ pub(crate) struct Source {
 #[derive(Debug)]
 pub(crate) struct Ring {
     cells: Vec<i32>,
+    /// 1 where a synapse reaches a lane, also one of weight 0; empty where nobody asks.
+    touched: Vec<u8>,
     lanes: usize,
     slots: usize,
     now: usize,
 }
 
 impl Ring {
-    pub(crate) fn new(lanes: usize, slots: usize) -> Ring {
-        Ring { cells: vec![0; lanes * slots], lanes, slots, now: 0 }
+    pub(crate) fn new(lanes: usize, slots: usize, exact: bool) -> Ring {
+        let cells = lanes * slots;
+        Ring { cells: vec![0; cells], touched: vec![0; if exact { cells } else { 0 }], lanes, slots, now: 0 }
     }
     /// The inputs of the current step.
     pub(crate) fn current(&mut self) -> &mut [i32] {
-        self.slot(0)
+        let at = self.slot(0);
+        &mut self.cells[at..at + self.lanes]
     }
-    fn slot(&mut self, ahead: usize) -> &mut [i32] {
+    /// The lanes that are reached in the current step; empty where nobody asks.
+    pub(crate) fn touched(&mut self) -> &mut [u8] {
+        let at = self.slot(0);
+        if self.touched.is_empty() { &mut [] } else { &mut self.touched[at..at + self.lanes] }
+    }
+    /// Begin of a slot.
+    #[inline]
+    fn slot(&self, ahead: usize) -> usize {
         let at = self.now + ahead;
-        let at = if at >= self.slots { at - self.slots } else { at };
-        &mut self.cells[at * self.lanes..(at + 1) * self.lanes]
+        (if at >= self.slots { at - self.slots } else { at }) * self.lanes
     }
     /// Goes to the next chip step; the current slot must be all zero.
     pub(crate) fn advance(&mut self) {
@@ -79,6 +89,7 @@ impl Ring {
     /// As after booting.
     pub(crate) fn clear(&mut self) {
         self.cells.fill(0);
+        self.touched.fill(0);
         self.now = 0;
     }
 }
@@ -98,8 +109,8 @@ pub(crate) struct Fabric {
     pub inputs: Vec<Source>,
     pub neuron_fan_out: FanOut,
     pub input_fan_out: FanOut,
-    /// (position of the core, axon of that core), by number of the axon.
-    pub axons: Vec<(u32, u32)>,
+    /// Synapses of weight 0 are kept and runs have no gaps, so that what is added to is what is reached.
+    pub exact: bool,
     /// Accumulator slots.
     pub slots: usize,
     /// Largest possible input of one step from neurons, in units.
@@ -140,34 +151,51 @@ impl Fabric {
     /// Adds a spike's weights; `ahead` is the hop (from the current step) before delay registers count.
     #[inline]
     pub(crate) fn deliver(&self, source: &Source, ahead: usize, ring: &mut Ring) {
-        self.add(&source.first, ahead, ring);
+        if self.exact {
+            self.deliver_as::<true>(source, ahead, ring);
+        } else {
+            self.deliver_as::<false>(source, ahead, ring);
+        }
+    }
+
+    #[inline]
+    fn deliver_as<const EXACT: bool>(&self, source: &Source, ahead: usize, ring: &mut Ring) {
+        self.add::<EXACT>(&source.first, ahead, ring);
         for &(from, to) in &self.chunks[source.rest.0 as usize..source.rest.1 as usize] {
             for group in &self.groups[from as usize..to as usize] {
-                self.add(group, ahead, ring);
+                self.add::<EXACT>(group, ahead, ring);
             }
         }
     }
 
     #[inline]
-    fn add(&self, group: &Group, ahead: usize, ring: &mut Ring) {
-        let slot = ring.slot(ahead + group.delay as usize);
+    fn add<const EXACT: bool>(&self, group: &Group, ahead: usize, ring: &mut Ring) {
+        let at = ring.slot(ahead + group.delay as usize);
+        let slot = &mut ring.cells[at..at + ring.lanes];
+        let touched = if EXACT { &mut ring.touched[at..at + ring.lanes] } else { &mut [] };
         for run in &self.runs[group.runs.0 as usize..group.runs.1 as usize] {
             let weights = &self.run_weights[run.start as usize..][..run.len as usize];
             for (cell, weight) in slot[run.lane as usize..][..weights.len()].iter_mut().zip(weights) {
                 *cell = cell.wrapping_add(*weight);
             }
+            if EXACT {
+                touched[run.lane as usize..][..weights.len()].fill(1);
+            }
         }
         for synapse in &self.singles[group.singles.0 as usize..group.singles.1 as usize] {
             let cell = &mut slot[synapse.lane as usize];
             *cell = cell.wrapping_add(synapse.weight);
+            if EXACT {
+                touched[synapse.lane as usize] = 1;
+            }
         }
     }
 
     /// Checks all routes and synapses and flattens them.
-    pub(crate) fn new(cores: Cores<'_>, target: &Target, input_axons: &[Vec<Place>]) -> Result<Fabric, BootError> {
+    pub(crate) fn new(cores: Cores<'_>, target: &Target, input_axons: &[Vec<Place>], exact: bool) -> Result<Fabric, BootError> {
         let layout = cores.layout;
         let routes = Routes::new(cores, target, input_axons)?;
-        let mut fabric = Fabric::default();
+        let mut fabric = Fabric { exact, ..Fabric::default() };
         let (ops, max_delay) = fabric.survey(cores, &routes)?;
         let ahead = (cores.numbers.neuron_hop - 1).max(cores.numbers.input_hop) as usize;
         fabric.slots = ahead + max_delay as usize + 1;
@@ -180,7 +208,7 @@ impl Fabric {
         let mut list = Vec::new();
         for (axon, at) in routes.axons.iter().enumerate() {
             if routes.neuron_refs[axon] + routes.input_refs[axon] > 1 {
-                cores.collect(*at, &mut list);
+                cores.collect(*at, exact, &mut list);
                 let from = fabric.groups.len();
                 let groups = fabric.store(&mut list)?;
                 fabric.groups.extend(groups);
@@ -196,7 +224,6 @@ impl Fabric {
             fabric.inputs.push(source);
         }
         (fabric.neuron_fan_out, fabric.input_fan_out) = routes.fan_outs(&ops, layout, target);
-        fabric.axons = routes.axons;
         Ok(fabric)
     }
 
@@ -253,7 +280,7 @@ impl Fabric {
         for &axon in axons {
             match shared[axon as usize] {
                 Some(chunk) => self.chunks.push(chunk),
-                None => cores.collect(routes.axons[axon as usize], list),
+                None => cores.collect(routes.axons[axon as usize], self.exact, list),
             }
         }
         let mut groups = self.store(list)?.into_iter();
@@ -279,7 +306,8 @@ impl Fabric {
         let mut groups = Vec::new();
         for part in list.chunk_by(|a, b| a.0 == b.0) {
             let (runs, singles) = (self.runs.len(), self.singles.len());
-            for near in part.chunk_by(|a, b| b.1.lane - a.1.lane <= RUN_GAP) {
+            let gap = if self.exact { 1 } else { RUN_GAP };
+            for near in part.chunk_by(|a, b| b.1.lane - a.1.lane <= gap) {
                 if near.len() < RUN_MIN {
                     self.singles.extend(near.iter().map(|(_, s)| *s));
                     continue;
@@ -314,15 +342,15 @@ pub(crate) struct Cores<'a> {
 }
 
 impl Cores<'_> {
-    /// Appends an axon's synapses that act (weight not 0).
-    fn collect(&self, (k, index): (u32, u32), list: &mut Vec<(u32, Synapse)>) {
+    /// Appends an axon's synapses that act (weight not 0), or all of them.
+    fn collect(&self, (k, index): (u32, u32), all: bool, list: &mut Vec<(u32, Synapse)>) {
         let core = &self.tables[k as usize];
         let lanes = self.layout.lanes_of_core(k as usize);
         for entry in &core.in_axons[index as usize].entries {
             let exponent = core.formats[usize::from(entry.format)].exponent;
             for s in &entry.synapses {
                 let weight = self.numbers.acting(s.mantissa, exponent);
-                if weight != 0 {
+                if weight != 0 || all {
                     list.push((s.delay.into(), Synapse { lane: lanes[usize::from(s.compartment)], weight }));
                 }
             }

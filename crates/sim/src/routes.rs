@@ -35,8 +35,6 @@ impl AxonOps {
 pub(crate) struct Link {
     /// Position of the destination core.
     pub core: u32,
-    /// Number of the axon.
-    pub axon: u32,
     /// Synapses that it reads.
     pub ops: AxonOps,
 }
@@ -171,7 +169,7 @@ impl Routes {
     }
 
     fn fan_out(&self, sources: &Csr, ops: &[AxonOps], layout: &Layout, mesh: &Mesh, home: impl Fn(usize) -> Router) -> FanOut {
-        let link = |&axon: &u32| Link { core: self.axons[axon as usize].0, axon, ops: ops[axon as usize] };
+        let link = |&axon: &u32| Link { core: self.axons[axon as usize].0, ops: ops[axon as usize] };
         let sums = (0..sources.offsets.len() - 1).map(|source| {
             let mut sum = FanOutSum::default();
             let from = home(source);

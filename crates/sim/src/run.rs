@@ -132,7 +132,7 @@ impl State {
             v: vec![0; n],
             held: vec![0; if holds { n } else { 0 }],
             bias: vec![0; n],
-            ring: Ring::new(n, machine.fabric.slots),
+            ring: Ring::new(n, machine.fabric.slots, machine.fabric.exact),
             fired: Vec::with_capacity(n),
             counts: vec![0; n],
             first: vec![u32::MAX; n],
@@ -367,8 +367,9 @@ impl Machine {
             self.host.write_biases(chip_step.into(), steps, values, &mut state.bias, &mut counters);
             self.deliver(state, at(chip_step));
             if let Some((plan, stopwatch)) = stopwatch {
-                let before = Before { u: &state.u, v: &state.v, held: &state.held, bias: &state.bias, channels: at(chip_step) };
-                stopwatch.before_update(self, plan, &before);
+                let touched = state.ring.touched();
+                let before = Before { u: &state.u, v: &state.v, held: &state.held, bias: &state.bias, touched };
+                stopwatch.before_update(plan, before);
             }
             let watched = run.watched.len();
             for &(core, compartment, lane) in &wanted.watch {

@@ -2,8 +2,11 @@
 //!
 //! In: messages as (router, router). Out: messages on every link of the used rectangle of the board.
 //! Invariant: x first, then y, as the mesh routes.
-//! Cost: four additions a message, whatever its length; one pass over the routers a step.
+//! Cost: at most four additions a message, whatever its length; one pass over the routers a step.
 
+use crate::boot::BootError;
+use crate::fabric::small;
+use crate::routes::FanOut;
 use serde::Serialize;
 use spikec_chip::{Mesh, Router};
 
@@ -83,45 +86,89 @@ impl Area {
     }
 }
 
+/// What one spike of each source adds to the loads: changes along rows and columns.
+#[derive(Debug, Clone)]
+pub(crate) struct LoadChanges {
+    offsets: Vec<u32>,
+    /// (index in [`LinkLoads`], change), merged.
+    changes: Vec<(u32, i32)>,
+}
+
+impl LoadChanges {
+    /// Of sources whose routers `from` tells; `routers` are those of the destination cores.
+    pub(crate) fn new(area: Area, fan_out: &FanOut, routers: &[u32], from: impl Fn(usize) -> u32) -> Result<LoadChanges, BootError> {
+        let mut all = LoadChanges { offsets: vec![0], changes: Vec::new() };
+        let mut own: Vec<(u32, i32)> = Vec::new();
+        for source in 0..fan_out.sums.len() {
+            own.clear();
+            for link in fan_out.of(source) {
+                way(area, from(source), routers[link.core as usize], &mut own);
+            }
+            own.sort_unstable_by_key(|c| c.0);
+            own.dedup_by(|later, kept| {
+                let same = later.0 == kept.0;
+                if same {
+                    kept.1 += later.1;
+                }
+                same
+            });
+            all.changes.extend(own.iter().filter(|c| c.1 != 0));
+            all.offsets.push(small(all.changes.len())?);
+        }
+        Ok(all)
+    }
+
+    #[inline]
+    fn of(&self, source: usize) -> &[(u32, i32)] {
+        &self.changes[self.offsets[source] as usize..self.offsets[source + 1] as usize]
+    }
+}
+
+/// Appends the changes that a message from one router number of the area to another makes.
+fn way(area: Area, from: u32, to: u32, changes: &mut Vec<(u32, i32)>) {
+    let w = area.width;
+    let table = LinkLoads::table(area) as u32;
+    let (from_x, from_y, to_x, to_y) = (from % w, from / w, to % w, to / w);
+    let row = from_y * w;
+    if to_x > from_x {
+        changes.extend([(row + from_x, 1), (row + to_x, -1)]);
+    } else if to_x < from_x {
+        // The links west of to_x + 1 ..= from_x.
+        changes.extend([(table + row + to_x + 1, 1), (table + row + from_x + 1, -1)]);
+    }
+    if to_y > from_y {
+        changes.extend([(2 * table + from_y * w + to_x, 1), (2 * table + to_y * w + to_x, -1)]);
+    } else if to_y < from_y {
+        changes.extend([(3 * table + (to_y + 1) * w + to_x, 1), (3 * table + (from_y + 1) * w + to_x, -1)]);
+    }
+}
+
 /// Messages on each link, gathered as differences along rows and columns.
 #[derive(Debug, Clone)]
 pub(crate) struct LinkLoads {
     area: Area,
     /// `[direction][router]`: change of the load from one router to the next.
-    changes: [Vec<i32>; 4],
+    changes: Vec<i32>,
     any: bool,
 }
 
 impl LinkLoads {
     pub(crate) fn new(area: Area) -> LinkLoads {
-        let none = vec![0; area.routers() + area.width as usize + 1];
-        LinkLoads { area, changes: [none.clone(), none.clone(), none.clone(), none], any: false }
+        LinkLoads { area, changes: vec![0; 4 * LinkLoads::table(area)], any: false }
     }
 
-    /// Adds a message from one router number of the area to another.
+    /// Entries of a direction: one for each router, and a row for ends beyond the last.
+    fn table(area: Area) -> usize {
+        area.routers() + area.width as usize + 1
+    }
+
+    /// Adds the messages of one spike of a source.
     #[inline]
-    pub(crate) fn add(&mut self, from: u32, to: u32) {
-        if from == to {
-            return;
-        }
-        self.any = true;
-        let w = self.area.width;
-        let (from_x, from_y, to_x, to_y) = (from % w, from / w, to % w, to / w);
-        let row = from_y * w;
-        if to_x > from_x {
-            self.changes[0][(row + from_x) as usize] += 1;
-            self.changes[0][(row + to_x) as usize] -= 1;
-        } else if to_x < from_x {
-            // The links west of to_x + 1 ..= from_x.
-            self.changes[1][(row + to_x + 1) as usize] += 1;
-            self.changes[1][(row + from_x + 1) as usize] -= 1;
-        }
-        if to_y > from_y {
-            self.changes[2][(from_y * w + to_x) as usize] += 1;
-            self.changes[2][(to_y * w + to_x) as usize] -= 1;
-        } else if to_y < from_y {
-            self.changes[3][((to_y + 1) * w + to_x) as usize] += 1;
-            self.changes[3][((from_y + 1) * w + to_x) as usize] -= 1;
+    pub(crate) fn add(&mut self, of: &LoadChanges, source: usize) {
+        let changes = of.of(source);
+        self.any |= !changes.is_empty();
+        for &(at, change) in changes {
+            self.changes[at as usize] += change;
         }
     }
 
@@ -131,10 +178,10 @@ impl LinkLoads {
             return;
         }
         let w = self.area.width as usize;
-        let routers = self.area.routers();
+        let (routers, table) = (self.area.routers(), LinkLoads::table(self.area));
         for direction in 0..2 {
             let mut load = 0i64;
-            for (r, change) in self.changes[direction].iter_mut().enumerate() {
+            for (r, change) in self.changes[direction * table..(direction + 1) * table].iter_mut().enumerate() {
                 load += i64::from(std::mem::take(change));
                 if load > 0 && r < routers {
                     each(4 * r + direction, load as u64);
@@ -145,7 +192,7 @@ impl LinkLoads {
             for x in 0..w {
                 let mut load = 0i64;
                 for r in (x..routers + w).step_by(w) {
-                    load += i64::from(std::mem::take(&mut self.changes[direction][r]));
+                    load += i64::from(std::mem::take(&mut self.changes[direction * table + r]));
                     if load > 0 && r < routers {
                         each(4 * r + direction, load as u64);
                     }
@@ -183,11 +230,15 @@ mod tests {
             let area = Area { x: 3, y: 2, width, height };
             let n = area.routers();
             let mut loads = LinkLoads::new(area);
+            let mut changes = Vec::new();
             for _ in 0..3 {
                 let mut walked = vec![0; 4 * n];
                 for _ in 0..200 {
                     let (from, to) = (rng.random_range(0..n), rng.random_range(0..n));
-                    loads.add(from as u32, to as u32);
+                    changes.clear();
+                    way(area, from as u32, to as u32, &mut changes);
+                    loads.any |= !changes.is_empty();
+                    changes.iter().for_each(|c| loads.changes[c.0 as usize] += c.1);
                     walk(area, from, to, &mut walked);
                 }
                 let mut found = vec![0; 4 * n];

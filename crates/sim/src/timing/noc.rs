@@ -1,10 +1,11 @@
 //! The mesh at the cycle level: senders, routers with bounded buffers, receivers.
 //!
-//! In: what each core sends in a chip step and how long its receiver takes for it. Out: when everything was done, and who waited.
+//! In: what each core sends in a chip step and how long its receiver takes for it. Out: when each sent and received, and who waited.
 //! Invariant: every event happens at a whole picosecond; its consequences come at least one picosecond later, and events of one
 //! picosecond are taken by unit number, so the visiting order can't matter. A message that has no room waits where it is.
-//! Cost: one agenda entry for each message sent and each hop. docs/timing.md, section 3, is the law.
-//! Why an event queue: a step lasts thousands of clock cycles in which most routers have nothing to do.
+//! Cost: one agenda entry for each hop and one for the way into the core. docs/timing.md, section 3, is the law.
+//! Why an event queue: a step lasts thousands of clock cycles in which most routers have nothing to do. Sending needs no event of its own:
+//! when a message leaves its core's buffer, it is known when the next one was or will be sent.
 
 use super::agenda::{Agenda, MOST_UNITS, NEVER, TIME_LIMIT};
 use super::costs::CostsPs;
@@ -14,9 +15,6 @@ use std::collections::VecDeque;
 
 /// Most ports that feed a router: one bit each in a mask.
 const MOST_INPUTS: u32 = 64;
-/// No unit.
-const NONE: u32 = u32::MAX;
-
 /// A message that a core or the host sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Emission {
@@ -68,26 +66,50 @@ struct Message {
     ready: u64,
 }
 
-/// A buffer at a router: from a neighbour, a core, or the host.
+/// A way into a router: from a neighbour, a core, or the host. Its first message is held here.
+#[derive(Debug, Clone, Copy)]
+struct Input {
+    /// First message; `ready` is [`NEVER`] when there is none.
+    first: Message,
+    /// Where it stands: column and row of the router, its first port, and which of its inputs this is.
+    x: u32,
+    y: u32,
+    ports: u32,
+    bit: u32,
+    /// Port of the first message.
+    port: u32,
+    from: From,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum From {
+    /// A neighbour's link: the buffer of that number behind the port.
+    Link { buffer: u32, port: u32 },
+    /// A sender.
+    Sender(u32),
+    /// Nobody.
+    Nobody,
+}
+
+/// Messages behind a link, but for the first.
 #[derive(Debug, Default)]
 struct Buffer {
     queue: VecDeque<Message>,
-    /// The port that waits for room here.
-    waiting_port: Option<u32>,
-    /// The sender that waits for room here.
-    waiting_sender: Option<u32>,
+    /// With the first one.
+    len: u32,
     peak: u32,
 }
 
 /// A way out of a router: a link, or a core's receiver.
 #[derive(Debug, Clone, Copy)]
 struct Port {
-    /// Buffers of the router whose first message wants out here, one bit each.
+    /// Inputs of the router whose first message wants out here, one bit each.
     wanted: u64,
     busy_until: u64,
     /// Waits for room downstream.
     blocked: bool,
-    /// Where it leads: a buffer, or a receiver.
+    /// First input of the router.
+    inputs: u32,
     to: Way,
     latency: u64,
     flit: u64,
@@ -96,21 +118,23 @@ struct Port {
 
 #[derive(Debug, Clone, Copy)]
 enum Way {
-    Buffer(u32),
+    /// A neighbour's input, and its buffer.
+    Link { input: u32, buffer: u32 },
     Receiver(u32),
     Nowhere,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Sender {
-    buffer: u32,
-    /// Range of the step's emissions that is left.
+    input: u32,
+    /// The step's emissions that are left after the one at the router.
     next: u32,
     end: u32,
-    /// When it last found no room; [`NEVER`] when it isn't waiting.
-    since: u64,
-    stalled: u64,
+    /// When the last one was sent.
     done: u64,
+    stalled: u64,
+    /// When its last messages left the buffer, as many as the buffer holds.
+    left: VecDeque<u64>,
 }
 
 #[derive(Debug)]
@@ -123,8 +147,6 @@ struct Receiver {
 /// Who took how long in a step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct StepTimes {
-    /// When the last message was done with or sent.
-    pub body_ps: u64,
     /// Of each core and, last, the host: when its last message was sent.
     pub sent_ps: Vec<u64>,
     /// Of each core and the host: time in which it found no room.
@@ -133,25 +155,36 @@ pub(crate) struct StepTimes {
     pub received_ps: Vec<u64>,
 }
 
+impl StepTimes {
+    /// When the last message was sent.
+    pub(crate) fn last_sent_ps(&self) -> u64 {
+        self.sent_ps.iter().copied().max().unwrap_or(0)
+    }
+    /// When the last message was done with.
+    pub(crate) fn last_received_ps(&self) -> u64 {
+        self.received_ps.iter().copied().max().unwrap_or(0)
+    }
+}
+
 /// The mesh and its state.
 #[derive(Debug)]
 pub(crate) struct Noc {
     area: Area,
-    inputs: u32,
+    outputs: u32,
     capacity: usize,
     credit: u64,
     local: u64,
-    /// (router number, its x, its y, port of its receiver) of each core.
     places: Vec<Place>,
+    inputs: Vec<Input>,
     buffers: Vec<Buffer>,
     ports: Vec<Port>,
     senders: Vec<Sender>,
     receivers: Vec<Receiver>,
     agenda: Agenda,
-    waiting: u64,
     pub times: StepTimes,
 }
 
+/// Where a core is: its router's column and row, and which of the router's cores it is.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     x: u32,
@@ -159,43 +192,51 @@ struct Place {
     slot: u32,
 }
 
+const NO_MESSAGE: Message = Message { to: 0, tag: 0, service_ps: 0, ready: NEVER };
+
 impl Noc {
     /// The mesh between `cores` (physical numbers) and the host's port.
     pub(crate) fn new(mesh: &Mesh, area: Area, cores: &[u32], costs: &CostsPs, capacity: u32) -> Result<Noc, TooBig> {
         let per_router = mesh.cores_per_router;
-        // A buffer for each neighbour and core, and one for the host.
-        let inputs = per_router + 5;
-        if inputs > MOST_INPUTS {
-            return Err(TooBig {
-                what: "cores at a router (timing level cycle)",
-                need: per_router.into(),
-                limit: (MOST_INPUTS - 5).into(),
-            });
+        // An input for each neighbour and core, and one for the host.
+        let per_inputs = per_router + 5;
+        if per_inputs > MOST_INPUTS {
+            return Err(TooBig { what: "cores at a router (timing level cycle)", need: per_router.into(), limit: (MOST_INPUTS - 5).into() });
         }
         let outputs = per_router + 4;
-        let units = area.routers() as u64 * u64::from(outputs) + cores.len() as u64 + 1;
+        let units = area.routers() as u64 * u64::from(outputs);
         if units > MOST_UNITS as u64 {
             return Err(TooBig { what: "ports of the mesh (timing level cycle)", need: units, limit: MOST_UNITS as u64 });
         }
-        let mut buffers = Vec::new();
-        buffers.resize_with(area.routers() * inputs as usize, Buffer::default);
+        let mut inputs = Vec::with_capacity(area.routers() * per_inputs as usize);
         let mut ports = Vec::with_capacity(area.routers() * outputs as usize);
-        for r in 0..area.routers() {
-            let (x, y) = (r as u32 % area.width, r as u32 / area.width);
-            for direction in 0..4u32 {
-                let number = 4 * r + direction as usize;
-                let neighbour = match direction {
-                    0 => (x + 1 < area.width).then(|| r + 1),
-                    1 => (x > 0).then(|| r - 1),
-                    2 => (y + 1 < area.height).then(|| r + area.width as usize),
-                    _ => (y > 0).then(|| r - area.width as usize),
+        let mut buffers = Vec::new();
+        buffers.resize_with(4 * area.routers(), Buffer::default);
+        for r in 0..area.routers() as u32 {
+            let (x, y) = (r % area.width, r / area.width);
+            let neighbour = |direction: u32| match direction {
+                0 => (x + 1 < area.width).then(|| r + 1),
+                1 => (x > 0).then(|| r - 1),
+                2 => (y + 1 < area.height).then(|| r + area.width),
+                _ => (y > 0).then(|| r - area.width),
+            };
+            for bit in 0..per_inputs {
+                // Input `direction` holds what goes in that direction: it comes from the neighbour on the other side.
+                let from = match (bit < 4).then(|| neighbour(bit ^ 1)).flatten() {
+                    Some(n) => From::Link { buffer: 4 * r + bit, port: n * outputs + bit },
+                    None => From::Nobody,
                 };
-                let leaves = area.leaves_chip(number, mesh);
+                inputs.push(Input { first: NO_MESSAGE, x, y, ports: r * outputs, bit, port: 0, from });
+            }
+            for direction in 0..4 {
+                let leaves = area.leaves_chip((4 * r + direction) as usize, mesh);
                 ports.push(Port {
                     wanted: 0,
                     busy_until: 0,
                     blocked: false,
-                    to: neighbour.map_or(Way::Nowhere, |n| Way::Buffer(n as u32 * inputs + direction)),
+                    inputs: r * per_inputs,
+                    to: neighbour(direction)
+                        .map_or(Way::Nowhere, |n| Way::Link { input: n * per_inputs + direction, buffer: 4 * n + direction }),
                     latency: match (leaves, direction) {
                         (true, _) => costs.hop_chip,
                         (false, 0 | 1) => costs.hop_x,
@@ -205,96 +246,88 @@ impl Noc {
                     sent: 0,
                 });
             }
-            let local =
-                Port { wanted: 0, busy_until: 0, blocked: false, to: Way::Nowhere, latency: costs.local_port, flit: costs.link, sent: 0 };
-            ports.extend((0..per_router).map(|_| local));
+            ports.extend((0..per_router).map(|_| Port {
+                wanted: 0,
+                busy_until: 0,
+                blocked: false,
+                inputs: r * per_inputs,
+                to: Way::Nowhere,
+                latency: costs.local_port,
+                flit: costs.link,
+                sent: 0,
+            }));
         }
         let mut places = Vec::with_capacity(cores.len());
         let mut senders = Vec::with_capacity(cores.len() + 1);
-        let sender = |buffer| Sender { buffer, next: 0, end: 0, since: NEVER, stalled: 0, done: 0 };
+        let mut sender = |inputs: &mut Vec<Input>, input: u32| {
+            inputs[input as usize].from = From::Sender(senders.len() as u32);
+            senders.push(Sender { input, next: 0, end: 0, done: 0, stalled: 0, left: VecDeque::new() });
+        };
         for (k, &core) in cores.iter().enumerate() {
             let (router, slot) = (area.index(mesh.router(core)) as u32, mesh.slot(core));
             places.push(Place { x: router % area.width, y: router / area.width, slot });
             ports[(router * outputs + 4 + slot) as usize].to = Way::Receiver(k as u32);
-            senders.push(sender(router * inputs + 4 + slot));
+            sender(&mut inputs, router * per_inputs + 4 + slot);
         }
-        senders.push(sender(area.index(mesh.host_port()) as u32 * inputs + inputs - 1));
-        let receivers =
-            cores.iter().map(|_| Receiver { free: 0, taken: VecDeque::with_capacity((capacity as usize).min(1 << 10)) }).collect();
-        let agenda = Agenda::new(ports.len() + senders.len());
+        sender(&mut inputs, area.index(mesh.host_port()) as u32 * per_inputs + per_inputs - 1);
         Ok(Noc {
             area,
-            inputs,
+            outputs,
             capacity: capacity as usize,
             credit: costs.link,
             local: costs.local_port,
             places,
+            agenda: Agenda::new(ports.len()),
+            inputs,
             buffers,
             ports,
             senders,
-            receivers,
-            agenda,
-            waiting: 0,
+            receivers: cores.iter().map(|_| Receiver { free: 0, taken: VecDeque::new() }).collect(),
             times: StepTimes::default(),
         })
     }
 
-    /// Runs one step: sender k sends `emissions[ranges[k]]` in order; receiver k takes nothing before `ready[k]`. Results are in `times`.
-    pub(crate) fn run<P: Probe>(
-        &mut self,
-        emissions: &[Emission],
-        ranges: &[(u32, u32)],
-        ready: &[u64],
-        probe: &mut P,
-    ) -> Result<(), Trouble> {
+    /// Runs one step: sender k sends `emissions[ranges[k]]` in order. Results are in `times`.
+    pub(crate) fn run<P: Probe>(&mut self, emissions: &[Emission], ranges: &[(u32, u32)], probe: &mut P) -> Result<(), Trouble> {
+        self.rest();
         for port in &mut self.ports {
             port.busy_until = 0;
         }
-        for (receiver, &ready) in self.receivers.iter_mut().zip(ready) {
-            receiver.free = ready;
+        for receiver in &mut self.receivers {
+            receiver.free = 0;
             receiver.taken.clear();
         }
-        self.times.received_ps.clear();
-        self.times.received_ps.resize(self.receivers.len(), 0);
-        let first_sender = self.ports.len();
-        for (k, (sender, &(next, end))) in self.senders.iter_mut().zip(ranges).enumerate() {
-            *sender = Sender { buffer: sender.buffer, next, end, since: NEVER, stalled: 0, done: 0 };
-            if next < end {
-                let time = emissions[next as usize].gap_ps;
-                if time >= TIME_LIMIT {
-                    return Err(Trouble::TooLong);
-                }
-                self.agenda.due(first_sender + k, time);
-            }
+        let mut left = 0u64;
+        for (k, &(next, end)) in ranges.iter().enumerate() {
+            let sender = &mut self.senders[k];
+            (sender.next, sender.end, sender.done, sender.stalled) = (next, end, 0, 0);
+            sender.left.clear();
+            left += u64::from(end - next);
+            let input = sender.input;
+            self.send(k, 0, emissions, probe);
+            self.want(input);
         }
-        while let Some((time, unit)) = self.agenda.pop() {
-            if unit < first_sender {
-                self.grant(time, unit as u32, probe);
-            } else {
-                self.send(time, unit - first_sender, emissions, probe);
-            }
+        while let Some((time, port)) = self.agenda.pop() {
             if time >= TIME_LIMIT / 2 {
                 self.clear();
                 return Err(Trouble::TooLong);
             }
+            left -= u64::from(self.grant(time, port as u32, emissions, probe));
         }
-        if self.waiting > 0 {
-            let at = self.buffers.iter().position(|b| !b.queue.is_empty()).unwrap_or(0);
-            let trouble = Trouble::Stalled { router: self.area.router(at / self.inputs as usize), waiting: self.waiting };
+        if left > 0 {
+            let at = self.inputs.iter().find(|i| i.first.ready != NEVER).map_or((0, 0), |i| (i.x, i.y));
+            let router = Router { x: self.area.x + at.0, y: self.area.y + at.1 };
             self.clear();
-            return Err(trouble);
+            return Err(Trouble::Stalled { router, waiting: left });
         }
-        self.times.sent_ps.clear();
-        self.times.sent_ps.extend(self.senders.iter().map(|s| s.done));
-        self.times.stalled_ps.clear();
-        self.times.stalled_ps.extend(self.senders.iter().map(|s| s.stalled));
-        self.times.body_ps = self.times.sent_ps.iter().chain(&self.times.received_ps).copied().max().unwrap_or(0);
+        for (k, sender) in self.senders.iter().enumerate() {
+            (self.times.sent_ps[k], self.times.stalled_ps[k]) = (sender.done, sender.stalled);
+        }
         Ok(())
     }
 
     /// A step without messages.
     pub(crate) fn rest(&mut self) {
-        self.times.body_ps = 0;
         for (times, count) in [
             (&mut self.times.sent_ps, self.senders.len()),
             (&mut self.times.stalled_ps, self.senders.len()),
@@ -311,188 +344,182 @@ impl Noc {
         for buffer in &mut self.buffers {
             *buffer = Buffer::default();
         }
+        for input in &mut self.inputs {
+            input.first = NO_MESSAGE;
+        }
         for port in &mut self.ports {
             (port.wanted, port.blocked) = (0, false);
         }
-        self.waiting = 0;
     }
 
-    /// Port of a router by which a message goes on.
+    /// A sender's next message becomes the first of its input, not before `after`.
     #[inline]
-    fn way(&self, router: u32, to: u32) -> u32 {
-        let (x, y) = (router % self.area.width, router / self.area.width);
-        let place = self.places[to as usize];
-        let port = if place.x != x {
-            u32::from(place.x < x)
-        } else if place.y != y {
-            2 + u32::from(place.y < y)
+    fn send<P: Probe>(&mut self, k: usize, after: u64, emissions: &[Emission], probe: &mut P) {
+        let sender = &mut self.senders[k];
+        let input = &mut self.inputs[sender.input as usize];
+        if sender.next == sender.end {
+            input.first = NO_MESSAGE;
+            return;
+        }
+        let e = &emissions[sender.next as usize];
+        sender.next += 1;
+        let made = sender.done.saturating_add(e.gap_ps).min(TIME_LIMIT - 1);
+        let mut sent = made;
+        if sender.left.len() == self.capacity {
+            // It takes the place of the message that left as many messages ago as the buffer holds.
+            sent = made.max(sender.left[0] + self.credit);
+            sender.left.pop_front();
+            if sent > made {
+                sender.stalled += sent - made;
+                probe.stalled(made, sent, k);
+            }
+        }
+        sender.done = sent;
+        probe.sent(sent, k, e.tag);
+        let ready = (sent + self.local).max(after).min(TIME_LIMIT - 1);
+        input.first = Message { to: e.to, tag: e.tag, service_ps: e.service_ps, ready };
+    }
+
+    /// The first message of an input, if there is one, wants to go on: x first, then y, then into the core.
+    #[inline]
+    fn want(&mut self, number: u32) {
+        let input = &mut self.inputs[number as usize];
+        if input.first.ready == NEVER {
+            return;
+        }
+        let place = self.places[input.first.to as usize];
+        let way = if place.x != input.x {
+            u32::from(place.x < input.x)
+        } else if place.y != input.y {
+            2 + u32::from(place.y < input.y)
         } else {
             4 + place.slot
         };
-        router * (self.inputs - 1) + port
-    }
-
-    /// The first message of a buffer wants to go on.
-    #[inline]
-    fn want(&mut self, buffer: u32, message: Message) {
-        let (router, input) = (buffer / self.inputs, buffer % self.inputs);
-        let p = self.way(router, message.to);
-        let port = &mut self.ports[p as usize];
-        port.wanted |= 1 << input;
+        input.port = input.ports + way;
+        let port = &mut self.ports[input.port as usize];
+        port.wanted |= 1 << input.bit;
         if !port.blocked {
-            self.agenda.due(p as usize, message.ready.max(port.busy_until));
+            self.agenda.due(input.port as usize, input.first.ready.max(port.busy_until));
         }
     }
 
-    /// A sender has a message ready.
-    fn send<P: Probe>(&mut self, time: u64, k: usize, emissions: &[Emission], probe: &mut P) {
-        let sender = &mut self.senders[k];
-        let b = sender.buffer;
-        let buffer = &mut self.buffers[b as usize];
-        if buffer.queue.len() >= self.capacity {
-            sender.since = time;
-            buffer.waiting_sender = Some(k as u32);
-            return;
-        }
-        if sender.since != NEVER {
-            sender.stalled += time - sender.since;
-            probe.stalled(sender.since, time, k);
-            sender.since = NEVER;
-        }
-        let e = &emissions[sender.next as usize];
-        let message = Message { to: e.to, tag: e.tag, service_ps: e.service_ps, ready: time + self.local };
-        buffer.queue.push_back(message);
-        buffer.peak = buffer.peak.max(buffer.queue.len() as u32);
-        let first = buffer.queue.len() == 1;
-        self.waiting += 1;
-        probe.sent(time, k, e.tag);
-        sender.done = time;
-        sender.next += 1;
-        if sender.next < sender.end {
-            let next = time.saturating_add(emissions[sender.next as usize].gap_ps).min(TIME_LIMIT - 1);
-            self.agenda.due(self.ports.len() + k, next);
-        }
-        if first {
-            self.want(b, message);
-        }
-    }
-
-    /// A port may send its oldest message.
-    fn grant<P: Probe>(&mut self, time: u64, p: u32, probe: &mut P) {
-        let port = self.ports[p as usize];
+    /// A port may send the message that waited longest; true when it went into a core.
+    fn grant<P: Probe>(&mut self, time: u64, p: u32, emissions: &[Emission], probe: &mut P) -> bool {
+        let port = &mut self.ports[p as usize];
         if port.wanted == 0 {
-            return;
+            return false;
         }
         if time < port.busy_until {
             self.agenda.due(p as usize, port.busy_until);
-            return;
+            return false;
         }
-        let base = p / (self.inputs - 1) * self.inputs;
-        let (mut oldest, mut input) = (NEVER, NONE);
-        let mut left = port.wanted;
-        while left != 0 {
-            let k = left.trailing_zeros();
-            left &= left - 1;
-            if let Some(message) = self.buffers[(base + k) as usize].queue.front()
-                && message.ready < oldest
-            {
-                (oldest, input) = (message.ready, k);
+        let mut number = port.inputs + port.wanted.trailing_zeros();
+        let mut oldest = self.inputs[number as usize].first.ready;
+        let mut second = NEVER;
+        let mut others = port.wanted & (port.wanted - 1);
+        while others != 0 {
+            let k = port.inputs + others.trailing_zeros();
+            others &= others - 1;
+            let ready = self.inputs[k as usize].first.ready;
+            second = second.min(ready.max(oldest));
+            if ready < oldest {
+                (oldest, number) = (ready, k);
             }
         }
         if oldest > time {
-            if oldest != NEVER {
-                self.agenda.due(p as usize, oldest);
-            }
-            return;
+            self.agenda.due(p as usize, oldest);
+            return false;
         }
         match port.to {
-            Way::Buffer(b) => {
-                let buffer = &mut self.buffers[b as usize];
-                if buffer.queue.len() >= self.capacity {
-                    buffer.waiting_port = Some(p);
-                    self.ports[p as usize].blocked = true;
-                    return;
+            Way::Link { buffer, .. } => {
+                if self.buffers[buffer as usize].len as usize >= self.capacity {
+                    port.blocked = true;
+                    return false;
                 }
             }
             Way::Receiver(core) => {
-                let taken = &self.receivers[core as usize].taken;
-                if taken.len() >= self.capacity && taken[0] > time {
-                    self.agenda.due(p as usize, taken[0]);
-                    return;
+                let taken = &mut self.receivers[core as usize].taken;
+                if taken.len() == self.capacity {
+                    if taken[0] > time {
+                        self.agenda.due(p as usize, taken[0]);
+                        return false;
+                    }
+                    taken.pop_front();
                 }
             }
             // XY routes stay within the area: a message never wants out of it.
-            Way::Nowhere => return,
+            Way::Nowhere => return false,
         }
-        let Some(message) = self.pop(time, base + input) else { return };
-        let port = &mut self.ports[p as usize];
+        let message = self.inputs[number as usize].first;
+        port.wanted &= !(1 << (number - port.inputs));
         port.busy_until = time + port.flit;
         port.sent += 1;
-        if self.buffers[(base + input) as usize].queue.is_empty() {
-            port.wanted &= !(1 << input);
-        }
         let arrival = time + port.latency;
-        match port.to {
-            Way::Buffer(b) => {
+        let (to, busy_until) = (port.to, port.busy_until);
+        self.leave(time, number, emissions, probe);
+        if second != NEVER {
+            self.agenda.due(p as usize, busy_until.max(second));
+        }
+        match to {
+            Way::Link { input, buffer } => {
                 let moved = Message { ready: arrival, ..message };
-                let buffer = &mut self.buffers[b as usize];
-                buffer.queue.push_back(moved);
-                buffer.peak = buffer.peak.max(buffer.queue.len() as u32);
-                if buffer.queue.len() == 1 {
-                    self.want(b, moved);
+                let b = &mut self.buffers[buffer as usize];
+                b.len += 1;
+                b.peak = b.peak.max(b.len);
+                if b.len == 1 {
+                    self.inputs[input as usize].first = moved;
+                    self.want(input);
+                } else {
+                    b.queue.push_back(moved);
                 }
+                false
             }
             Way::Receiver(core) => {
                 let receiver = &mut self.receivers[core as usize];
                 let start = arrival.max(receiver.free);
                 receiver.free = (start + message.service_ps).min(TIME_LIMIT - 1);
-                if receiver.taken.len() >= self.capacity {
-                    receiver.taken.pop_front();
-                }
                 receiver.taken.push_back(start);
                 self.times.received_ps[core as usize] = receiver.free;
-                self.waiting -= 1;
                 probe.received(arrival, start, receiver.free, core as usize, message.tag);
+                true
             }
-            Way::Nowhere => {}
-        }
-        let port = &self.ports[p as usize];
-        if port.wanted != 0 && !port.blocked {
-            self.agenda.due(p as usize, port.busy_until);
+            Way::Nowhere => false,
         }
     }
 
-    /// Takes the first message of a buffer: the next one wants on, and whoever waited for room may try again.
-    fn pop(&mut self, time: u64, b: u32) -> Option<Message> {
+    /// The first message of an input leaves: the next one comes first, and who waited for room may go on; both a flit later.
+    #[inline]
+    fn leave<P: Probe>(&mut self, time: u64, number: u32, emissions: &[Emission], probe: &mut P) {
         let again = time + self.credit;
-        let buffer = &mut self.buffers[b as usize];
-        let message = buffer.queue.pop_front()?;
-        if let Some(k) = buffer.waiting_sender.take() {
-            self.agenda.due(self.ports.len() + k as usize, again);
-        }
-        if let Some(p) = buffer.waiting_port.take() {
-            let port = &mut self.ports[p as usize];
-            port.blocked = false;
-            self.agenda.due(p as usize, again.max(port.busy_until));
-        }
-        let buffer = &mut self.buffers[b as usize];
-        if let Some(next) = buffer.queue.front_mut() {
-            next.ready = next.ready.max(again);
-            let next = *next;
-            let p = self.way(b / self.inputs, message.to);
-            if self.way(b / self.inputs, next.to) != p {
-                self.ports[p as usize].wanted &= !(1 << (b % self.inputs));
+        let input = &mut self.inputs[number as usize];
+        match input.from {
+            From::Sender(k) => {
+                self.senders[k as usize].left.push_back(time);
+                self.send(k as usize, again, emissions, probe);
             }
-            self.want(b, next);
+            From::Link { buffer, port } => {
+                let b = &mut self.buffers[buffer as usize];
+                b.len -= 1;
+                input.first = match b.queue.pop_front() {
+                    Some(next) => Message { ready: next.ready.max(again), ..next },
+                    None => NO_MESSAGE,
+                };
+                let upstream = &mut self.ports[port as usize];
+                if upstream.blocked {
+                    upstream.blocked = false;
+                    self.agenda.due(port as usize, again.max(upstream.busy_until));
+                }
+            }
+            From::Nobody => input.first = NO_MESSAGE,
         }
-        Some(message)
+        self.want(number);
     }
 
     /// Messages that crossed a link since the mesh was built, and the most that waited behind it (`4 * router + direction`).
     pub(crate) fn link(&self, number: usize) -> (u64, u32) {
-        let p = number / 4 * (self.inputs as usize - 1) + number % 4;
+        let p = number / 4 * self.outputs as usize + number % 4;
         let peak = match self.ports[p].to {
-            Way::Buffer(b) => self.buffers[b as usize].peak,
+            Way::Link { buffer, .. } => self.buffers[buffer as usize].peak,
             _ => 0,
         };
         (self.ports[p].sent, peak)
@@ -511,7 +538,7 @@ impl Noc {
     /// Breaks a link, so that a test sees a stall.
     #[cfg(test)]
     pub(crate) fn cut(&mut self, number: usize) {
-        let p = number / 4 * (self.inputs as usize - 1) + number % 4;
+        let p = number / 4 * self.outputs as usize + number % 4;
         self.ports[p].to = Way::Nowhere;
     }
 }

@@ -2,37 +2,19 @@
 //!
 //! In: the decoded cores and the flattened fabric. Out: [`Plan`].
 //! Invariant: everything here follows from the bits and the target; the functional simulation does not read it.
-//! Cost: four bytes for each stored synapse, eight for each message of a spike.
+//! Cost: eight bytes for each message of a spike, and eight for each change of a link's load on its way.
 
 use super::Level;
 use super::agenda::TIME_LIMIT;
 use super::costs::CostsPs;
-use super::links::Area;
+use super::links::{Area, LoadChanges};
 use super::noc::Noc;
 use crate::boot::BootError;
-use crate::fabric::{Cores, Fabric, small};
+use crate::fabric::{Cores, Fabric};
 use crate::layout::IDLE;
 use crate::record::Names;
-use spikec_chip::target::{Accumulation, Target};
+use spikec_chip::target::{Flush, Target};
 use spikec_chip::{Mesh, Router};
-
-/// Bits of a lane in a touch.
-const LANE_BITS: u32 = 24;
-
-/// A synapse as an input that reaches a compartment: lane and delay register.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Touch(u32);
-
-impl Touch {
-    #[inline]
-    pub(crate) fn lane(self) -> usize {
-        (self.0 & ((1 << LANE_BITS) - 1)) as usize
-    }
-    #[inline]
-    pub(crate) fn delay(self) -> usize {
-        (self.0 >> LANE_BITS) as usize
-    }
-}
 
 /// Consecutive lanes of one core and class.
 #[derive(Debug, Clone, Copy)]
@@ -54,24 +36,21 @@ pub(crate) struct Plan {
     pub target: Target,
     pub mesh: Mesh,
     pub area: Area,
-    /// Router number (in the area) of each core.
-    pub routers: Vec<u32>,
-    pub port: u32,
     /// Receiver's time for each message of `neuron_fan_out.links`.
     pub neuron_services: Vec<u64>,
     /// The same for `input_fan_out.links`.
     pub input_services: Vec<u64>,
-    touch_offsets: Vec<u32>,
-    touches: Vec<Touch>,
+    /// What one spike adds to the loads of the links, by lane.
+    pub neuron_loads: LoadChanges,
+    /// The same by input channel.
+    pub input_loads: LoadChanges,
     pub segments: Vec<Segment>,
     /// Compartment of its core, by lane.
     pub compartments: Vec<u16>,
     /// Population of each lane that has one: that of its first name.
     pub populations: Vec<u32>,
     pub group: usize,
-    pub after_update: bool,
-    /// Accumulator slots of the fabric.
-    pub slots: usize,
+    pub flush: Flush,
     /// The host's spikes act in the step for which they are given: it sends them during the step before.
     pub load_phase: bool,
     pub capacity: u32,
@@ -83,7 +62,7 @@ pub(crate) const UNNAMED: u32 = u32::MAX;
 impl Plan {
     /// Of a machine that is about to boot at a timing level other than `None`.
     pub(crate) fn new(level: Level, cores: Cores<'_>, fabric: &Fabric, names: &Names, target: &Target) -> Result<Plan, BootError> {
-        let Cores { tables, layout, numbers } = cores;
+        let Cores { layout, numbers, .. } = cores;
         let mesh = Mesh::new(&target.topology);
         let fed = !fabric.input_fan_out.links.is_empty();
         let home = layout.cores.iter().map(|&core| mesh.router(core));
@@ -95,18 +74,6 @@ impl Plan {
         let area = Area::around(used.iter().copied().chain([mesh.host_port()]));
         let costs = CostsPs::new(target, tiles.len() as u32);
         let lanes = layout.lanes();
-        if lanes > 1 << LANE_BITS {
-            return Err(BootError::TooBig { what: "compartments (with timing)", need: lanes as u64, limit: 1 << LANE_BITS });
-        }
-        let mut touch_offsets = vec![0];
-        let mut touches = Vec::new();
-        for &(k, index) in &fabric.axons {
-            let lanes = layout.lanes_of_core(k as usize);
-            for entry in &tables[k as usize].in_axons[index as usize].entries {
-                touches.extend(entry.synapses.iter().map(|s| Touch(lanes[usize::from(s.compartment)] | u32::from(s.delay) << LANE_BITS)));
-            }
-            touch_offsets.push(small(touches.len())?);
-        }
         let mut segments: Vec<Segment> = Vec::new();
         for class in &layout.classes {
             let from = segments.len();
@@ -134,6 +101,11 @@ impl Plan {
             }
         }
         let services = |links: &[crate::routes::Link]| links.iter().map(|l| costs.service(l.ops.dense, l.ops.sparse)).collect::<Vec<u64>>();
+        let routers: Vec<u32> = home.map(|r| area.index(r) as u32).collect();
+        let port = area.index(mesh.host_port()) as u32;
+        let of_core = |core: u32| routers.get(core as usize).copied().unwrap_or(port);
+        let neuron_loads = LoadChanges::new(area, &fabric.neuron_fan_out, &routers, |lane| of_core(layout.core_of[lane]))?;
+        let input_loads = LoadChanges::new(area, &fabric.input_fan_out, &routers, |_| port)?;
         let plan = Plan {
             level,
             neuron_services: services(&fabric.neuron_fan_out.links),
@@ -142,16 +114,13 @@ impl Plan {
             target: target.clone(),
             mesh,
             area,
-            routers: home.map(|r| area.index(r) as u32).collect(),
-            port: area.index(mesh.host_port()) as u32,
-            touch_offsets,
-            touches,
+            neuron_loads,
+            input_loads,
             segments,
             compartments,
             populations: names.populations(lanes),
             group: *target.packed().core.update_group as usize,
-            after_update: *target.packed().core.accumulation == Accumulation::AfterUpdate,
-            slots: fabric.slots,
+            flush: *target.topology.flush,
             load_phase: numbers.input_hop == 0 && fed,
             capacity: *target.topology.link_buffer,
         };
@@ -166,12 +135,6 @@ impl Plan {
     pub(crate) fn noc(&self, cores: &[u32]) -> Result<Noc, BootError> {
         let too_big = |t: super::noc::TooBig| BootError::TooBig { what: t.what, need: t.need, limit: t.limit };
         Noc::new(&self.mesh, self.area, cores, &self.costs, self.capacity).map_err(too_big)
-    }
-
-    /// Inputs that a message of an axon brings.
-    #[inline]
-    pub(crate) fn touches(&self, axon: u32) -> &[Touch] {
-        &self.touches[self.touch_offsets[axon as usize] as usize..self.touch_offsets[axon as usize + 1] as usize]
     }
 
     /// Refuses a target whose longest step is beyond what times hold.

@@ -8,12 +8,13 @@
 use super::costs::Events;
 use super::links::LinkLoads;
 use super::noc::{Emission, Noc, Probe, Trouble};
-use super::plan::{Plan, Touch, UNNAMED};
+use super::plan::{Plan, UNNAMED};
 use super::wave::Wave;
 use super::{Bound, CoreStep, CoreTiming, LayerTiming, Level, LinkTiming, MessageEvent, SampleTiming, StepTiming};
 use crate::boot::{BootError, Machine};
 use crate::routes::FanOut;
 use crate::run_error::RunError;
+use spikec_chip::target::Flush;
 
 /// What the compartments hold before an update; all by lane.
 pub(crate) struct Before<'a> {
@@ -22,8 +23,8 @@ pub(crate) struct Before<'a> {
     /// Empty when nothing is ever held.
     pub held: &'a [i32],
     pub bias: &'a [i32],
-    /// The host's spikes of this step.
-    pub channels: &'a [u32],
+    /// 1 where a synapse reaches the lane in this step; cleared.
+    pub touched: &'a mut [u8],
 }
 
 /// What the stopwatch records besides sums.
@@ -60,11 +61,6 @@ struct Now {
 /// Times one sample after another; one for each thread.
 #[derive(Debug)]
 pub(crate) struct Stopwatch {
-    /// Inputs of the steps ahead, `[slot][lane]`.
-    touched: Vec<u8>,
-    now: usize,
-    /// Begin of the slot of each delay ahead.
-    slot_of: Vec<usize>,
     /// By lane: has something to do in this step.
     active: Vec<u8>,
     /// By lane: steps in which it had.
@@ -75,7 +71,6 @@ pub(crate) struct Stopwatch {
     noc: Option<Noc>,
     emissions: Vec<Emission>,
     ranges: Vec<(u32, u32)>,
-    ready: Vec<u64>,
     /// (core, compartment, lane) of the lanes that fired.
     order: Vec<(u32, u16, u32)>,
     totals: Vec<CoreTiming>,
@@ -122,9 +117,6 @@ impl Stopwatch {
         let cores = machine.layout.cores.len();
         let noc = if plan.level == Level::Cycle { Some(plan.noc(&machine.layout.cores)?) } else { None };
         Ok(Stopwatch {
-            touched: vec![0; lanes * plan.slots],
-            now: 0,
-            slot_of: vec![0; plan.slots],
             active: vec![0; lanes],
             updates: vec![0; lanes],
             cores: vec![Now::default(); cores],
@@ -133,7 +125,6 @@ impl Stopwatch {
             noc,
             emissions: Vec::new(),
             ranges: vec![(0, 0); cores + 1],
-            ready: vec![0; cores],
             order: Vec::new(),
             totals: Vec::new(),
             timing: SampleTiming::default(),
@@ -145,8 +136,6 @@ impl Stopwatch {
 
     /// Clears everything and times the host's spikes of step 0 where it sends them before the step.
     pub(crate) fn start(&mut self, machine: &Machine, plan: &Plan, host: &[u32]) -> Result<(), RunError> {
-        self.touched.fill(0);
-        self.now = 0;
         self.active.fill(0);
         self.updates.fill(0);
         self.link_totals.fill(0);
@@ -171,32 +160,13 @@ impl Stopwatch {
         Ok(())
     }
 
-    /// Marks the inputs of axons, `ahead` steps from now at delay 0.
-    fn touch(&mut self, plan: &Plan, fan_out: &FanOut, sources: &[u32], ahead: usize) {
-        let lanes = self.active.len();
-        for (delay, slot) in self.slot_of.iter_mut().enumerate() {
-            *slot = (self.now + ahead + delay) % plan.slots * lanes;
-        }
-        for &source in sources {
-            for link in fan_out.of(source as usize) {
-                for touch in plan.touches(link.axon) {
-                    let touch: Touch = *touch;
-                    self.touched[self.slot_of[touch.delay()] + touch.lane()] = 1;
-                }
-            }
-        }
-    }
-
     /// Counts the compartments that have something to do.
-    pub(crate) fn before_update(&mut self, machine: &Machine, plan: &Plan, before: &Before<'_>) {
-        self.touch(plan, &machine.fabric.input_fan_out, before.channels, machine.input_ahead);
+    pub(crate) fn before_update(&mut self, plan: &Plan, before: Before<'_>) {
         self.cores.fill(Now::default());
-        let lanes = self.active.len();
-        let touched = &mut self.touched[self.now * lanes..(self.now + 1) * lanes];
         for s in &plan.segments {
             let at = s.start..s.end;
             let active = &mut self.active[at.clone()];
-            let state = before.v[at.clone()].iter().zip(&before.bias[at.clone()]).zip(&mut touched[at.clone()]);
+            let state = before.v[at.clone()].iter().zip(&before.bias[at.clone()]).zip(&mut before.touched[at.clone()]);
             for (flag, ((&v, &bias), touch)) in active.iter_mut().zip(state) {
                 *flag = u8::from(v != 0) | u8::from(bias != 0) | *touch;
                 *touch = 0;
@@ -218,7 +188,6 @@ impl Stopwatch {
             }
             self.cores[s.core].active += count;
         }
-        self.now = if self.now + 1 == plan.slots { 0 } else { self.now + 1 };
     }
 
     /// Times the step: `fired` lanes send, and the host sends the spikes of `host`.
@@ -230,7 +199,6 @@ impl Stopwatch {
         fired: &[u32],
         host: &[u32],
     ) -> Result<(), RunError> {
-        self.touch(plan, &machine.fabric.neuron_fan_out, fired, machine.neuron_ahead);
         for (k, core) in self.cores.iter_mut().enumerate() {
             let compartments = machine.layout.lanes_of_core(k).len() as u64;
             core.generation = compartments * plan.costs.access + u64::from(core.active) * plan.costs.update;
@@ -258,9 +226,8 @@ impl Stopwatch {
             core.spikes += 1;
             core.messages_out += range.len() as u32;
             core.generation += costs.spike_out + range.len() as u64 * costs.axon_out;
-            for i in range {
-                self.receive(plan, &machine.fabric.neuron_fan_out, plan.neuron_services[i], i, plan.routers[k]);
-            }
+            self.receive(&machine.fabric.neuron_fan_out, &plan.neuron_services, range);
+            self.loads.add(&plan.neuron_loads, lane as usize);
         }
         let mut host_ps = 0;
         for &channel in host {
@@ -268,9 +235,8 @@ impl Stopwatch {
             add_fan_out(&mut events, &machine.fabric.input_fan_out.sums[channel as usize]);
             events.host_messages += range.len() as u64;
             host_ps += range.len() as u64 * costs.host_spike;
-            for i in range {
-                self.receive(plan, &machine.fabric.input_fan_out, plan.input_services[i], i, plan.port);
-            }
+            self.receive(&machine.fabric.input_fan_out, &plan.input_services, range);
+            self.loads.add(&plan.input_loads, channel as usize);
         }
         events.messages_in = events.messages_out + events.host_messages;
         events.neuron_spikes = fired.len() as u64;
@@ -336,15 +302,15 @@ impl Stopwatch {
         })
     }
 
-    /// A message's work at its destination.
+    /// The work of messages at their destinations.
     #[inline]
-    fn receive(&mut self, plan: &Plan, fan_out: &FanOut, service: u64, i: usize, from: u32) {
-        let link = &fan_out.links[i];
-        let core = &mut self.cores[link.core as usize];
-        core.processing += service;
-        core.messages_in += 1;
-        core.ops += link.ops.all();
-        self.loads.add(from, plan.routers[link.core as usize]);
+    fn receive(&mut self, fan_out: &FanOut, services: &[u64], range: std::ops::Range<usize>) {
+        for (link, service) in fan_out.links[range.clone()].iter().zip(&services[range]) {
+            let core = &mut self.cores[link.core as usize];
+            core.processing += service;
+            core.messages_in += 1;
+            core.ops += link.ops.all();
+        }
     }
 
     /// Lists what each sender sends, in the order of its compartments, with the time that each message takes to make.
@@ -403,35 +369,36 @@ impl Stopwatch {
     /// Runs the mesh; gives the time until everything was done, without the barrier.
     fn cycle(&mut self, plan: &Plan, first_message: usize, noted: bool, chip_step: i32) -> Result<u64, RunError> {
         let Some(noc) = &mut self.noc else { return Ok(0) };
-        for (ready, core) in self.ready.iter_mut().zip(&self.cores) {
-            // The update without its messages; it does not wait for room to send, so two cores can't wait for each other.
-            *ready = if plan.after_update { core.generation - u64::from(core.messages_out) * plan.costs.axon_out } else { 0 };
-        }
         let begin = self.timing.time_ps;
         let result = if noted {
             let wave = self.recording.wave.as_mut();
             let mut notes = Notes { messages: &mut self.messages, wave, begin };
-            noc.run(&self.emissions, &self.ranges, &self.ready, &mut notes)
+            noc.run(&self.emissions, &self.ranges, &mut notes)
         } else if self.emissions.is_empty() {
             noc.rest();
             Ok(())
         } else {
-            noc.run(&self.emissions, &self.ranges, &self.ready, &mut ())
+            noc.run(&self.emissions, &self.ranges, &mut ())
         };
         result.map_err(|trouble| match trouble {
             Trouble::Stalled { router, waiting } => RunError::Stalled { chip_step, x: router.x, y: router.y, waiting },
             Trouble::TooLong => RunError::StepTooLong { chip_step },
         })?;
-        let mut body = noc.times.body_ps;
+        let (sent, received) = (noc.times.last_sent_ps(), noc.times.last_received_ps());
+        let mut updated = sent;
         for (k, (core, range)) in self.cores.iter().zip(&self.ranges).enumerate() {
-            let sent: u64 = self.emissions[range.0 as usize..range.1 as usize].iter().map(|e| e.gap_ps).sum();
-            let done = noc.times.sent_ps[k] + (core.generation - sent);
-            body = body.max(done);
+            let gaps: u64 = self.emissions[range.0 as usize..range.1 as usize].iter().map(|e| e.gap_ps).sum();
+            let done = noc.times.sent_ps[k] + (core.generation - gaps);
+            updated = updated.max(done);
             self.totals[k].stalled_ps += noc.times.stalled_ps[k];
             if let Some(wave) = &mut self.recording.wave {
                 wave.updated(begin, begin + done, k);
             }
         }
+        let body = match plan.flush {
+            Flush::AfterUpdate => updated + received.saturating_sub(sent),
+            Flush::WithUpdate => updated.max(received),
+        };
         if let Some(wave) = &mut self.recording.wave {
             wave.step(chip_step, begin, begin + body, begin + body + plan.costs.barrier);
         }

@@ -87,6 +87,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         cast: Statement => |t, r| only_kind(&mut t.cast, r),
         link_buffer: Statement,
         flits_per_spike: Statement,
+        flush: Statement,
         host_port: Statement,
         input_hop_steps: Statement,
         neuron_hop_steps: Statement,
@@ -118,7 +119,6 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         compartment_profiles: Statement,
         threshold_profiles: Statement,
         delay_slots_total: Statement,
-        accumulation: Statement,
     });
     fields!(out, SynapseMemory, memory, {
         words: Statement,
