@@ -4,6 +4,7 @@
 //! Invariant: the same seed gives the same value on every machine; what is generated is valid by construction.
 //! For tests only: readers panic where a test should stop.
 
+pub mod board;
 pub mod generate;
 pub mod oracle;
 
