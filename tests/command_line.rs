@@ -130,6 +130,14 @@ fn the_same_bytes_on_any_number_of_threads() {
 }
 
 #[test]
+fn a_renamed_network_is_the_same_network() {
+    let folder = compiled();
+    let at = folder.path();
+    std::fs::copy(at.join("net.nir"), at.join("renamed.nir")).unwrap();
+    spikec(at, &["verify", "renamed.nir", "net.spkb"]).ok();
+}
+
+#[test]
 fn another_network_does_not_verify() {
     let folder = compiled();
     let at = folder.path();
