@@ -43,6 +43,18 @@ impl Run {
     }
 }
 
+/// A model in registers: one input channel into two neurons with these keys, by these synapses.
+fn registers(neuron: &str, synapses: &str, more_projections: &str) -> String {
+    format!(
+        "Registers(
+            inputs: [(name: \"in\", n: 1)],
+            populations: [(name: \"a\", shape: [2], decay_u: 4096, decay_v: 128, {neuron})],
+            projections: [(pre: \"in\", post: \"a\", sign_mode: mixed, synapses: {synapses}), {more_projections}],
+            output: \"a\",
+        )"
+    )
+}
+
 /// A folder with the Poisson example's files and a bundle of it.
 fn compiled() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -135,6 +147,60 @@ fn a_renamed_network_is_the_same_network() {
     let at = folder.path();
     std::fs::copy(at.join("net.nir"), at.join("renamed.nir")).unwrap();
     spikec(at, &["verify", "renamed.nir", "net.spkb"]).ok();
+}
+
+#[test]
+#[cfg(unix)]
+fn outputs_replace_nothing_but_old_outputs() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let folder = compiled();
+    let at = folder.path();
+    let compile = |out: &str, more: &[&str]| spikec(at, &[&["compile", "net.nir", "--target", "loihi1", "-o", out], more].concat());
+    // Inputs and other outputs, also by another way.
+    symlink("net.nir", at.join("link.nir")).unwrap();
+    std::fs::create_dir(at.join("d")).unwrap();
+    for out in ["net.nir", "./d/../net.nir", "link.nir"] {
+        compile(out, &[]).fails(2, &[out, "input"]);
+    }
+    compile("a.spkb", &["--report", "./a.spkb"]).fails(2, &["./a.spkb", "twice"]);
+    compile("samples.npz", &["--calibration", "samples.npz"]).fails(2, &["samples.npz", "input"]);
+    spikec(at, &["simulate", "net.spkb", "--input", "samples.npz", "-o", "net.spkb"]).fails(2, &["net.spkb", "input"]);
+    spikec(at, &["data", "idx", "net.spkb", "-o", "net.spkb"]).fails(2, &["net.spkb", "input"]);
+    // Arrays beside a model are inputs too.
+    std::fs::create_dir(at.join("m")).unwrap();
+    let weights = spikec_data::Array { shape: vec![2, 1], data: spikec_data::ArrayData::I64(vec![64, -64]) };
+    std::fs::write(at.join("m/arrays.npz"), spikec_data::write_npz(&[("w", weights)])).unwrap();
+    std::fs::write(at.join("m/model.ron"), registers("threshold: 10", "Dense(weight: \"arrays.npz:w\", delay: 0)", "")).unwrap();
+    spikec(at, &["compile", "m/model.ron", "--target", "loihi1", "-o", "m/x.spkb"]).ok();
+    let arrays = std::fs::read(at.join("m/arrays.npz")).unwrap();
+    spikec(at, &["compile", "m/model.ron", "--target", "loihi1", "-o", "m/arrays.npz"]).fails(2, &["m/arrays.npz", "input"]);
+    assert!(std::fs::read(at.join("m/arrays.npz")).unwrap() == arrays);
+    // Folders, pipes and devices.
+    compile("d", &[]).fails(2, &["d: can't be written", "folder"]);
+    assert!(std::process::Command::new("mkfifo").arg(at.join("pipe")).status().unwrap().success());
+    compile("pipe", &[]).fails(2, &["pipe", "regular file"]);
+    assert!(std::fs::metadata(at.join("pipe")).unwrap().file_type().is_fifo());
+    compile("/dev/null", &[]).fails(2, &["/dev/null", "regular file"]);
+    // A link stays, and what it names is written, also when nothing is there yet.
+    symlink("d/real.spkb", at.join("link.spkb")).unwrap();
+    compile("link.spkb", &[]).ok();
+    compile("link.spkb", &[]).ok();
+    assert!(at.join("link.spkb").is_symlink() && at.join("d/real.spkb").is_file());
+    symlink("around", at.join("around")).unwrap();
+    compile("around", &[]).fails(2, &["around", "links"]);
+    // The temporary file's name is nobody's business.
+    let failed = compile("no/such/x.spkb", &[]).fails(2, &["its folder does not exist"]);
+    assert!(!failed.err.contains(".spikec-"), "{}", failed.err);
+}
+
+#[test]
+fn absurd_and_idle_options_are_usage_errors() {
+    let folder = compiled();
+    let at = folder.path();
+    spikec(at, &["inspect", "net.spkb", "--threads", "65535"]).fails(2, &["65535", "1024"]);
+    spikec(at, &["inspect", "net.spkb", "--threads", "64"]).ok();
+    spikec(at, &["verify", "net.nir", "net.spkb", "--samples", "5"]).fails(2, &["--input"]);
+    spikec(at, &["verify", "net.nir", "net.spkb", "--steps", "5"]).fails(2, &["--input"]);
 }
 
 #[test]

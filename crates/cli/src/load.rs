@@ -9,10 +9,11 @@ use spikec_chip::{Target, TargetError};
 use spikec_data::{DataSet, Stimulus};
 use spikec_import::{ImportError, ImportOptions, Model};
 use spikec_net::{Discretization, Fixed, Float, InputCoding, InputKind, Net, Network, code_inputs};
-use std::path::Path;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
-/// What a network file says, with what the user added.
-pub fn network(args: &NetworkArgs) -> Result<Model, Failure> {
+/// What a network file says, with what the user added; and the files beside it that were read.
+pub fn network(args: &NetworkArgs) -> Result<(Model, Vec<PathBuf>), Failure> {
     let path = &args.network;
     let bytes = files::read(path)?;
     let options = ImportOptions {
@@ -24,7 +25,12 @@ pub fn network(args: &NetworkArgs) -> Result<Model, Failure> {
         }),
         name: path.file_stem().map_or_else(|| "network".into(), |s| s.to_string_lossy().into_owned()),
     };
-    let imported = spikec_import::read(path, &bytes, &options, &|p: &Path| std::fs::read(p)).map_err(|e| {
+    let arrays = RefCell::new(Vec::new());
+    let beside = |p: &Path| {
+        arrays.borrow_mut().push(p.to_path_buf());
+        std::fs::read(p)
+    };
+    let imported = spikec_import::read(path, &bytes, &options, &beside).map_err(|e| {
         let failure = Failure::file(path, &e).hint(e.hint());
         match (&e, String::from_utf8(bytes.clone())) {
             (ImportError::Ron { line, column, message, .. }, Ok(text)) => failure.caret(path, &text, *line, *column, message),
@@ -34,14 +40,18 @@ pub fn network(args: &NetworkArgs) -> Result<Model, Failure> {
     for warning in &imported.warnings {
         eprintln!("warning: {}: {warning}", path.display());
     }
-    Ok(imported.model)
+    Ok((imported.model, arrays.into_inner()))
+}
+
+/// Whether a target is named by its file.
+pub fn is_target_file(name: &str) -> bool {
+    name.ends_with(".ron") || name.contains(['/', '\\'])
 }
 
 /// A chip: a built-in name, or a file that is checked itself.
 pub fn target(name: &str) -> Result<Target, Failure> {
     let path = Path::new(name);
-    let looks_like_file = name.ends_with(".ron") || name.contains(['/', '\\']);
-    if !looks_like_file {
+    if !is_target_file(name) {
         return spikec_chip::find(name).map_err(|e| Failure::input(&e).hint(e.hint()));
     }
     let (target, findings) = target_file(path)?;

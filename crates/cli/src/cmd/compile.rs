@@ -2,18 +2,20 @@
 
 use crate::args::{CompileArgs, DiscretizationArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg};
 use crate::failure::{DOES_NOT_FIT, Failure};
-use crate::files::Output;
+use crate::files::Files;
 use crate::load::{self, Coding, Prepared};
 use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
 use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Quantizer};
+use std::path::Path;
 
 /// Runs the command.
 pub fn run(args: &CompileArgs, json: bool) -> Result<u8, Failure> {
-    let output = Output::create(&args.output)?;
-    let report_file = args.report.as_deref().map(Output::create).transpose()?;
-    let job = Job::resolve(&args.network, &args.mapping)?;
+    let mut files = Files::reading(&[]);
+    let output = files.output(&args.output)?;
+    let report_file = args.report.as_deref().map(|p| files.output(p)).transpose()?;
+    let job = Job::resolve(&args.network, &args.mapping, &mut files)?;
     let compiled = job.compile()?;
     let bytes = compiled.bundle.to_bytes();
     let size = bytes.len();
@@ -45,12 +47,17 @@ pub struct Job {
 }
 
 impl Job {
-    /// From the arguments.
-    pub fn resolve(network: &NetworkArgs, mapping: &MappingArgs) -> Result<Self, Failure> {
+    /// From the arguments; `files` learns what is read.
+    pub fn resolve(network: &NetworkArgs, mapping: &MappingArgs, files: &mut Files) -> Result<Self, Failure> {
+        let target_file = load::is_target_file(&mapping.target).then(|| Path::new(&mapping.target));
+        for input in [Some(network.network.as_path()), mapping.calibration.as_deref(), target_file].into_iter().flatten() {
+            files.read_also(input)?;
+        }
         let target = load::target(&mapping.target)?;
         let calibration = mapping.calibration.as_deref().map(|p| load::data(p, None)).transpose()?;
         let coding = Coding::resolve(mapping.input_coding, mapping.full_scale, calibration.as_ref())?;
-        let model = load::network(network)?;
+        let (model, arrays) = load::network(network)?;
+        arrays.iter().try_for_each(|p| files.read_also(p))?;
         let prepared = load::prepare(&network.network, model, coding)?;
         let decoder = decoder(&mapping.decoder)?;
         let options = CompileOptions {

@@ -2,7 +2,7 @@
 
 use crate::args::{DataCommand, IdxArgs, IdxCodingArg};
 use crate::failure::Failure;
-use crate::files::{self, Output};
+use crate::files::{self, Files};
 use spikec_data::{Array, ArrayData, DataSet, Stimulus, Values, poisson, read_idx};
 use std::io::Read;
 use std::path::Path;
@@ -21,7 +21,9 @@ fn idx(args: &IdxArgs, json: bool) -> Result<u8, Failure> {
     if !(args.std.is_finite() && args.std > 0.0 && args.mean.is_finite()) {
         return Err(Failure::input(format!("--mean {} --std {}: the standard deviation must be positive", args.mean, args.std)));
     }
-    let output = Output::create(&args.output)?;
+    let mut inputs = vec![args.images.as_path()];
+    inputs.extend(args.labels.as_deref());
+    let output = Files::reading(&inputs).output(&args.output)?;
     let (shape, pixels) = bytes_of(&args.images)?;
     let [count, rest @ ..] = shape.as_slice() else {
         return Err(Failure::file(&args.images, "has no axis of images"));

@@ -60,7 +60,7 @@ fn show(path: &Path, format: FormatArg, synapses: bool) -> Result<String, Failur
 fn network(path: &Path) -> Result<(String, Value), Failure> {
     let args = |dt| NetworkArgs { network: PathBuf::from(path), dt, convention: None, discretization: None };
     // A look needs no step length: where the file has none, parameters are shown as they are.
-    let model = load::network(&args(None)).or_else(|first| load::network(&args(Some(1.0))).map_err(|_| first))?;
+    let (model, _) = load::network(&args(None)).or_else(|first| load::network(&args(Some(1.0))).map_err(|_| first))?;
     let view = spikec_report::network::view(&model);
     Ok((spikec_report::network::text(&view), to_value(&view)))
 }

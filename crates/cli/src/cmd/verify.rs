@@ -24,7 +24,7 @@ pub fn run(args: &VerifyArgs, json: bool) -> Result<u8, Failure> {
         Some("exact") => Some(DiscretizationArg::Exact),
         _ => None,
     });
-    let model = load::network(&network)?;
+    let (model, _) = load::network(&network)?;
     let prepared = load::prepare(&network.network, model, Coding::of_encoder(&bundle.host.encoder))?;
     let set = args.input.as_deref().map(|p| load::data(p, args.samples)).transpose()?;
     let report = verify(&bundle, &args.bundle, &prepared, set.as_ref().zip(args.input.as_deref()), args.steps)?;
