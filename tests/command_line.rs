@@ -1,47 +1,9 @@
 //! The command line from outside: exit codes, errors, outputs that are whole or not there, determinism.
 
-use assert_cmd::Command;
-use std::path::{Path, PathBuf};
+mod common;
 
-fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name)
-}
-
-fn spikec(folder: &Path, args: &[&str]) -> Run {
-    let output = Command::cargo_bin("spikec").expect("built").current_dir(folder).args(args).output().expect("runs");
-    Run {
-        code: output.status.code().expect("no signal"),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Run {
-    #[track_caller]
-    fn ok(self) -> Self {
-        assert_eq!(self.code, 0, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
-        self
-    }
-    /// The run failed with this code, said all of these, and did not panic.
-    #[track_caller]
-    fn fails(self, code: i32, says: &[&str]) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
-        for text in says {
-            assert!(self.err.contains(text) || self.out.contains(text), "no `{text}` in\n{}\n{}", self.out, self.err);
-        }
-        assert!(!self.err.contains("panicked"), "{}", self.err);
-        self
-    }
-    fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}:\n{}", self.out))
-    }
-}
+use common::{example, spikec};
+use std::path::Path;
 
 /// A model in registers: one input channel into two neurons with these keys, by these synapses.
 fn registers(neuron: &str, synapses: &str, more_projections: &str) -> String {

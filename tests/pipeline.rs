@@ -112,6 +112,39 @@ fn random_nets_run_as_their_reference_and_verify() {
     assert!(compiled >= 60, "only {compiled} of 120 compiled");
 }
 
+#[test]
+fn input_overflows_are_counted_alike_at_any_width() {
+    let mut counts = std::collections::BTreeSet::new();
+    for input_bits in [10, 16, 21] {
+        let mut target = loihi1();
+        let spikec_chip::target::Family::Packed(packed) = &mut target.family;
+        packed.neuron.input_bits.value = input_bits;
+        let (mut simulated, mut referred) = (0, 0);
+        for seed in 0..20 {
+            let net = generate::random_fixed_net(seed, 12);
+            let Ok(bundle) = bundle_of(&net, &target, true) else { continue };
+            let given = Given::Registers { net: &net, digest: net.digest() };
+            assert!(check_image(&bundle, &given).unwrap_or_else(|e| panic!("{e}")).holds());
+            let width: usize = net.populations.iter().filter(|p| p.is_input()).map(|p| p.trained_len()).sum();
+            let stimulus = Stimulus::Spikes(generate::random_spikes(seed, width as u32, 20, 0.3));
+            let machine = Machine::boot(bundle.loadable()).unwrap_or_else(|e| panic!("{e}"));
+            let run = machine.run(&stimulus, &RunOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+            let reference = spikec_net::Quantized::from_bytes(&bundle.reference).expect("our own bundle").net;
+            // With skews the chip also counts in steps that are no network steps.
+            if reference.max_skew() > 0 {
+                continue;
+            }
+            let interpreter = spikec_net::Interpreter::new(&reference).unwrap_or_else(|e| panic!("{e}"));
+            let (wanted, _) = interpreter.sample(&stimulus, None, (4095, 7), false).unwrap_or_else(|e| panic!("{e}"));
+            simulated += run.counters.input_overflows;
+            referred += wanted.counters.input_overflows;
+        }
+        assert_eq!(simulated, referred, "{input_bits} bits");
+        counts.insert(simulated);
+    }
+    assert!(counts.len() == 3 && !counts.contains(&0), "{counts:?}");
+}
+
 /// A recurrent net with delays, biases and a second layer, and its variants that differ in one number.
 fn variants() -> (Net<Fixed>, Vec<(&'static str, Net<Fixed>)>) {
     // The first seed whose net survives whole and has every kind of number to change.

@@ -28,28 +28,6 @@ pub fn changed(change: impl FnOnce(&mut Packed)) -> Target {
     target
 }
 
-/// A chip of tiny cores: 16 compartments, 48 input axons, 64 words, 16 output axons, 4 words an axon, 2 chips of 256 cores.
-#[allow(dead_code)]
-pub fn tiny() -> Target {
-    let mut target = changed(|p| {
-        p.core.compartments.value = 16;
-        p.core.in_axons.value = 48;
-        p.core.out_axon_entries.value = 16;
-        p.core.out_axons_per_neuron.value = 12;
-        p.core.delay_slots_total.value = 256;
-        p.core.threshold_profiles.value = 4;
-        p.synapse_memory.words.value = 65;
-        p.synapse_memory.usable_words.value = 64;
-        p.synapse_memory.max_words_per_axon.value = 4;
-    });
-    target.name = "tiny".into();
-    target.topology.width.value = 8;
-    target.topology.height.value = 8;
-    target.topology.chips.value = 2;
-    assert_eq!(target.check(), []);
-    target
-}
-
 /// A net under construction: populations, then synapses between them.
 pub struct Builder {
     net: Net<Fixed>,

@@ -3,11 +3,13 @@
 //! In: a net with net delays, and the target's hops. Out: one skew a population, and the chip delays they give.
 //! Invariant: for every synapse `d_net + s(post) - s(pre) >= hop`; inputs have skew 0 and no skew is negative. Of all
 //! solutions this is the earliest: each skew is the smallest that any solution has. A chain of L layers gets 0, 1, 2, ...
-//! Cost: Bellman-Ford, O(populations * projections) at worst, one or two sweeps for a feed-forward net.
+//! Cost: Bellman-Ford (petgraph's), O(populations * projections) at worst, a few sweeps for a feed-forward net.
 //! Why: Leiserson and Saxe, "Retiming Synchronous Circuitry" (1991): difference constraints, feasible exactly when no
 //! cycle has less net delay than hops; the earliest solution is the longest path. Skip connections balance by themselves.
 
 use crate::finding::Finding;
+use petgraph::algo::{bellman_ford, find_negative_cycle};
+use petgraph::graph::{DiGraph, NodeIndex};
 use spikec_chip::Target;
 use spikec_net::{Net, Number, Projection};
 use thiserror::Error;
@@ -103,54 +105,71 @@ pub fn skews<N: Number>(net: &Net<N>, target: &Target) -> Result<Vec<u32>, Retim
     skews.into_iter().enumerate().map(narrow).collect()
 }
 
-/// Smallest non-negative solution, or the constraints of a cycle whose needs sum to more than 0, in its order.
-fn earliest(nodes: usize, constraints: &[Constraint]) -> Result<Vec<i64>, Vec<usize>> {
-    let mut skew = vec![0i64; nodes];
-    let mut cause: Vec<Option<usize>> = vec![None; nodes];
-    // A longest path without a cycle has at most `nodes - 1` constraints: the sweep after those must change nothing.
-    for _ in 0..nodes.max(1) {
-        let mut changed = false;
-        for (k, c) in constraints.iter().enumerate() {
-            let least = skew[c.pre].saturating_add(c.need);
-            if least > skew[c.post] {
-                (skew[c.post], cause[c.post], changed) = (least, Some(k), true);
-            }
-        }
-        if !changed {
-            return Ok(skew);
-        }
+/// The constraints as a graph of negated needs, and a source from which every node has a distance of at most 0. The longest path of
+/// needs to a node is then its shortest distance, negated. Needs have 33 bits and f64 has 53: sums are exact.
+fn graph<'a>(nodes: usize, constraints: impl Iterator<Item = &'a Constraint>) -> (DiGraph<(), f64>, NodeIndex) {
+    let mut graph = DiGraph::with_capacity(nodes + 1, nodes);
+    for _ in 0..nodes {
+        graph.add_node(());
     }
-    Err(cycle_of(&cause, constraints))
+    let source = graph.add_node(());
+    for c in constraints {
+        graph.add_edge(NodeIndex::new(c.pre), NodeIndex::new(c.post), -(c.need as f64));
+    }
+    for p in 0..nodes {
+        graph.add_edge(source, NodeIndex::new(p), 0.0);
+    }
+    (graph, source)
 }
 
-/// A cycle in the graph of causes (each node has at most one); there is one when the sweeps don't end.
-fn cycle_of(cause: &[Option<usize>], constraints: &[Constraint]) -> Vec<usize> {
-    let mut seen_from = vec![usize::MAX; cause.len()];
-    for start in 0..cause.len() {
-        let mut node = start;
-        while seen_from[node] == usize::MAX {
-            seen_from[node] = start;
-            match cause[node] {
-                Some(k) => node = constraints[k].pre,
-                None => break,
-            }
+/// Smallest non-negative solution, or the constraints of a cycle whose needs sum to more than 0, in its order.
+fn earliest(nodes: usize, constraints: &[Constraint]) -> Result<Vec<i64>, Vec<usize>> {
+    let (graph, source) = graph(nodes, constraints.iter());
+    match bellman_ford(&graph, source) {
+        Ok(paths) => Ok(paths.distances[..nodes].iter().map(|&d| -d as i64).collect()),
+        Err(_) => Err(tight_cycle(nodes, constraints)),
+    }
+}
+
+/// A cycle of needs that sum to more than 0; there is one.
+///
+/// `find_negative_cycle` starts its walk at a node that a last sweep would move, and gets lost where that node's shortest path so
+/// far doesn't come from the cycle. Its answer is checked; while it is none, a constraint without which the rest still has no
+/// solution goes. When none can go, what is left is one cycle and nothing else, and a walk on it can't leave it.
+fn tight_cycle(nodes: usize, constraints: &[Constraint]) -> Vec<usize> {
+    let mut left: Vec<usize> = (0..constraints.len()).collect();
+    let mut needed = 0;
+    loop {
+        let (whole, source) = graph(nodes, left.iter().map(|&k| &constraints[k]));
+        let cycle = find_negative_cycle(&whole, source).and_then(|path| cycle_along(&path, constraints, &left));
+        if let Some(cycle) = cycle {
+            return cycle;
         }
-        if seen_from[node] != start || cause[node].is_none() {
-            continue;
-        }
-        let mut cycle = Vec::new();
-        let first = node;
-        while let Some(k) = cause[node] {
-            cycle.push(k);
-            node = constraints[k].pre;
-            if node == first {
+        while needed < left.len() {
+            let k = left.remove(needed);
+            let (rest, source) = graph(nodes, left.iter().map(|&k| &constraints[k]));
+            if bellman_ford(&rest, source).is_err() {
                 break;
             }
+            left.insert(needed, k);
+            needed += 1;
         }
-        cycle.reverse();
-        return cycle;
+        if needed == left.len() {
+            return left;
+        }
     }
-    Vec::new()
+}
+
+/// The constraints of `left` along the nodes of `path` and back to its first, the largest need of parallel ones; `None` where that is no
+/// cycle of needs that sum to more than 0.
+fn cycle_along(path: &[NodeIndex], constraints: &[Constraint], left: &[usize]) -> Option<Vec<usize>> {
+    let ends = path.iter().zip(path.iter().cycle().skip(1));
+    let step = |(a, b): (&NodeIndex, &NodeIndex)| {
+        let between = left.iter().copied().filter(|&k| (constraints[k].pre, constraints[k].post) == (a.index(), b.index()));
+        between.min_by_key(|&k| (-constraints[k].need, k))
+    };
+    let cycle: Vec<usize> = ends.map(step).collect::<Option<_>>()?;
+    (cycle.iter().map(|&k| constraints[k].need).sum::<i64>() > 0).then_some(cycle)
 }
 
 /// Smallest and largest chip delay of a projection's synapses, with the skews of the net.
@@ -222,8 +241,35 @@ mod tests {
         assert_eq!((place(1) + 1) % 3, place(2));
     }
 
+    #[test]
+    fn a_node_that_the_loop_reaches_by_a_worse_path_does_not_hide_it() {
+        // After the sweeps, 0 would still move 2, whose path so far comes from 3.
+        let edges = [(0, 1, 1), (1, 0, 0), (0, 2, 0), (3, 2, 2)];
+        let (whole, source) = graph(4, constraints(&edges).iter());
+        let lost = find_negative_cycle(&whole, source).and_then(|path| cycle_along(&path, &constraints(&edges), &[0, 1, 2, 3]));
+        assert_eq!(lost, None, "a walk that isn't lost any more: `tight_cycle` can be simpler");
+        let mut cycle = earliest(4, &constraints(&edges)).unwrap_err();
+        cycle.sort_unstable();
+        assert_eq!(cycle, [0, 1]);
+        // A loop on one population, and parallel projections: the one with the larger need binds.
+        assert_eq!(earliest(1, &constraints(&[(0, 0, 0), (0, 0, 1)])), Err(vec![1]));
+    }
+
+    fn is_tight_cycle(cycle: &[usize], edges: &[(usize, usize, i64)]) -> bool {
+        let closed = cycle.iter().zip(cycle.iter().cycle().skip(1)).all(|(&a, &b)| edges[a].1 == edges[b].0);
+        !cycle.is_empty() && closed && cycle.iter().map(|&k| edges[k].2).sum::<i64>() > 0
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn larger_nets_get_a_solution_or_a_cycle(edges in prop::collection::vec((0usize..7, 0usize..7, -6i64..=3), 0..16)) {
+            match earliest(7, &constraints(&edges)) {
+                Ok(s) => prop_assert!(edges.iter().all(|&(a, b, need)| s[b] - s[a] >= need) && s.iter().all(|&s| s >= 0)),
+                Err(cycle) => prop_assert!(is_tight_cycle(&cycle, &edges), "{:?}", cycle),
+            }
+        }
+
         #[test]
         fn the_solution_is_the_smallest_and_infeasible_means_a_positive_cycle(
             edges in prop::collection::vec((0usize..4, 0usize..4, -2i64..=1), 0..7)
@@ -233,13 +279,7 @@ mod tests {
             let best = brute_force(4, &edges, 3);
             match (found, best) {
                 (Ok(s), Some(b)) => prop_assert_eq!(s, b),
-                (Err(cycle), None) => {
-                    prop_assert!(!cycle.is_empty());
-                    prop_assert!(cycle.iter().map(|&k| edges[k].2).sum::<i64>() > 0);
-                    for (i, &k) in cycle.iter().enumerate() {
-                        prop_assert_eq!(edges[k].1, edges[cycle[(i + 1) % cycle.len()]].0);
-                    }
-                }
+                (Err(cycle), None) => prop_assert!(is_tight_cycle(&cycle, &edges), "{:?}", cycle),
                 (found, best) => prop_assert!(false, "found {:?}, brute force {:?}", found, best),
             }
         }

@@ -4,8 +4,8 @@
 //! Invariant: with `Rate` and `Latency` no analog input and no host projection is left; the encoder of
 //! `spikec_data::encode` makes the two channels of each value (channel i positive, channel width + i negative).
 
+use crate::constant::add_constants;
 use crate::float::Float;
-use crate::ids::PopulationId;
 use crate::net::{Delays, HostProjection, Net, Projection, Role, Synapses};
 
 /// How a sample's data become input.
@@ -45,12 +45,8 @@ pub enum CodingError {
     DelayTooLong { projection: String, delay_steps: u32 },
     #[error("projection {projection}: weight {weight} times full scale {full_scale} is beyond the range of f32")]
     WeightNotFinite { projection: String, weight: f32, full_scale: f64 },
-    #[error(
-        "projection {projection} adds the constant {constant} to neuron {neuron} of {population}, whose current decays over several steps"
-    )]
-    ConstantIntoCurrent { projection: String, population: String, neuron: usize, constant: f64 },
-    #[error("projection {projection}: the constant {constant} makes the bias of neuron {neuron} of {population} infinite")]
-    BiasNotFinite { projection: String, population: String, neuron: usize, constant: f64 },
+    #[error("projection {projection}: the constant {constant} of neuron {neuron} of {population} is beyond the range of f32")]
+    ConstantNotFinite { projection: String, population: String, neuron: usize, constant: f64 },
 }
 
 impl CodingError {
@@ -63,8 +59,7 @@ impl CodingError {
             CodingError::SeveralInputs { .. } => "join the inputs into one population, or use --input-coding bias",
             CodingError::TooLarge { .. } => "use --input-coding bias",
             CodingError::DelayTooLong { .. } => "check the unit of the delay and --dt",
-            CodingError::WeightNotFinite { .. } | CodingError::BiasNotFinite { .. } => "scale the parameters to a smaller range",
-            CodingError::ConstantIntoCurrent { .. } => "set the layer's bias to zero, or use a neuron without synaptic current (LIF, IF)",
+            CodingError::WeightNotFinite { .. } | CodingError::ConstantNotFinite { .. } => "scale the parameters to a smaller range",
         }
         .to_string()
     }
@@ -75,8 +70,8 @@ impl CodingError {
 /// `Spikes` and `Bias` change nothing and check that every input is of that kind. `Rate` and `Latency` turn the analog input
 /// into a spike input of shape `[2, ..shape]` (positive channels, then negative ones) and its host projections into
 /// projections with weights `w * full_scale` and `-w * full_scale` (f64, rounded once), appended to the others; their
-/// constants go into the bias as `gain * constant`. Errors: inputs of the wrong kind, several inputs to split, a constant into a
-/// neuron with current memory, numbers beyond f32.
+/// constants go into the bias as `gain * constant`, or come from a constant source where the neuron has current memory
+/// (keep_u != 0). Errors: inputs of the wrong kind, several inputs to split, numbers beyond f32.
 pub fn code_inputs(mut net: Net<Float>, coding: InputCoding) -> Result<Net<Float>, CodingError> {
     let full_scale = match coding {
         InputCoding::Spikes => {
@@ -113,32 +108,39 @@ pub fn code_inputs(mut net: Net<Float>, coding: InputCoding) -> Result<Net<Float
     input.origin = input.origin.iter().copied().chain(input.origin.iter().map(|o| o + trained as u32)).collect();
     let channels = input.origin.len() / 2;
     for host in std::mem::take(&mut net.host_projections) {
-        fold_constants(&mut net, &host)?;
         net.projections.push(spiking(&host, channels, full_scale)?);
+        move_constants(&mut net, &host)?;
     }
     Ok(net)
 }
 
-/// Moves the constants of a host projection into the biases of its post neurons.
-fn fold_constants(net: &mut Net<Float>, host: &HostProjection) -> Result<(), CodingError> {
-    let PopulationId(post) = host.post;
-    let population = &mut net.populations[post as usize];
+/// Moves the constants of a host projection into the biases of its post neurons, or to a constant source.
+fn move_constants(net: &mut Net<Float>, host: &HostProjection) -> Result<(), CodingError> {
+    let population = &mut net.populations[host.post.index()];
+    let name = population.name.clone();
+    let not_finite = |(neuron, constant): (usize, f64)| CodingError::ConstantNotFinite {
+        projection: host.name.clone(),
+        population: name.clone(),
+        neuron,
+        constant,
+    };
     let Role::Neurons(neurons) = &mut population.role else { return Ok(()) };
+    let mut into_currents = vec![0.0; neurons.len()];
     for (neuron, n) in neurons.iter_mut().enumerate() {
         let constant = host.constants[neuron] * host.gains[neuron];
         if constant == 0.0 {
             continue;
         }
-        let (projection, population) = (host.name.clone(), population.name.clone());
         if n.keep_u != 0.0 {
-            return Err(CodingError::ConstantIntoCurrent { projection, population, neuron, constant });
+            into_currents[neuron] = constant;
+            continue;
         }
         n.bias = (n.bias as f64 + n.gain as f64 * constant) as f32;
         if !n.bias.is_finite() {
-            return Err(CodingError::BiasNotFinite { projection, population, neuron, constant });
+            return Err(not_finite((neuron, constant)));
         }
     }
-    Ok(())
+    add_constants(net, host.post, &into_currents).map_err(not_finite)
 }
 
 /// The projection from the doubled channels that stands for `host`.
@@ -185,6 +187,7 @@ fn spiking(host: &HostProjection, channels: usize, full_scale: f64) -> Result<Pr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PopulationId;
     use crate::float::{FireRule, FloatNeuron, FloatRules, ResetRule};
     use crate::net::Population;
 
@@ -231,6 +234,22 @@ mod tests {
     }
 
     #[test]
+    fn constants_into_a_filtered_current_come_from_one_source() {
+        let mut given = net(0.5);
+        let (mut population, mut host) = (given.populations[1].clone(), given.host_projections[0].clone());
+        (population.name, host.name, host.post) = ("second".into(), "fc2".into(), PopulationId(2));
+        given.populations.push(population);
+        given.host_projections.push(host);
+        let coded = code_inputs(given, InputCoding::Rate { full_scale: 1.0 }).unwrap();
+        assert_eq!(coded.check(), Ok(()));
+        let names: Vec<&str> = coded.projections.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["fc", "constant -> out", "fc2", "constant -> second"]);
+        assert_eq!((coded.populations.len(), coded.projections[1].pre, coded.projections[3].pre), (4, PopulationId(3), PopulationId(3)));
+        assert_eq!(coded.projections[1].synapses.iter().collect::<Vec<_>>(), [(0, 0, 4.0, 0)]);
+        assert_eq!(coded.populations[1].neurons()[0].bias, 0.25);
+    }
+
+    #[test]
     fn kinds_are_checked() {
         let rate = InputCoding::Rate { full_scale: 1.0 };
         assert!(matches!(code_inputs(net(0.0), InputCoding::Spikes), Err(CodingError::NotSpikes { .. })));
@@ -242,7 +261,9 @@ mod tests {
         for full_scale in [0.0, -1.0, f64::NAN] {
             assert!(matches!(code_inputs(net(0.0), InputCoding::Latency { full_scale }), Err(CodingError::FullScale { .. })));
         }
-        assert!(matches!(code_inputs(net(0.5), rate), Err(CodingError::ConstantIntoCurrent { neuron: 0, constant: 4.0, .. })));
+        let mut huge = net(0.5);
+        huge.host_projections[0].constants[0] = 1e39;
+        assert!(matches!(code_inputs(huge, rate), Err(CodingError::ConstantNotFinite { neuron: 0, .. })));
         let mut two = net(0.0);
         two.populations.push(two.populations[0].clone());
         assert!(matches!(code_inputs(two, rate), Err(CodingError::SeveralInputs { .. })));

@@ -154,6 +154,7 @@ impl Dynamics for Fixed {
         let rules = [
             ("align_shift", r.align_shift as i64, r.align_shift <= r.weight_limit_bits, "at most weight_limit_bits"),
             ("weight_limit_bits", r.weight_limit_bits as i64, r.weight_limit_bits <= 30, "at most 30"),
+            ("input_bits", r.input_bits as i64, r.input_bits <= 62, "at most 62"),
             ("u_bits", r.u_bits as i64, (1..=32).contains(&r.u_bits), "1 to 32"),
             ("v_min", r.v_min as i64, r.v_min <= r.v_max, "at most v_max"),
             ("threshold_shift", r.threshold_shift as i64, r.threshold_shift <= 30, "at most 30"),
@@ -191,7 +192,7 @@ impl Dynamics for Fixed {
 
     #[inline]
     fn step(rules: &FixedRules, n: &FixedNeuron, state: NeuronState<'_, i32>, q: i64, host: Option<Bias>, counters: &mut Counters) -> bool {
-        counters.input_overflows += (q.abs() > 1 << rules.weight_limit_bits) as u64;
+        counters.input_overflows += (q.abs() > 1 << rules.input_bits) as u64;
         let u = decayed(*state.u, n.decay_u) + q;
         let wrapped = wrap(u, rules.u_bits);
         counters.u_wraps += (wrapped != u) as u64;
@@ -267,6 +268,20 @@ mod tests {
         assert_eq!((states[1].1, counters.v_clips, counters.u_wraps), (top, 1, 0));
         let (_, counters) = run(&neuron(4096, 4096, 1 << 17, 1), &[(1 << 21, None), (-(1 << 21), None), ((1 << 21) + 1, None)]);
         assert_eq!(counters.input_overflows, 1, "2^21 itself doesn't pass it");
+    }
+
+    #[test]
+    fn the_width_of_the_input_only_counts() {
+        let run = |rules: FixedRules, q: i64| {
+            let (mut u, mut v, mut wait, mut counters) = (0, 0, 0, Counters::default());
+            let state = NeuronState { u: &mut u, v: &mut v, wait: &mut wait };
+            Fixed::step(&rules, &neuron(0, 0, 1000, 1), state, q, None, &mut counters);
+            (u, v, counters.input_overflows)
+        };
+        let narrow = FixedRules { input_bits: 8, ..FixedRules::default() };
+        assert_eq!((run(narrow, 257), run(narrow, -256)), ((257, 257, 1), (-256, -256, 0)));
+        let wide = FixedRules { input_bits: 22, ..FixedRules::default() };
+        assert_eq!((run(FixedRules::default(), (1 << 21) + 1).2, run(wide, (1 << 21) + 1).2), (1, 0));
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! In: a [`Network`] and what its inputs carry. Out: a `Net<Float>` with one projection for each chain of operators.
 //! Invariant: a chain of one `Linear` keeps its f32 weights exactly; with more operators, products are f64 and rounded once.
-//! Populations keep their ids; projections keep their order (those from analog inputs move to `host_projections`).
+//! Populations keep their ids; projections keep their order (those from analog inputs move to `host_projections`). A constant
+//! source and its projections (`constant.rs`) come last.
 //! Cost: linear in the entries of the matrices.
 //! Why: everything after this knows neurons and synapses only, never a file's operators or units.
 
+use crate::constant::add_constants;
 use crate::discretize::{StepNeuron, discretize};
 use crate::float::{Float, FloatRules};
 use crate::fold::{fold, product};
@@ -67,10 +69,8 @@ pub enum ElaborateError {
     TooManyTerms { projection: String, limit: usize },
     #[error("projection {projection} has a delay of {delay_steps} steps, more than {}", u16::MAX)]
     DelayTooLong { projection: String, delay_steps: u32 },
-    #[error(
-        "projection {projection} adds the constant {constant} to neuron {neuron} of {population}, whose current decays over several steps"
-    )]
-    ConstantIntoCurrent { projection: String, population: String, neuron: usize, constant: f64 },
+    #[error("population {population}: the constant {constant} that enters neuron {neuron} is beyond the range of f32")]
+    ConstantNotFinite { population: String, neuron: usize, constant: f64 },
     #[error("population {population} has two projections from analog inputs: {first} and {second}")]
     TwoHostProjections { population: String, first: String, second: String },
 }
@@ -82,14 +82,13 @@ impl ElaborateError {
         match self {
             BadTimeStep { .. } => "give the length of a step with --dt",
             TauBelowStep { .. } => "use a shorter --dt or the exact discretization",
-            ConstantIntoCurrent { .. } => "set the layer's bias to zero, or use a neuron without synaptic current (LIF, IF)",
             TwoHostProjections { .. } => "join the analog inputs into one population and their matrices into one",
             FromReadout { .. } => "connect through a spiking population; a readout's potential can't be sent",
             TooManyTerms { .. } => "put a population of neurons between the two matrices, or prune them",
             ParameterNotFinite { .. } | OperatorNotFinite { .. } => {
                 "the file holds NaN or infinity: export it again from a sound checkpoint"
             }
-            NeuronNotFinite { .. } | FoldedNotFinite { .. } => "scale the parameters to a smaller range",
+            NeuronNotFinite { .. } | FoldedNotFinite { .. } | ConstantNotFinite { .. } => "scale the parameters to a smaller range",
             TauNotPositive { .. } => "time constants are in seconds and positive; check the export's units",
             DelayTooLong { .. } => "check the unit of the delay and --dt",
             BadShape { .. }
@@ -109,9 +108,10 @@ impl ElaborateError {
 impl Network {
     /// Turns operators into synapses and continuous time into steps (docs/semantics.md, section 2).
     ///
-    /// The constants of a chain fold into the bias of the post neurons as `gain * constant`; from an analog input without delay
-    /// they stay in the host projection. Errors: NaN or infinity anywhere, shapes that don't chain, time constants that the
-    /// discretization can't step, constants into a neuron with current memory (keep_u != 0), two host projections into one population.
+    /// The constants of a chain fold into the bias of the post neurons as `gain * constant`, or come from a constant source where
+    /// the neuron has current memory (keep_u != 0); from an analog input without delay they stay in the host projection.
+    /// Errors: NaN or infinity anywhere, shapes that don't chain, time constants that the discretization can't step, two host
+    /// projections into one population.
     pub fn elaborate(&self, inputs: InputKind) -> Result<Net<Float>, ElaborateError> {
         let dt_s = self.conventions.dt_s;
         if !(dt_s.is_finite() && dt_s > 0.0) {
@@ -129,6 +129,8 @@ impl Network {
             });
         }
         self.check_output()?;
+        // What a constant source adds to the currents of each population.
+        let mut into_currents: Vec<Vec<f64>> = sizes.iter().map(|&n| vec![0.0; n]).collect();
         let (mut projections, mut host_projections): (Vec<Projection<Float>>, Vec<HostProjection>) = (Vec::new(), Vec::new());
         for projection in &self.projections {
             let name = &projection.name;
@@ -141,11 +143,11 @@ impl Network {
             let with_frames = analog && projection.delay_steps == 0;
             for (neuron, n) in stepped[post.index()].iter_mut().enumerate().filter(|_| !with_frames) {
                 let constant = map.constant(neuron);
-                if constant != 0.0 && n.keep_u as f32 != 0.0 {
-                    let population = self.populations[post.index()].name.clone();
-                    return Err(ElaborateError::ConstantIntoCurrent { projection: name.clone(), population, neuron, constant });
+                if n.keep_u as f32 != 0.0 {
+                    into_currents[post.index()][neuron] += constant;
+                } else {
+                    n.bias += n.gain * constant;
                 }
-                n.bias += n.gain * constant;
             }
             if analog {
                 if let Some(first) = host_projections.iter().find(|h| h.post == post) {
@@ -193,14 +195,21 @@ impl Network {
             let origin = (0..p.len() as u32).collect();
             populations.push(Population { name: p.name.clone(), shape: p.shape.clone(), origin, skew: 0, role });
         }
-        Ok(Net {
+        let mut net = Net {
             name: self.name.clone(),
             rules: FloatRules { fire: self.conventions.fire, reset: self.conventions.reset },
             populations,
             projections,
             host_projections,
             output: self.output,
-        })
+        };
+        for (p, constants) in into_currents.iter().enumerate() {
+            add_constants(&mut net, PopulationId::from(p), constants).map_err(|(neuron, constant)| {
+                let population = self.populations[p].name.clone();
+                ElaborateError::ConstantNotFinite { population, neuron, constant }
+            })?;
+        }
+        Ok(net)
     }
 
     fn check_output(&self) -> Result<(), ElaborateError> {
@@ -314,7 +323,10 @@ mod tests {
         assert!(net.projections.is_empty());
         let mut late = network.clone();
         late.projections[0].delay_steps = 1;
-        assert!(matches!(late.elaborate(InputKind::Analog), Err(ElaborateError::ConstantIntoCurrent { neuron: 0, .. })));
+        // The constant acts before the first frame does.
+        let net = late.elaborate(InputKind::Analog).unwrap();
+        assert_eq!(net.host_projections[0].constants, [0.0, 0.0]);
+        assert_eq!(net.projections[0].synapses.iter().collect::<Vec<_>>(), [(0, 0, 0.25, 0)]);
         late.populations[1].role = lif(2);
         let net = late.elaborate(InputKind::Analog).unwrap();
         assert_eq!((net.host_projections[0].constants.as_slice(), net.populations[1].neurons()[0].bias), ([0.0, 0.0].as_slice(), 0.125));
@@ -333,13 +345,57 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_into_a_decaying_current_is_refused() {
+    fn constants_into_a_decaying_current_come_from_a_source() {
+        let bias = |b: &[f32]| Operator::Bias { bias: b.to_vec() };
+        let roles = vec![(1, TrainedRole::Input), (2, cuba_lif(2)), (1, cuba_lif(1))];
+        let chains = vec![
+            (0, 1, vec![linear(2, 1, &[1.0, 1.0]), bias(&[0.5, 0.25])]),
+            (0, 1, vec![linear(2, 1, &[1.0, 1.0]), bias(&[0.0, -0.25])]),
+            (1, 2, vec![linear(1, 2, &[1.0, 1.0]), bias(&[-0.125])]),
+        ];
+        let mut given = network(roles.clone(), chains);
+        // A constant acts from step 0 on, whatever its projection's delay.
+        given.projections[0].delay_steps = 3;
+        given.populations[0].name = "constant".into();
+        let net = given.elaborate(InputKind::Spikes).unwrap();
+        assert_eq!(net.check(), Ok(()));
+        let source = &net.populations[3];
+        assert_eq!((source.name.as_str(), source.len(), net.populations.len()), ("constant 2", 1, 4));
+        assert!(net.populations[1].neurons().iter().all(|n| n.bias == 0.0));
+        let added: Vec<_> =
+            net.projections[3..].iter().map(|p| (p.name.as_str(), p.pre.0, p.post.0, p.synapses.iter().collect::<Vec<_>>())).collect();
+        // Those of neuron 1 cancel each other: no synapse.
+        let expected = [("constant 2 -> p1", 3, 1, vec![(0, 0, 0.5, 0)]), ("constant 2 -> p2", 3, 2, vec![(0, 0, -0.125, 0)])];
+        assert_eq!(added, expected);
+        let zeros = vec![(0, 1, vec![linear(2, 1, &[1.0, 1.0]), bias(&[0.0, 0.0])]), (1, 2, vec![linear(1, 2, &[1.0, 1.0])])];
+        let net = network(roles.clone(), zeros).elaborate(InputKind::Spikes).unwrap();
+        assert_eq!((net.populations.len(), net.projections.len()), (3, 2), "no constant, no source");
+        let huge = vec![(0, 1, vec![linear(2, 1, &[1.0, 1.0]), bias(&[0.0, 3e38]), bias(&[0.0, 3e38])])];
+        let error = network(roles, huge).elaborate(InputKind::Spikes).unwrap_err();
+        assert!(matches!(error, ElaborateError::ConstantNotFinite { neuron: 1, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_source_fires_in_every_step_by_every_rule() {
         let chain = vec![linear(1, 1, &[1.0]), Operator::Bias { bias: vec![0.5] }];
-        let roles = vec![(1, TrainedRole::Input), (1, cuba_lif(1))];
-        let error = network(roles.clone(), vec![(0, 1, chain)]).elaborate(InputKind::Spikes).unwrap_err();
-        assert!(matches!(error, ElaborateError::ConstantIntoCurrent { neuron: 0, constant: 0.5, .. }));
-        let chain = vec![linear(1, 1, &[1.0]), Operator::Bias { bias: vec![0.0] }];
-        assert!(network(roles, vec![(0, 1, chain)]).elaborate(InputKind::Spikes).is_ok());
+        for fire in [FireRule::Greater, FireRule::GreaterEqual] {
+            for reset in [ResetRule::ToValue, ResetRule::Subtract] {
+                let mut given = network(vec![(1, TrainedRole::Input), (1, cuba_lif(1))], vec![(0, 1, chain.clone())]);
+                (given.conventions.fire, given.conventions.reset) = (fire, reset);
+                let net = given.elaborate(InputKind::Spikes).unwrap();
+                let interpreter = crate::Interpreter::new(&net).unwrap();
+                let run = crate::run_sample(&interpreter, None, &[], 20, true);
+                assert!(run.spikes[2].iter().all(|fired| fired == &[0]), "{fire:?} {reset:?}");
+                // keep_u = keep_v = 1/2, gain 1/4: u and v by hand, with the constant from step 0 on.
+                let (mut u, mut v) = (0.0f32, 0.0f32);
+                for fired in &run.spikes[1] {
+                    u = 0.5 * u + 0.5;
+                    v = 0.5 * v + 0.25 * u;
+                    assert_eq!(!fired.is_empty(), v > 1.0);
+                }
+                assert_eq!(run.potentials, [v as f64]);
+            }
+        }
     }
 
     #[test]

@@ -89,6 +89,8 @@ pub struct FixedRules {
     pub align_shift: u8,
     /// Acting weights are clipped to +-(2^weight_limit_bits - 2^align_shift).
     pub weight_limit_bits: u8,
+    /// |q| beyond 2^input_bits is counted; it changes nothing else.
+    pub input_bits: u8,
     /// u wraps at this many bits, sign included.
     pub u_bits: u8,
     /// Smallest v (clipped).
@@ -100,9 +102,17 @@ pub struct FixedRules {
 }
 
 impl Default for FixedRules {
-    /// Loihi 1 as modelled by Brian2Loihi, NxSDK's emulator in nengo-loihi and Lava: 6, 21, 24 bits, +-(2^23 - 1), 6.
+    /// Loihi 1 as modelled by Brian2Loihi, NxSDK's emulator in nengo-loihi and Lava: 6, 21, 21, 24 bits, +-(2^23 - 1), 6.
     fn default() -> Self {
-        FixedRules { align_shift: 6, weight_limit_bits: 21, u_bits: 24, v_min: -(1 << 23) + 1, v_max: (1 << 23) - 1, threshold_shift: 6 }
+        FixedRules {
+            align_shift: 6,
+            weight_limit_bits: 21,
+            input_bits: 21,
+            u_bits: 24,
+            v_min: -(1 << 23) + 1,
+            v_max: (1 << 23) - 1,
+            threshold_shift: 6,
+        }
     }
 }
 
@@ -116,6 +126,30 @@ impl FixedRules {
         let scaled: i64 = if exponent >= 0 { (mantissa as i64) << exponent } else { (mantissa as i64) >> (-exponent as u32) };
         let limit = (1i64 << self.weight_limit_bits) - (1i64 << a);
         (scaled.clamp(-(1 << 32), 1 << 32) << a).clamp(-limit, limit) as i32
+    }
+
+    /// Smallest and largest mantissa that `weight_limit_bits` doesn't clip: the format's range, less its ends where the limit is
+    /// narrower. Both are on the grid.
+    pub fn mantissa_range(&self, format: WeightFormat) -> (i16, i16) {
+        let (mut least, mut most) = format.mantissa_range();
+        let grid = 1i16 << format.grid_shift();
+        let limit = (1i64 << self.weight_limit_bits) - (1i64 << self.align_shift);
+        let clips = |m: i16| (m as f64 * 2f64.powi(format.exponent as i32 + self.align_shift as i32)).abs() > limit as f64;
+        while least < 0 && clips(least) {
+            least += grid;
+        }
+        while most > 0 && clips(most) {
+            most -= grid;
+        }
+        (least, most)
+    }
+
+    /// The nearest value to an ideal mantissa in the format's range ([`FixedRules::mantissa_range`]), off the grid. A value of a
+    /// sign that the format lacks stays as it is: no end of the range stands for it.
+    pub fn held_mantissa(&self, format: WeightFormat, ideal: f64) -> f64 {
+        let (least, most) = self.mantissa_range(format);
+        let lacking = (format.sign == SignMode::Excitatory && ideal < 0.0) || (format.sign == SignMode::Inhibitory && ideal > 0.0);
+        if lacking { ideal } else { ideal.clamp(least as f64, most as f64) }
     }
 }
 
@@ -153,6 +187,24 @@ mod tests {
         assert_eq!((rules.acting_weight(255, 7), rules.acting_weight(255, 8)), (255 << 13, (1 << 21) - (1 << 6)));
         assert_eq!((rules.acting_weight(-256, 7), rules.acting_weight(1, i8::MAX)), (-(1 << 21) + (1 << 6), (1 << 21) - (1 << 6)));
         assert_eq!((rules.acting_weight(254, i8::MIN), rules.acting_weight(-1, i8::MIN), rules.acting_weight(0, i8::MAX)), (0, -64, 0));
+    }
+
+    #[test]
+    fn only_mantissas_that_the_limit_does_not_clip_are_in_range() {
+        let rules = FixedRules::default();
+        let format = |bits, exponent, sign| WeightFormat { bits, exponent, sign };
+        assert_eq!(rules.mantissa_range(format(8, 0, SignMode::Mixed)), (-256, 254));
+        // -256 * 2^7 * 2^6 = -2^21 would be clipped by one unit.
+        assert_eq!(rules.mantissa_range(format(8, 7, SignMode::Mixed)), (-254, 254));
+        assert_eq!(rules.mantissa_range(format(4, 7, SignMode::Mixed)), (-224, 224));
+        assert_eq!(rules.mantissa_range(format(8, 7, SignMode::Excitatory)), (0, 255));
+        assert_eq!(rules.mantissa_range(format(4, 0, SignMode::Inhibitory)), (-240, 0));
+        assert_eq!(rules.mantissa_range(format(8, i8::MAX, SignMode::Mixed)), (0, 0));
+        let held = |sign, ideal| rules.held_mantissa(format(8, 0, sign), ideal);
+        assert_eq!([300.0, 254.5, 3.25, -1e9].map(|x| held(SignMode::Mixed, x)), [254.0, 254.0, 3.25, -256.0]);
+        assert_eq!((held(SignMode::Excitatory, 300.0), held(SignMode::Excitatory, -300.0)), (255.0, -300.0), "no end stands for a sign");
+        assert_eq!((held(SignMode::Inhibitory, -300.0), held(SignMode::Inhibitory, 300.0)), (-255.0, 300.0));
+        assert!(held(SignMode::Mixed, f64::NAN).is_nan());
     }
 
     #[test]

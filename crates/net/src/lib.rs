@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod coding;
+mod constant;
 pub mod digest;
 mod discretize;
 pub mod drive;

@@ -13,7 +13,8 @@ pub enum Scaling {
     Scaled {
         /// For each population, for each surviving neuron: v units (registers) for one float unit of v. Empty for inputs.
         v_units: Vec<Vec<f64>>,
-        /// Largest distance of a weight mantissa from its ideal value, in grid steps (0.5 = plain rounding).
+        /// Largest distance of a weight mantissa from its ideal value, in grid steps (0.5 = plain rounding). An ideal beyond the
+        /// format's range counts as the end of the range (`FixedRules::held_mantissa`).
         deviation_steps: f64,
     },
 }

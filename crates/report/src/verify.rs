@@ -48,7 +48,11 @@ impl VerifyReport {
         }
         let r = &self.image.rounding;
         if r.declared_steps > 0.0 {
-            out.push_str(&format!("rounding: weights within {:.3} grid steps ({:.3} declared)\n", r.weight_steps, r.declared_steps));
+            out.push_str(&format!("rounding: weights within {:.3} grid steps ({:.3} declared)", r.weight_steps, r.declared_steps));
+            if r.clipped_weights > 0 {
+                out.push_str(&format!("; {} beyond their format's range, the farthest by {:.2}", count(r.clipped_weights), r.clip_steps));
+            }
+            out.push('\n');
         }
         out.push_str(&format!("under: {}\n", self.image.choices.line()));
         match &self.behaviour {

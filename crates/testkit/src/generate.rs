@@ -201,12 +201,11 @@ pub fn random_network(seed: u64) -> Network {
         if reads_out(pre) {
             continue;
         }
-        let constants = !matches!(post.role, TrainedRole::Neurons(NeuronModel::CubaLif { .. }));
         projections.push(TrainedProjection {
             name: format!("fc{}", projections.len()),
             pre: PopulationId::from(edge.pre),
             post: PopulationId::from(edge.post),
-            operators: operators(rng, pre, post, constants),
+            operators: operators(rng, pre, post),
             delay_steps: edge.least_delay as u32 + if rng.random_bool(0.2) { rng.random_range(1..=4) } else { 0 },
         });
     }
@@ -236,7 +235,7 @@ fn neuron_model(rng: &mut ChaCha8Rng, n: usize, output: bool) -> NeuronModel {
     }
 }
 
-fn operators(rng: &mut ChaCha8Rng, pre: &TrainedPopulation, post: &TrainedPopulation, constants: bool) -> Vec<Operator> {
+fn operators(rng: &mut ChaCha8Rng, pre: &TrainedPopulation, post: &TrainedPopulation) -> Vec<Operator> {
     let (inputs, outputs) = (pre.len() as u32, post.len() as u32);
     let density = rng.random_range(0.1..1.0);
     let spread = 3.0 / (inputs as f32 * density as f32).sqrt();
@@ -257,7 +256,7 @@ fn operators(rng: &mut ChaCha8Rng, pre: &TrainedPopulation, post: &TrainedPopula
     } else {
         operators.push(matrix(outputs, inputs));
     }
-    if constants && rng.random_bool(0.4) {
+    if rng.random_bool(0.4) {
         operators.push(Operator::Bias { bias: (0..outputs).map(|_| rng.random_range(-0.3..0.5)).collect() });
     }
     if rng.random_bool(0.15) {

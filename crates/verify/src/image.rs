@@ -25,8 +25,11 @@
 //! say so. For a network in floats every register is the nearest to the float it stands for, within bounds that are stated here or declared by the bundle:
 //! with `v' = (v - v_reset) * v_units`, the float step of docs/semantics.md becomes the register step, if
 //! mantissa * 2^(exponent + align_shift) = w * gain * v_units, threshold * 2^threshold_shift = (threshold - v_reset) * v_units,
-//! decay = 4096 * (1 - keep), and bias = (bias - (1 - keep_v) * v_reset) * v_units. The check bounds the distance of each, and says nothing about what rounding does to
-//! accuracy: that is measured (`loss`), not proved.
+//! decay = 4096 * (1 - keep), and bias = (bias - (1 - keep_v) * v_reset) * v_units. The check bounds the distance of each. A register has a range, and the
+//! nearest that it holds to an ideal beyond it is the range's end: for weights the largest or smallest mantissa that the format of the projection holds and the
+//! accumulator's limit doesn't clip, on the ideal's side of zero (a format without the ideal's sign has no end for it). So every weight is bounded by half a grid step, clipped or
+//! not, and one that moves a step is found even among clipped ones. How many weights are clipped, and how far, follows from the scales that the bundle chose; it is
+//! counted in [`Rounding`], not judged. What rounding and clipping do to accuracy is measured (`loss`), not proved.
 //!
 //! Together: the image steps as the reference, and the reference is the given network, exactly or within the stated rounding. The
 //! choices that no network holds (target, encoder kind, decoder kind, steps) are part of the statement: [`Choices`] names them.
@@ -218,8 +221,12 @@ pub struct Checked {
 pub struct Rounding {
     /// The largest distance of a weight that the bundle declares, in grid steps.
     pub declared_steps: f64,
-    /// Largest distance of a weight mantissa from its ideal, in grid steps.
+    /// Largest distance of a weight mantissa from its ideal in the format's range, in grid steps.
     pub weight_steps: f64,
+    /// Weights whose ideal is more than half a grid step beyond the format's range; its end stands for them.
+    pub clipped_weights: u64,
+    /// Largest distance of an ideal from the format's range, in grid steps.
+    pub clip_steps: f64,
     /// Largest distance of a threshold, in register steps.
     pub threshold_steps: f64,
     /// Largest distance of a decay, in register steps.
@@ -294,6 +301,7 @@ fn compare_rules(net: &Net<Fixed>, bundle: &Bundle, differences: &mut Difference
     let target = FixedRules {
         align_shift: *spec.weights.align_shift,
         weight_limit_bits: *spec.weights.limit_bits,
+        input_bits: *spec.neuron.input_bits,
         u_bits: *spec.neuron.u_bits,
         v_min: *spec.neuron.v_min,
         v_max: *spec.neuron.v_max,

@@ -106,7 +106,7 @@ pub fn loss(
     let n = samples.len().max(1) as f64;
     let share_of = |holds: &dyn Fn(usize, &Share) -> bool| shares.iter().enumerate().filter(|(k, s)| holds(*k, s)).count() as f64 / n;
     let accuracy = |class: fn(&Share) -> u32| set.labels.as_ref().map(|labels| share_of(&|k, s| i64::from(class(s)) == labels[k]));
-    let populations = quantized.net.populations.iter().enumerate().filter(|(_, p)| !p.is_input());
+    let populations = quantized.net.populations.iter().take(kept.len()).enumerate().filter(|(_, p)| !p.is_input());
     Ok(LossReport {
         samples: samples.len(),
         float_accuracy: accuracy(|s| s.classes.0),
@@ -137,13 +137,14 @@ fn population_rate(name: &str, population: usize, neurons: usize, shares: &[Shar
     }
 }
 
-/// For each population and kept neuron, its index in the float net.
+/// For each population and kept neuron, its index in the float net. The bundle may have a population more, after all others: input
+/// coding may need a constant source.
 fn kept_neurons(float: &Net<Float>, fixed: &Reference) -> Result<Vec<Vec<usize>>, VerifyError> {
     let (found, expected) = (float.populations.len(), fixed.net.populations.len());
-    if found != expected || float.output != fixed.net.output {
+    if !(found..=found + 1).contains(&expected) || float.output != fixed.net.output {
         return Err(VerifyError::Populations { found, expected });
     }
-    let mut kept = Vec::with_capacity(expected);
+    let mut kept = Vec::with_capacity(found);
     for (f, q) in float.populations.iter().zip(&fixed.net.populations) {
         let find = |&index: &u32| f.origin.binary_search(&index).ok();
         let of_population: Option<Vec<usize>> = if q.is_input() { Some(Vec::new()) } else { q.origin.iter().map(find).collect() };

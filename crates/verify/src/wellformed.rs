@@ -70,6 +70,7 @@ pub fn check_registers(net: &Net<Fixed>, target: &Target) -> Result<(), Malforme
     within(Part::Net, "decay bits of the target", *neuron.decay_bits as i64, 12, 12)?;
     within(Part::Net, "align shift", r.align_shift as i64, 0, 24)?;
     within(Part::Net, "weight limit bits", r.weight_limit_bits as i64, r.align_shift as i64, 30)?;
+    within(Part::Net, "input bits", r.input_bits as i64, 1, 62)?;
     within(Part::Net, "u bits", r.u_bits as i64, 2, 32)?;
     within(Part::Net, "threshold shift", r.threshold_shift as i64, 0, 24)?;
     within(Part::Net, "smallest v", r.v_min as i64, i32::MIN as i64, 0)?;

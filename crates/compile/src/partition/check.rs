@@ -4,21 +4,9 @@ use crate::finding::Finding;
 use crate::pack::usage::remedy;
 use crate::pack::wiring::stored_sign;
 use crate::pack::{NeuronRef, Wiring};
+use crate::quantize::fixed_rules;
 use spikec_chip::target::Target;
-use spikec_net::{FixedRules, Quantized};
-
-/// The rules that the target imposes on every neuron of a core.
-fn rules(target: &Target) -> FixedRules {
-    let p = target.packed();
-    FixedRules {
-        align_shift: *p.weights.align_shift,
-        weight_limit_bits: *p.weights.limit_bits,
-        u_bits: *p.neuron.u_bits,
-        v_min: *p.neuron.v_min,
-        v_max: *p.neuron.v_max,
-        threshold_shift: *p.neuron.threshold_shift,
-    }
-}
+use spikec_net::Quantized;
 
 /// Adds a finding for values outside `least ..= most`: it names the worst one.
 fn range(
@@ -48,10 +36,11 @@ fn range(
 /// C10, C12, C13: rules, weights and registers can be stored as they are.
 pub(super) fn registers(q: &Quantized, target: &Target, findings: &mut Vec<Finding>) {
     let (net, p) = (&q.net, target.packed());
-    let (have, want) = (net.rules, rules(target));
+    let (have, want) = (net.rules, fixed_rules(target));
     for (what, have, want) in [
         ("weight alignment (bits)", i64::from(have.align_shift), i64::from(want.align_shift)),
         ("weight limit (bits)", have.weight_limit_bits.into(), want.weight_limit_bits.into()),
+        ("width of the input sum (bits)", have.input_bits.into(), want.input_bits.into()),
         ("width of u (bits)", have.u_bits.into(), want.u_bits.into()),
         ("smallest v", have.v_min.into(), want.v_min.into()),
         ("largest v", have.v_max.into(), want.v_max.into()),

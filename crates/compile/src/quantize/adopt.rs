@@ -54,6 +54,7 @@ fn projection_report(projection: &Projection<Fixed>) -> ProjectionQuantized {
         vanished: 0,
         clipped: 0,
         max_error_steps: 0.0,
+        deviation_steps: 0.0,
         rms_error_steps: 0.0,
         relative_error: 0.0,
     }

@@ -164,6 +164,7 @@ pub fn fixed_rules(target: &Target) -> FixedRules {
     FixedRules {
         align_shift: *weights.align_shift,
         weight_limit_bits: *weights.limit_bits,
+        input_bits: *neuron.input_bits,
         u_bits: *neuron.u_bits,
         v_min: *neuron.v_min,
         v_max: *neuron.v_max,

@@ -16,7 +16,7 @@ pub struct QuantizeReport {
     pub synapses: u64,
     /// Synapses that are gone because their mantissa rounds to 0.
     pub vanished: u64,
-    /// Largest distance of a mantissa from its ideal, in grid steps.
+    /// What the bundle declares: the largest distance of a mantissa from its ideal in the format's range, in grid steps.
     pub deviation_steps: f64,
     /// Each projection, in net order.
     pub projections: Vec<ProjectionQuantized>,
@@ -43,8 +43,10 @@ pub struct ProjectionQuantized {
     pub vanished: u64,
     /// Synapses beyond the largest mantissa.
     pub clipped: u64,
-    /// Largest distance of a mantissa from its ideal, in grid steps.
+    /// Largest distance of a mantissa from its ideal, in grid steps; clipped weights included.
     pub max_error_steps: f64,
+    /// Largest distance of a mantissa from its ideal, moved into the format's range where it is beyond: rounding alone.
+    pub deviation_steps: f64,
     /// Root mean square of that distance, vanished synapses included, in grid steps.
     pub rms_error_steps: f64,
     /// Root of (squared errors / squared weights), relative to each neuron's threshold.
@@ -120,7 +122,7 @@ impl QuantizeReport {
             weight_bits: options.map(|o| o.weight_bits),
             synapses: projections.iter().map(|p| p.synapses).sum(),
             vanished: projections.iter().map(|p| p.vanished).sum(),
-            deviation_steps: projections.iter().map(|p| p.max_error_steps).fold(0.0, f64::max),
+            deviation_steps: projections.iter().map(|p| p.deviation_steps).fold(0.0, f64::max),
             projections,
             populations,
             findings,

@@ -19,7 +19,7 @@
 //! A population without synapses gets [`LEVEL_GOAL`]: a bias then reaches eight thresholds in steps of 1/65536.
 
 use super::neuron::Prepared;
-use super::weights::{exact_range, sign_of};
+use super::weights::sign_of;
 use super::{QuantizeError, Quantizer, Registers};
 use crate::lower::by_post;
 use rayon::prelude::*;
@@ -238,7 +238,7 @@ struct Slot<'a> {
 impl<'a> Slot<'a> {
     fn new(incoming: &'a Incoming, rules: &FixedRules) -> Self {
         let grid = 1i16 << incoming.format.grid_shift();
-        let (least, most) = exact_range(incoming.format, rules);
+        let (least, most) = rules.mantissa_range(incoming.format);
         let steps = 1.0 / (shifted(incoming.format.exponent, rules) * grid as f64);
         let clipless = largest_mantissa(incoming.format) / grid as f64;
         Slot { incoming, steps, least: (least / grid) as f32, most: (most / grid) as f32, clipless }

@@ -9,17 +9,6 @@ use super::report::ProjectionQuantized;
 use crate::lower::as_delays;
 use spikec_net::{Delays, Fixed, FixedRules, Float, Projection, SignMode, Synapses, WeightFormat};
 
-/// Smallest and largest mantissa that acts exactly: the format's range, less -256 where the acting weight would be clipped.
-pub fn exact_range(format: WeightFormat, rules: &FixedRules) -> (i16, i16) {
-    let (mut least, most) = format.mantissa_range();
-    let grid = 1i16 << format.grid_shift();
-    let exact = |m: i16| rules.acting_weight(m, format.exponent) as f64 == m as f64 * acting_unit(format, rules);
-    while !exact(least) && least < -grid {
-        least += grid;
-    }
-    (least, most)
-}
-
 /// What one unit of the mantissa adds to u.
 pub fn acting_unit(format: WeightFormat, rules: &FixedRules) -> f64 {
     2f64.powi(format.exponent as i32 + rules.align_shift as i32)
@@ -40,9 +29,9 @@ pub fn round(
 ) -> (Projection<Fixed>, ProjectionQuantized) {
     let synapses = &projection.synapses;
     let grid = (1i16 << format.grid_shift()) as f64;
-    let (least, most) = exact_range(format, rules);
+    let (least, most) = rules.mantissa_range(format);
     let (least, most) = (least as f64, most as f64);
-    let (mut vanished, mut clipped, mut max_error) = (0u64, 0u64, 0f64);
+    let (mut vanished, mut clipped, mut max_error, mut deviation) = (0u64, 0u64, 0f64, 0f64);
     let (mut steps2, mut error2, mut weight2) = (0f64, 0f64, 0f64);
     let mut out = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) };
     let mut delays = Vec::new();
@@ -54,6 +43,7 @@ pub fn round(
             let error = mantissa - ideal;
             clipped += (error.abs() > 0.5 * grid) as u64;
             max_error = max_error.max(error.abs() / grid);
+            deviation = deviation.max((mantissa - rules.held_mantissa(format, ideal)).abs() / grid);
             steps2 += (error / grid).powi(2);
             let relative = 1.0 / (v_units[j] * if post.neurons[j].threshold.is_finite() { post.neurons[j].threshold } else { 1.0 });
             error2 += (error * relative).powi(2);
@@ -83,6 +73,7 @@ pub fn round(
         vanished,
         clipped,
         max_error_steps: max_error,
+        deviation_steps: deviation,
         rms_error_steps: (steps2 / synapses.len().max(1) as f64).sqrt(),
         relative_error: if weight2 > 0.0 { (error2 / weight2).sqrt() } else { 0.0 },
     };
@@ -96,22 +87,5 @@ pub fn sign_of(positive: bool, negative: bool) -> SignMode {
         (true, true) => SignMode::Mixed,
         (false, true) => SignMode::Inhibitory,
         _ => SignMode::Excitatory,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_mantissas_that_act_exactly_are_in_range() {
-        let rules = FixedRules::default();
-        let format = |bits, exponent, sign| WeightFormat { bits, exponent, sign };
-        assert_eq!(exact_range(format(8, 0, SignMode::Mixed), &rules), (-256, 254));
-        // -256 * 2^7 * 2^6 = -2^21 would be clipped by one unit.
-        assert_eq!(exact_range(format(8, 7, SignMode::Mixed), &rules), (-254, 254));
-        assert_eq!(exact_range(format(4, 7, SignMode::Mixed), &rules), (-224, 224));
-        assert_eq!(exact_range(format(8, 7, SignMode::Excitatory), &rules), (0, 255));
-        assert_eq!(exact_range(format(4, 0, SignMode::Inhibitory), &rules), (-240, 0));
     }
 }

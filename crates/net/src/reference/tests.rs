@@ -184,6 +184,7 @@ fn values_beyond_the_arithmetic_are_refused() {
         (|n| n.rules.v_min = n.rules.v_max + 1, "v_min"),
         (|n| n.rules.align_shift = 22, "align_shift"),
         (|n| n.rules.weight_limit_bits = 200, "weight_limit_bits"),
+        (|n| n.rules.input_bits = 63, "input_bits"),
         (|n| n.rules.threshold_shift = 64, "threshold_shift"),
     ];
     assert!(Interpreter::new(&sound).is_ok());

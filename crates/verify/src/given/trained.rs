@@ -1,7 +1,8 @@
 //! The reference section against a network in floats: every register is the nearest to the float that it stands for.
 //!
 //! The ideal values follow from docs/semantics.md, sections 2 and 3, with `v' = (v - v_reset) * v_units` (see the head of `image.rs`).
-//! Bounds: weights, as far as the bundle declares; thresholds and decays, half a register step (a decay that the register can't
+//! Bounds: weights, as far as the bundle declares (half a grid step for plain rounding) from the ideal, or from the end of the format's
+//! range where the ideal is beyond it; thresholds and decays, half a register step (a decay that the register can't
 //! reach: its nearest end, at most one step away); biases, half a step of their exponent (one beyond the largest register: the largest);
 //! host gains and constants, 1e-12 relative; everything else, nothing.
 
@@ -176,8 +177,8 @@ impl Law<'_> {
     }
 }
 
-/// Every given synapse between kept neurons acts as the reference's does, within the declared distance; one that the reference
-/// lacks acts as zero. The reference has no other.
+/// Every given synapse between kept neurons acts as the reference's does, within the declared distance of what the format holds; one
+/// that the reference lacks acts as zero. The reference has no other.
 fn compare_weights(
     nets: (&Net<Float>, &Net<Fixed>),
     pair: (&Projection<Float>, &Projection<Fixed>),
@@ -216,13 +217,17 @@ fn compare_weights(
             let mantissa = found.next_if(|&k| key_of(k) == key).map(|k| r.synapses.weights[k]);
             let gain = given.population(g.post).neurons()[g.synapses.posts[k] as usize].gain as f64;
             let ideal = g.synapses.weights[k] as f64 * gain * scales.v_units[r.post.index()][j as usize] / unit;
+            let held = reference.rules.held_mantissa(r.format, ideal);
+            let beyond = (ideal - held).abs() / grid;
+            rounding.clipped_weights += u64::from(beyond > 0.5);
+            rounding.clip_steps = rounding.clip_steps.max(beyond);
             let acting = reference.rules.acting_weight(mantissa.unwrap_or(0), r.format.exponent) as f64 / unit;
-            let steps = (acting - ideal).abs() / grid;
+            let steps = (acting - held).abs() / grid;
             rounding.weight_steps = rounding.weight_steps.max(steps);
             if steps.is_nan() || steps > scales.deviation_steps + SLACK {
                 let reach = scales.deviation_steps * grid;
                 let at = || synapse_at(given, g, i as u32, g.synapses.posts[k]);
-                let expected = Value::Within(ideal - reach, ideal + reach);
+                let expected = Value::Within(held - reach, held + reach);
                 differences.push(|| Difference { side: SIDE, at: at(), field: Field::Mantissa, found: mantissa.into(), expected });
             }
         }

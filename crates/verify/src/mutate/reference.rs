@@ -149,6 +149,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
     fields!(out, FixedRules, rules, {
         align_shift: Refusal,
         weight_limit_bits: Refusal,
+        input_bits: Refusal,
         u_bits: Refusal,
         v_min: Refusal,
         v_max: Refusal,

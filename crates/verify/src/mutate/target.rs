@@ -144,7 +144,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         off_grid: Statement => |w, r| only_kind(&mut w.off_grid, r),
     });
     fields!(out, NeuronSpec, neuron, {
-        input_bits: Statement,
+        input_bits: Refusal,
         u_bits: Refusal,
         v_min: Refusal,
         v_max: Refusal,
