@@ -275,6 +275,65 @@ fn what_does_not_fit_is_listed_with_exit_code_3() {
 }
 
 #[test]
+fn check_lists_the_findings_of_every_stage_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut small = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../targets/loihi1.ron")).unwrap();
+    for key in ["width", "height", "cores_per_router", "compartments", "update_group"] {
+        let from = small.find(&format!("{key}: (value: ")).unwrap() + key.len() + 9;
+        let to = from + small[from..].find(',').unwrap();
+        small.replace_range(from..to, " 1");
+    }
+    std::fs::write(at.join("small.ron"), small).unwrap();
+    // A delay (C11), a weight exponent (C12), a threshold (C13) and two neurons for one compartment (C16).
+    let more = |name: &str, exponent: i32, delay: u32| {
+        format!(
+            "(pre: \"in\", post: \"a\", name: \"{name}\", weight_exponent: {exponent},
+              synapses: Coo(pre_index: [0], post_index: [0], weight: [64], delay: {delay}))"
+        )
+    };
+    let synapses = "Coo(pre_index: [0, 0], post_index: [0, 1], weight: [64, -64])";
+    let net = registers("threshold: 200000", synapses, &format!("{}, {}", more("late", 0, 99), more("exponent", -8, 0)));
+    std::fs::write(at.join("net.ron"), net).unwrap();
+    let check = spikec(at, &["check", "net.ron", "--target", "small.ron"]).fails(3, &["C11", "C12", "C13", "C16", "does not fit"]);
+    let order: Vec<&str> = check.out.lines().filter_map(|l| l.trim().strip_prefix("error ")).map(|l| &l[..3]).collect();
+    assert!(order.is_sorted() && order.len() >= 4, "{}", check.out);
+    let found = spikec(at, &["check", "net.ron", "--target", "small.ron", "--json"]).json();
+    let failed = spikec(at, &["compile", "net.ron", "--target", "small.ron", "-o", "x.spkb", "--json"]).fails(3, &["net.ron"]);
+    let errors: Vec<_> = found["findings"].as_array().unwrap().iter().filter(|f| f["severity"] == "error").cloned().collect();
+    assert_eq!(failed.json()["findings"].as_array().unwrap(), &errors);
+    assert!(errors.iter().any(|f| f["code"] == "C11" && f["layer"] == "late"), "{errors:?}");
+    // People read each of them once.
+    let failed = spikec(at, &["compile", "net.ron", "--target", "small.ron", "-o", "x.spkb"]).fails(3, &["net.ron: does not fit"]);
+    assert_eq!(failed.err.matches("late: delay register").count(), 1, "{}", failed.err);
+    assert!(!at.join("x.spkb").exists());
+    let failed = spikec(at, &["compile", "nowhere.ron", "--target", "loihi1", "-o", "x.spkb", "--json"]).fails(2, &["nowhere.ron"]);
+    assert_eq!(failed.json()["findings"], serde_json::json!([]));
+
+    // Soft reset, loops without delay and neurons that no register holds are findings too.
+    let lif = "Lif(tau: 2.0, r: 1.0, v_leak: 0.0, v_threshold: [1.0, 0.0], v_reset: 0.0)";
+    let trained = format!(
+        "Trained(dt: 1.0, reset: Subtract,
+            populations: [(name: \"in\", shape: [1], neurons: Input), (name: \"a\", shape: [2], neurons: {lif}), (name: \"b\", shape: [2], neurons: {lif})],
+            projections: [
+                (pre: \"in\", post: \"a\", chain: [Linear(weight: [1, 1])]),
+                (pre: \"a\", post: \"b\", chain: [Linear(weight: [1, 1, 1, 1])]),
+                (pre: \"b\", post: \"a\", chain: [Linear(weight: [1, 1, 1, 1])], delay: 1),
+            ],
+            output: \"b\")"
+    );
+    std::fs::write(at.join("soft.ron"), trained).unwrap();
+    let says = ["soft.ron", "loop b -[b -> a]-> a -[a -> b]-> b", "soft reset", "threshold above the reset potential, neuron 1"];
+    spikec(at, &["check", "soft.ron", "--target", "loihi1"]).fails(3, &says[1..]);
+    spikec(at, &["compile", "soft.ron", "--target", "loihi1", "-o", "x.spkb"]).fails(3, &says);
+    // Errors that are no findings name the file.
+    let nothing = registers("threshold: 10", "Coo(pre_index: [], post_index: [], weight: [])", "");
+    std::fs::write(at.join("nothing.ron"), nothing).unwrap();
+    spikec(at, &["compile", "nothing.ron", "--target", "loihi1", "-o", "x.spkb"])
+        .fails(2, &["nothing.ron: no neuron of the output", "--keep-dead"]);
+}
+
+#[test]
 fn inspect_shows_networks_bundles_and_targets() {
     let folder = compiled();
     let at = folder.path();

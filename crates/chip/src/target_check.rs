@@ -169,6 +169,8 @@ impl Checker {
     fn encodings(&mut self, m: &SynapseMemory, p: &Packed) {
         self.kinds("synapse_memory.compressions", &m.compressions);
         self.widths("synapse_memory.weight_bits", &m.weight_bits, 1, *p.weights.mantissa_bits);
+        let signed = m.weight_bits.iter().any(|&w| w >= 2);
+        self.require("synapse_memory.weight_bits", &*m.weight_bits, signed, "a width of 2 bits or more, which holds a sign");
         let run_length = m.compressions.contains(&Compression::RunLength);
         if run_length || !m.skip_bits.is_empty() {
             self.widths("synapse_memory.skip_bits", &m.skip_bits, 1, 16);
@@ -291,6 +293,7 @@ mod tests {
             (|t| p(t).synapse_memory.max_delay.value = 300, "synapse_memory.max_delay"),
             (|t| p(t).synapse_memory.skip_bits.value = vec![], "synapse_memory.skip_bits"),
             (|t| p(t).synapse_memory.weight_bits.value = vec![1, 9], "synapse_memory.weight_bits"),
+            (|t| p(t).synapse_memory.weight_bits.value = vec![1], "synapse_memory.weight_bits"),
             (|t| p(t).synapse_memory.weight_bits.value = vec![0, 8], "synapse_memory.weight_bits"),
             (|t| p(t).synapse_memory.compressions.value = vec![], "synapse_memory.compressions"),
             (

@@ -8,7 +8,7 @@ use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
 use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Quantizer};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Runs the command.
 pub fn run(args: &CompileArgs, json: bool) -> Result<u8, Failure> {
@@ -36,6 +36,7 @@ pub fn run(args: &CompileArgs, json: bool) -> Result<u8, Failure> {
 
 /// Everything that a compilation needs, resolved.
 pub struct Job {
+    path: PathBuf,
     /// The chip.
     pub target: Target,
     /// The network.
@@ -79,7 +80,7 @@ impl Job {
             seed: mapping.seed,
             provenance: provenance(network, mapping, coding, &prepared),
         };
-        Ok(Job { target, prepared, coding, options })
+        Ok(Job { path: network.network.clone(), target, prepared, coding, options })
     }
 
     fn input(&self) -> Input<'_> {
@@ -97,12 +98,12 @@ impl Job {
             bar.tick();
         });
         bar.finish_and_clear();
-        result.map_err(|e| failure(&e))
+        result.map_err(|e| self.failure(&e))
     }
 
     /// Every finding.
     pub fn check(&self) -> Result<Vec<spikec_compile::Finding>, Failure> {
-        spikec_compile::check(self.input(), &self.target, &self.options).map_err(|e| failure(&e))
+        spikec_compile::check(self.input(), &self.target, &self.options).map_err(|e| self.failure(&e))
     }
 
     /// What was read and how it was understood.
@@ -114,16 +115,22 @@ impl Job {
             Prepared::Registers { net, .. } => format!("network {}: chip integers, taken as they are", net.name),
         }
     }
-}
 
-fn failure(error: &CompileError) -> Failure {
-    let findings = error.findings();
-    let mut message = error.to_string();
-    for finding in findings {
-        message.push_str(&format!("\n  {finding}"));
+    fn failure(&self, error: &CompileError) -> Failure {
+        let path = &self.path;
+        match error {
+            // The options' and the target's own faults.
+            CompileError::Partitioner(_) | CompileError::Target(_) | CompileError::Quantize(_) => Failure::input(error).hint(error.hint()),
+            CompileError::Findings(findings) => {
+                let message = format!("does not fit {}: {} errors", self.target.name, findings.len());
+                let hint = "`spikec check` lists the warnings as well";
+                Failure::file(path, message).findings(findings).hint(hint).code(DOES_NOT_FIT)
+            }
+            CompileError::Vote { .. } | CompileError::NothingLeft(_) | CompileError::Net(_) => {
+                Failure::file(path, error).hint(error.hint())
+            }
+        }
     }
-    let failure = Failure::input(message).hint(error.hint());
-    if error.does_not_fit() { failure.code(DOES_NOT_FIT) } else { failure }
 }
 
 fn decoder(text: &str) -> Result<DecoderKind, Failure> {
