@@ -343,7 +343,12 @@ fn inspect_shows_networks_bundles_and_targets() {
     spikec(at, &["inspect", "net.spkb", "--format", "json"]).ok().json();
     spikec(at, &["inspect", "net.spkb", "--diff", "net.spkb"]).ok();
     spikec(at, &["compile", "net.nir", "--target", "loihi1", "-o", "four.spkb", "--weight-bits", "4"]).ok();
-    spikec(at, &["inspect", "net.spkb", "--diff", "four.spkb"]).fails(1, &["-", "+"]);
+    spikec(at, &["inspect", "net.spkb", "--diff", "four.spkb"])
+        .fails(1, &["--- net.spkb", "-    (\"weight-bits\", \"8\")", "+    (\"weight-bits\", \"4\")"]);
+    spikec(at, &["inspect", "net.spkb", "--synapses", "--diff", "four.spkb"]).fails(1, &[" core 0", "-  axon 0 -> compartment"]);
+    for other in ["net.nir", "loihi1"] {
+        spikec(at, &["inspect", "net.spkb", "--diff", other]).fails(2, &["bundle", "same kind"]);
+    }
 }
 
 #[test]

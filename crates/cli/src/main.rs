@@ -4,6 +4,7 @@
 
 mod args;
 mod cmd;
+mod diff;
 mod failure;
 mod files;
 mod load;
