@@ -233,6 +233,19 @@ fn bad_data_are_named() {
     let npz = std::fs::read(at.join("samples.npz")).unwrap();
     std::fs::write(at.join("cut.npz"), &npz[..npz.len() / 2]).unwrap();
     spikec(at, &["simulate", "net.spkb", "--input", "cut.npz"]).fails(2, &["cut.npz"]);
+    for (name, labels) in [("high.npz", vec![3, 10]), ("low.npz", vec![9, -1])] {
+        let spikes = array(&[2, 1, 784], Bool(vec![true; 2 * 784]));
+        let label = labels[1].to_string();
+        write(name, &[("spikes", spikes), ("labels", array(&[2], I64(labels)))]);
+        for command in [&["simulate", "net.spkb"][..], &["verify", "net.nir", "net.spkb"]] {
+            spikec(at, &[command, &["--input", name]].concat()).fails(2, &[name, "sample 1", &label, "0 to 9"]);
+        }
+    }
+    write("narrow_values.npz", &[("values", array(&[1, 3], F32(vec![0.5; 3])))]);
+    for command in [&["check"][..], &["compile", "-o", "x.spkb"]] {
+        let more = ["net.nir", "--target", "loihi1", "--calibration", "narrow_values.npz"];
+        spikec(at, &[command, &more].concat()).fails(2, &["narrow_values.npz", "3 channels", "784"]);
+    }
     spikec(at, &["simulate", "net.spkb", "--input", "samples.npz", "--samples", "0"]).fails(2, &["--samples"]);
     spikec(at, &["simulate", "net.spkb", "--input", "samples.npz", "--record", "spikes"]).fails(2, &["-o"]);
 }
@@ -334,6 +347,22 @@ fn check_lists_the_findings_of_every_stage_at_once() {
 }
 
 #[test]
+fn a_bundle_remembers_the_options_and_verifies_without_a_word() {
+    let folder = compiled();
+    let at = folder.path();
+    let more = ["--keep-dead", "--steps", "5", "--calibration", "samples.npz"];
+    spikec(at, &[&["compile", "net.nir", "--target", "loihi1", "-o", "x.spkb"][..], &more].concat()).ok();
+    let shown = spikec(at, &["inspect", "x.spkb"]).ok().out;
+    for option in ["(\"steps\", \"5\")", "(\"keep-dead\", \"true\")", "(\"calibration\", \""] {
+        assert!(shown.contains(option), "no {option} in {shown}");
+    }
+    assert_eq!(spikec(at, &["verify", "net.nir", "x.spkb"]).ok().err, "");
+    std::fs::write(at.join("r.ron"), registers("threshold: 10", "Coo(pre_index: [0], post_index: [0], weight: [64])", "")).unwrap();
+    let other = spikec(at, &["verify", "r.ron", "x.spkb"]).fails(2, &["registers"]);
+    assert!(!other.err.contains("warning"), "{}", other.err);
+}
+
+#[test]
 fn inspect_shows_networks_bundles_and_targets() {
     let folder = compiled();
     let at = folder.path();
@@ -400,6 +429,12 @@ fn idx_files_become_data() {
     let spikec_data::Stimulus::Values(v) = &set.samples[0] else { panic!() };
     assert!((v.frames[1] - (1.0 - 0.1307) / 0.3081).abs() < 1e-6);
     spikec(at, &["data", "idx", "labels", "-o", "x.npz"]).fails(2, &["labels"]);
+    spikec(at, &["data", "idx", "images", "--samples", "0", "-o", "x.npz"]).fails(2, &["--samples 0"]);
+    // A file of one light pixel an image, and more images and steps than can be read back.
+    let many = [&[0, 0, 8, 3, 0, 0, 0x20, 0, 0, 0, 0, 1, 0, 0, 0, 1][..], &vec![1; 0x2000]].concat();
+    std::fs::write(at.join("many"), many).unwrap();
+    let absurd = spikec(at, &["data", "idx", "many", "--coding", "poisson", "--steps", "100000", "-o", "x.npz"]);
+    absurd.fails(2, &["x.npz", "8192 samples of 100000 steps", "--steps"]);
     std::fs::write(at.join("short"), &images[..20]).unwrap();
     spikec(at, &["data", "idx", "short", "-o", "x.npz"]).fails(2, &["short"]);
     assert!(!at.join("x.npz").exists());

@@ -55,11 +55,17 @@ impl Job {
             files.read_also(input)?;
         }
         let target = load::target(&mapping.target)?;
-        let calibration = mapping.calibration.as_deref().map(|p| load::data(p, None)).transpose()?;
+        let (calibration, digest) = mapping.calibration.as_deref().map(load::calibration).transpose()?.unzip();
         let coding = Coding::resolve(mapping.input_coding, mapping.full_scale, calibration.as_ref())?;
         let (model, arrays) = load::network(network)?;
         arrays.iter().try_for_each(|p| files.read_also(p))?;
         let prepared = load::prepare(&network.network, model, coding)?;
+        if let (Some(set), Some(path)) = (&calibration, &mapping.calibration)
+            && set.width as usize != prepared.data_width()
+        {
+            let message = format!("has {} channels, the network has {} inputs", set.width, prepared.data_width());
+            return Err(Failure::file(path, message).hint("calibrate with data of this network"));
+        }
         let decoder = decoder(&mapping.decoder)?;
         let options = CompileOptions {
             weight_bits: mapping.weight_bits,
@@ -78,7 +84,7 @@ impl Job {
             },
             remove_dead: !mapping.keep_dead,
             seed: mapping.seed,
-            provenance: provenance(network, mapping, coding, &prepared),
+            provenance: provenance(network, mapping, coding, &prepared, digest),
         };
         Ok(Job { path: network.network.clone(), target, prepared, coding, options })
     }
@@ -150,7 +156,13 @@ fn decoder(text: &str) -> Result<DecoderKind, Failure> {
 }
 
 /// Options for the bundle's provenance: what `verify` needs to read the network in the same way, and what the user chose.
-fn provenance(network: &NetworkArgs, mapping: &MappingArgs, coding: Coding, prepared: &Prepared) -> Vec<(String, String)> {
+fn provenance(
+    network: &NetworkArgs,
+    mapping: &MappingArgs,
+    coding: Coding,
+    prepared: &Prepared,
+    calibration: Option<blake3::Hash>,
+) -> Vec<(String, String)> {
     let mut options: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, value: String| options.push((name.to_string(), value));
     add("target", mapping.target.clone());
@@ -177,5 +189,14 @@ fn provenance(network: &NetworkArgs, mapping: &MappingArgs, coding: Coding, prep
     add("decoder", mapping.decoder.clone());
     add("effort", format!("{:?}", mapping.effort));
     add("partitioner", mapping.partitioner.clone());
+    if let Some(steps) = mapping.steps {
+        add("steps", steps.to_string());
+    }
+    if mapping.keep_dead {
+        add("keep-dead", "true".into());
+    }
+    if let Some(digest) = calibration {
+        add("calibration", digest.to_hex().to_string());
+    }
     options
 }

@@ -20,6 +20,7 @@ pub fn run(args: &SimulateArgs, json: bool) -> Result<u8, Failure> {
     let report_file = args.report.as_deref().map(|p| files.output(p)).transpose()?;
     let bundle = load::bundle(&args.bundle)?;
     let set = load::data(&args.input, args.samples)?;
+    load::check_labels(&set, &args.input, &bundle)?;
     let machine = boot(&bundle, &args.bundle)?;
     let options = RunOptions { steps: args.steps, record };
     let batch = batch(&machine, &set, &options, &args.input)?;
