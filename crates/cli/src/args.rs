@@ -111,7 +111,7 @@ pub enum EffortArg {
     Fast,
     /// Balanced cores.
     Default,
-    /// As `default`, with every order tried and the one with the fewest cores kept.
+    /// As `default`, from several orders of the neurons: the one with the fewest cores is kept.
     Best,
 }
 

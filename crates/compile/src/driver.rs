@@ -7,6 +7,7 @@ use crate::emit::{HostOptions, emit};
 use crate::finding::{self, Finding, Severity};
 use crate::lower::{LowerOptions, LowerReport, lower_all};
 use crate::pack::usage;
+pub use crate::partition::Effort;
 use crate::partition::{Bound, PARTITIONERS, Partitioned, Usage, lower_bounds, partitioner};
 use crate::place::{Placed, place};
 use crate::quantize::{QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, adopt_all, quantize_all};
@@ -15,19 +16,6 @@ use spikec_chip::Target;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Provenance};
 use spikec_net::{Fixed, Float, Net, NetError, PopulationId, Quantized};
 use thiserror::Error;
-
-/// Effort of the search, in work units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Effort {
-    /// First legal mapping.
-    Fast,
-    /// Balanced cores.
-    #[default]
-    Default,
-    /// As `Default`; strategies with a search may do more.
-    Best,
-}
 
 /// Options of a compilation.
 #[derive(Debug, Clone, PartialEq)]
@@ -244,8 +232,8 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     if !contradictions.is_empty() {
         return Err(CompileError::Target(contradictions));
     }
-    let strategy = partitioner(&options.partitioner, options.effort != Effort::Fast)
-        .ok_or_else(|| CompileError::Partitioner(options.partitioner.clone()))?;
+    let strategy =
+        partitioner(&options.partitioner, options.effort).ok_or_else(|| CompileError::Partitioner(options.partitioner.clone()))?;
     let lower_options = LowerOptions { remove_dead: options.remove_dead };
     progress("lowering");
     let (q, lowering, quantization, mut findings, timed) = match input {

@@ -21,6 +21,7 @@ use crate::finding::{Finding, sort};
 use crate::pack::usage::remedy;
 use crate::pack::{CorePack, Packer, Wiring};
 use rayon::prelude::*;
+use serde::Serialize;
 use spikec_chip::cost;
 use spikec_chip::target::Target;
 use spikec_net::{PopulationId, Quantized};
@@ -36,10 +37,23 @@ pub trait Partitioner {
 /// Names of all strategies.
 pub const PARTITIONERS: [&str; 1] = ["sequential"];
 
+/// Effort of the search, in work units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effort {
+    /// First legal mapping.
+    Fast,
+    /// Balanced cores.
+    #[default]
+    Default,
+    /// As `Default`, with several orders of the neurons: the one with the fewest cores is kept.
+    Best,
+}
+
 /// The strategy of that name.
-pub fn partitioner(name: &str, balance: bool) -> Option<Box<dyn Partitioner>> {
+pub fn partitioner(name: &str, effort: Effort) -> Option<Box<dyn Partitioner>> {
     match name {
-        "sequential" => Some(Box::new(Sequential { balance })),
+        "sequential" => Some(Box::new(Sequential { effort })),
         _ => None,
     }
 }
