@@ -84,7 +84,7 @@ impl Job {
             },
             remove_dead: !mapping.keep_dead,
             seed: mapping.seed,
-            provenance: provenance(network, mapping, coding, &prepared, digest),
+            provenance: provenance(network, mapping, &target, coding, &prepared, digest),
         };
         Ok(Job { path: network.network.clone(), target, prepared, coding, options })
     }
@@ -159,13 +159,15 @@ fn decoder(text: &str) -> Result<DecoderKind, Failure> {
 fn provenance(
     network: &NetworkArgs,
     mapping: &MappingArgs,
+    target: &Target,
     coding: Coding,
     prepared: &Prepared,
     calibration: Option<blake3::Hash>,
 ) -> Vec<(String, String)> {
     let mut options: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, value: String| options.push((name.to_string(), value));
-    add("target", mapping.target.clone());
+    // Its name: where its file was is nobody's business.
+    add("target", target.name.clone());
     if let Prepared::Trained { network, .. } = prepared {
         add("convention", network.conventions.name.clone());
         add("dt", network.conventions.dt_s.to_string());
