@@ -49,7 +49,11 @@ fn oracle_vectors_are_equal_in_u_v_and_spikes_through_the_bundle() {
     for case in &cases {
         let mut net = case.net();
         let stimulus = Stimulus::Spikes(case.train());
-        let options = RunOptions { steps: Some(case.steps), record: Record { spikes: true, potentials: true } };
+        let options = RunOptions {
+            steps: Some(case.steps),
+            record: Record { spikes: true, potentials: true, ..Record::default() },
+            ..RunOptions::default()
+        };
         let neurons: Vec<usize> = (0..net.populations.len()).filter(|&p| !net.populations[p].is_input()).collect();
         for target in [loihi1(), small()] {
             for (k, &p) in neurons.iter().enumerate() {
@@ -266,7 +270,7 @@ fn renumbering_neurons_leaves_the_spikes_unchanged() {
         let Ok(other) = bundle_of(&turned, &small(), false) else { continue };
         let width: usize = net.populations.iter().filter(|p| p.is_input()).map(|p| p.trained_len()).sum();
         let stimulus = Stimulus::Spikes(generate::random_spikes(seed, width as u32, 25, 0.3));
-        let options = RunOptions { steps: Some(25), record: Record { spikes: true, potentials: false } };
+        let options = RunOptions { steps: Some(25), record: Record { spikes: true, ..Record::default() }, ..RunOptions::default() };
         let spikes = |bundle: &Bundle, turn: bool| {
             let run = Machine::boot(bundle.loadable()).expect("boots").run(&stimulus, &options).expect("runs");
             let mut all: Vec<(u32, u32, u32)> = run

@@ -63,7 +63,7 @@ fn constants_enter_filtered_currents_from_step_0_on() {
     verifies(&bundle, &net, digest, &samples, None);
     // Without input, hidden neuron 0 is a CubaLIF with the current 1.5 in every step: keep_u 1/2, keep_v 3/4, gain 1/8.
     let machine = Machine::boot(bundle.loadable()).unwrap();
-    let run = machine.run(&silence, &RunOptions { steps: None, record: Record { spikes: true, potentials: false } }).unwrap();
+    let run = machine.run(&silence, &RunOptions { record: Record { spikes: true, ..Record::default() }, ..RunOptions::default() }).unwrap();
     let found: Vec<u32> = run.spikes.iter().filter(|s| (s.population, s.neuron) == (1, 0)).map(|s| s.step).collect();
     let (mut u, mut v, mut expected) = (0.0, 0.0, Vec::new());
     for t in 0..40 {

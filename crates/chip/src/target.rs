@@ -84,6 +84,8 @@ pub struct Topology {
     pub cores_per_router: Sourced<u32>,
     /// Chips of the board.
     pub chips: Sourced<u32>,
+    /// Chips side by side in x; chip k stands in column k % chip_columns, row k / chip_columns. The mesh goes on across their borders.
+    pub chip_columns: Sourced<u32>,
     /// Routing.
     pub routing: Sourced<Routing>,
     /// How a spike reaches several cores.
@@ -174,6 +176,17 @@ pub struct PackedCore {
     pub threshold_profiles: Sourced<u32>,
     /// Dendritic accumulator slots: compartments * 2^delay_bits (C11).
     pub delay_slots_total: Sourced<u32>,
+    /// When a core may add up the messages of a step (timing level `cycle` only).
+    pub accumulation: Sourced<Accumulation>,
+}
+
+/// When a core may add up the messages that arrive in a step, beside its own compartment update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Accumulation {
+    /// After the update of its compartments: one dendrite unit does both, one after the other.
+    AfterUpdate,
+    /// At the same time: two units.
+    DuringUpdate,
 }
 
 /// Synaptic memory and its formats.
@@ -333,10 +346,20 @@ pub struct TimingNs {
     pub hop_x: Sourced<f64>,
     /// Each hop in y.
     pub hop_y: Sourced<f64>,
+    /// Each hop across the border of two chips, in either direction.
+    pub hop_chip: Sourced<f64>,
+    /// From a core (or the host) into its router, and again from the router into a core.
+    pub local_port: Sourced<f64>,
+    /// From one flit to the next on a link or local port within a chip.
+    pub link_flit: Sourced<f64>,
+    /// From one flit to the next on a link between two chips.
+    pub chip_link_flit: Sourced<f64>,
     /// (tiles, ns): the barrier by mapped tiles; the entry with the largest key <= tiles holds.
     pub barrier_by_tiles: Sourced<Vec<(u32, f64)>>,
     /// Each write of the host to a register.
     pub host_write: Sourced<f64>,
+    /// Each message that the host sends.
+    pub host_spike: Sourced<f64>,
 }
 
 /// Energies in picojoules.
@@ -363,6 +386,10 @@ pub struct EnergyPj {
     pub hop_x: Sourced<f64>,
     /// Each hop in y.
     pub hop_y: Sourced<f64>,
+    /// Each hop across the border of two chips, in either direction.
+    pub hop_chip: Sourced<f64>,
     /// Each write of the host to a register.
     pub host_write: Sourced<f64>,
+    /// Each message that the host sends.
+    pub host_spike: Sourced<f64>,
 }

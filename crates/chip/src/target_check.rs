@@ -45,6 +45,8 @@ const MOST_LIMIT_BITS: i64 = 27;
 const MOST_ALIGN_SHIFT: i64 = 12;
 const MOST_BIAS_EXPONENT: i64 = 12;
 const MOST_THRESHOLD_SHIFT: i64 = 24;
+/// Largest time in ns (a second) and largest energy in pJ of one event.
+const MOST_COST: f64 = 1e9;
 
 impl Target {
     /// All numbers that contradict each other or that no chip can have, sorted by key.
@@ -97,6 +99,7 @@ impl Checker {
         self.range("topology.height", *t.height, 1, 1 << 15);
         self.range("topology.cores_per_router", *t.cores_per_router, 1, 1 << 15);
         self.range("topology.chips", *t.chips, 1, 1 << 15);
+        self.range("topology.chip_columns", *t.chip_columns, 1, i64::from(*t.chips).max(1));
         let factors = [*t.width, *t.height, *t.cores_per_router, *t.chips];
         let cores = factors.iter().try_fold(1u64, |product, &f| product.checked_mul(u64::from(f)));
         let found = format!("{} chips of {} x {} x {} cores", *t.chips, *t.width, *t.height, *t.cores_per_router);
@@ -226,19 +229,21 @@ impl Checker {
 
     fn costs(&mut self, timing: &TimingNs, energy: &EnergyPj) {
         let TimingNs { barrier_by_tiles: barrier, .. } = timing;
+        // A latency of 0 would let a message overtake the event that causes it; the times of a step add up in picoseconds.
         macro_rules! costs {
-            ($path:literal, $table:ident: $($field:ident),*) => {
+            ($path:literal, $table:ident, $least:expr => $($field:ident),*) => {
                 $( self.require(concat!($path, ".", stringify!($field)), *$table.$field,
-                    $table.$field.is_finite() && *$table.$field >= 0.0, "a finite number, not negative"); )*
+                    ($least..=MOST_COST).contains(&*$table.$field), format_args!("{} ..= {MOST_COST:e}", $least)); )*
             };
         }
-        costs!("timing_ns", timing: neuron_access, neuron_update, spike_out, axon_out, axon_in, synapse_dense,
-            synapse_sparse, synapse_conv, hop_x, hop_y, host_write);
-        costs!("energy_pj", energy: neuron_access, neuron_update, spike_out, axon_out, axon_in, synapse_dense,
-            synapse_sparse, synapse_conv, hop_x, hop_y, host_write);
+        costs!("timing_ns", timing, 0.0 => neuron_access, neuron_update, spike_out, axon_out, axon_in, synapse_dense,
+            synapse_sparse, synapse_conv, host_write, host_spike);
+        costs!("timing_ns", timing, 0.001 => hop_x, hop_y, hop_chip, local_port, link_flit, chip_link_flit);
+        costs!("energy_pj", energy, 0.0 => neuron_access, neuron_update, spike_out, axon_out, axon_in, synapse_dense,
+            synapse_sparse, synapse_conv, hop_x, hop_y, hop_chip, host_write, host_spike);
         let holds = barrier.first().is_some_and(|&(tiles, _)| tiles <= 1)
             && barrier.windows(2).all(|w| w[0].0 < w[1].0)
-            && barrier.iter().all(|&(_, ns)| ns.is_finite() && ns >= 0.0);
+            && barrier.iter().all(|&(_, ns)| (0.0..=MOST_COST).contains(&ns));
         self.require("timing_ns.barrier_by_tiles", &**barrier, holds, "(tiles, ns) from 1 tile on, tiles ascending, finite times");
     }
 }

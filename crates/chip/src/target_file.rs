@@ -145,6 +145,7 @@ impl Numbers {
                 height,
                 cores_per_router,
                 chips,
+                chip_columns,
                 routing,
                 cast,
                 link_buffer,
@@ -174,6 +175,7 @@ impl Numbers {
                 compartment_profiles,
                 threshold_profiles,
                 delay_slots_total,
+                accumulation,
             }
         );
         list!(
@@ -236,8 +238,13 @@ impl Numbers {
                 synapse_conv,
                 hop_x,
                 hop_y,
+                hop_chip,
+                local_port,
+                link_flit,
+                chip_link_flit,
                 barrier_by_tiles,
                 host_write,
+                host_spike,
             }
         );
         list!(
@@ -255,7 +262,9 @@ impl Numbers {
                 synapse_conv,
                 hop_x,
                 hop_y,
+                hop_chip,
                 host_write,
+                host_spike,
             }
         );
     }

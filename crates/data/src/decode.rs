@@ -29,6 +29,30 @@ pub fn predict(decode: Decode, counts: &[u32], first_spike: &[Option<u32>], pote
     }
 }
 
+/// True when no spike of the steps that are left can change the prediction.
+///
+/// `counts` and `first_spike` as for [`predict`], after the steps so far; `left`: spikes that each output can still have (at most one
+/// a step; 0 for an output that was removed). Potentials and raw spikes are never settled before the last step.
+pub fn settled(decode: Decode, counts: &[u32], first_spike: &[Option<u32>], left: &[u32]) -> bool {
+    let open = |groups: &mut dyn Iterator<Item = (u64, u64)>| -> bool {
+        // (spikes, spikes possible) of each class.
+        let classes: Vec<(u64, u64)> = groups.collect();
+        let winner = best(classes.iter().map(|c| c.0)) as usize;
+        let Some(&(top, _)) = classes.get(winner) else { return false };
+        classes.iter().enumerate().any(|(k, &(n, more))| k != winner && (n + more > top || (n + more == top && k < winner)))
+    };
+    match decode {
+        Decode::Count => !open(&mut counts.iter().zip(left).map(|(&n, &m)| (n.into(), m.into()))),
+        Decode::Vote(group) => {
+            let group = group.max(1) as usize;
+            let sum = |list: &[u32]| list.iter().map(|&n| u64::from(n)).sum::<u64>();
+            !open(&mut counts.chunks(group).zip(left.chunks(group)).map(|(n, m)| (sum(n), sum(m))))
+        }
+        Decode::FirstSpike => first_spike.iter().any(Option::is_some),
+        Decode::Potential | Decode::Spikes => left.iter().all(|&m| m == 0),
+    }
+}
+
 /// Index of the first of the largest scores.
 fn best<S: PartialOrd>(scores: impl Iterator<Item = S>) -> u32 {
     let mut best: Option<(u32, S)> = None;
@@ -69,5 +93,42 @@ mod tests {
         for (decode, counts, first, potentials, expected) in cases {
             assert_eq!(predict(decode, counts, first, potentials), expected, "{decode:?} {counts:?} {first:?}");
         }
+    }
+
+    #[test]
+    fn a_prediction_is_settled_when_no_future_changes_it() {
+        // All futures of up to three steps of three outputs, each of which spikes or doesn't in a step.
+        for decode in [Decode::Count, Decode::Vote(2), Decode::FirstSpike] {
+            for code in 0..1u32 << 9 {
+                let (mut counts, mut first) = ([0u32; 3], [None; 3]);
+                for step in 0..3u32 {
+                    for output in 0..3usize {
+                        if code >> (3 * step + output as u32) & 1 == 1 {
+                            counts[output] += 1;
+                            first[output] = first[output].or(Some(step));
+                        }
+                    }
+                    let left = [2 - step; 3];
+                    if !settled(decode, &counts, &first, &left) {
+                        continue;
+                    }
+                    let now = predict(decode, &counts, &first, &[]);
+                    for future in 0..1u32 << (3 * (2 - step)) {
+                        let (mut c, mut f) = (counts, first);
+                        for s in 0..2 - step {
+                            for o in (0..3usize).filter(|&o| future >> (3 * s + o as u32) & 1 == 1) {
+                                c[o] += 1;
+                                f[o] = f[o].or(Some(step + 1 + s));
+                            }
+                        }
+                        assert_eq!(predict(decode, &c, &f, &[]), now, "{decode:?} {counts:?} then {c:?}");
+                    }
+                }
+            }
+        }
+        assert!(settled(Decode::Count, &[0, 5, 1], &[], &[4, 4, 4]));
+        assert!(!settled(Decode::Count, &[1, 5, 1], &[], &[4, 4, 4]), "output 0 can draw level and comes first");
+        assert!(settled(Decode::Count, &[1, 5, 1], &[], &[0, 4, 3]));
+        assert!(!settled(Decode::Potential, &[9, 0], &[], &[1, 1]));
     }
 }

@@ -13,7 +13,7 @@ pub mod stimulus;
 
 pub use arrays::{Array, ArrayData, ArrayError, read_npy, read_npz, write_npy, write_npz};
 pub use dataset::{DataError, DataSet};
-pub use decode::{Decode, predict};
+pub use decode::{Decode, predict, settled};
 pub use encode::{latency, poisson, rate};
 pub use host::{BiasRegister, bias_register, host_sum};
 pub use idx::{IdxError, read_idx};

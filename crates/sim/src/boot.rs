@@ -10,6 +10,7 @@ use crate::host::HostPlan;
 use crate::layout::Layout;
 use crate::neuron::{Kernel, Law};
 use crate::record::Names;
+use crate::timing::{Level, Plan};
 use crate::utilization::{CoreUtilization, count};
 use rayon::prelude::*;
 use spikec_chip::codec::{CodecError, decode_core};
@@ -185,14 +186,24 @@ pub struct Machine {
     /// The same for a host spike, from the step in which it is injected.
     pub(crate) input_ahead: usize,
     utilization: Vec<CoreUtilization>,
+    /// Tables of the timing levels; none at level `None`.
+    pub(crate) plan: Option<Plan>,
 }
 
 impl Machine {
-    /// Decodes and checks a bundle.
+    /// Decodes and checks a bundle, for runs without timing.
     ///
     /// # Errors
     /// [`BootError`] names the first table entry that is wrong.
     pub fn boot(bundle: Loadable<'_>) -> Result<Machine, BootError> {
+        Machine::boot_timed(bundle, Level::None)
+    }
+
+    /// Decodes and checks a bundle, for runs that are timed.
+    ///
+    /// # Errors
+    /// [`BootError`] names the first table entry that is wrong, or what is too large to be timed.
+    pub fn boot_timed(bundle: Loadable<'_>, level: Level) -> Result<Machine, BootError> {
         if let Some(finding) = bundle.target.check().into_iter().next() {
             return Err(BootError::Target(finding));
         }
@@ -218,6 +229,13 @@ impl Machine {
         let fabric = Fabric::new(cores, bundle.target, &bundle.host.input_axons)?;
         let (names, skews) = Names::new(bundle.symbols, bundle.host, &layout)?;
         let host = HostPlan::new(bundle.host, bundle.symbols, &layout, &numbers, &skews)?;
+        let plan = match level {
+            Level::None => None,
+            level => {
+                let cores = Cores { tables: &tables, layout: &layout, numbers: &numbers };
+                Some(Plan::new(level, cores, &fabric, &names, bundle.target)?)
+            }
+        };
         Ok(Machine {
             law: numbers.law,
             kernel: Kernel::best(),
@@ -228,6 +246,7 @@ impl Machine {
             neuron_ahead: numbers.neuron_hop as usize - 1,
             input_ahead: numbers.input_hop as usize,
             utilization,
+            plan,
         })
     }
 

@@ -1,8 +1,8 @@
 //! What a run counts: plain data that can be added.
 //!
 //! In: spike counts of every source and its static fan-out. Out: [`Counters`].
-//! Invariant: a spike's messages and synaptic operations count when they are delivered, so spikes of a sample's last
-//! chip step (cleared in flight by the host) count as neuron spikes only.
+//! Invariant: a spike's messages and synaptic operations count in the chip step in which it is sent, also those of a sample's last
+//! step, which the chip processes before the host clears it.
 
 use serde::Serialize;
 use std::ops::AddAssign;

@@ -7,9 +7,11 @@
 //! filled with zeros) are added as slices.
 
 use crate::boot::{BootError, Spot};
-use crate::check::{MAX_CELLS, MAX_LINKS, Numbers, range};
+use crate::check::{MAX_CELLS, Numbers, range};
 use crate::layout::Layout;
+use crate::routes::{AxonOps, FanOut, Routes};
 use spikec_chip::bundle::Place;
+use spikec_chip::target::Compression;
 use spikec_chip::{CoreTables, Target};
 
 /// Shortest run that is added as a slice.
@@ -46,30 +48,6 @@ pub(crate) struct Source {
     first: Group,
     /// Range of `chunks`.
     rest: (u32, u32),
-}
-
-/// What one message of a source does at its destination.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Link {
-    /// Position of the destination core.
-    pub core: u32,
-    /// Synapses that it reads.
-    pub ops: u32,
-}
-
-/// Static fan-out of sources.
-#[derive(Debug, Default)]
-pub(crate) struct FanOut {
-    offsets: Vec<u32>,
-    links: Vec<Link>,
-    hops: Vec<u64>,
-}
-
-impl FanOut {
-    /// Messages of one spike of a source, and their hops.
-    pub(crate) fn of(&self, source: usize) -> (&[Link], u64) {
-        (&self.links[self.offsets[source] as usize..self.offsets[source + 1] as usize], self.hops[source])
-    }
 }
 
 /// Dendritic accumulators: one slot of lanes for each chip step ahead.
@@ -120,6 +98,8 @@ pub(crate) struct Fabric {
     pub inputs: Vec<Source>,
     pub neuron_fan_out: FanOut,
     pub input_fan_out: FanOut,
+    /// (position of the core, axon of that core), by number of the axon.
+    pub axons: Vec<(u32, u32)>,
     /// Accumulator slots.
     pub slots: usize,
     /// Largest possible input of one step from neurons, in units.
@@ -215,15 +195,15 @@ impl Fabric {
             let source = fabric.source(cores, &routes, &shared, routes.inputs.of(channel), &mut list)?;
             fabric.inputs.push(source);
         }
-        fabric.neuron_fan_out = routes.fan_out(&routes.neurons, &ops, layout, target, true);
-        fabric.input_fan_out = routes.fan_out(&routes.inputs, &ops, layout, target, false);
+        (fabric.neuron_fan_out, fabric.input_fan_out) = routes.fan_outs(&ops, layout, target);
+        fabric.axons = routes.axons;
         Ok(fabric)
     }
 
     /// Checks every synapse; gives the synapses that each axon reads and the largest delay, and bounds the inputs' sums.
-    fn survey(&mut self, cores: Cores<'_>, routes: &Routes) -> Result<(Vec<u32>, u32), BootError> {
+    fn survey(&mut self, cores: Cores<'_>, routes: &Routes) -> Result<(Vec<AxonOps>, u32), BootError> {
         let Cores { tables, layout, numbers } = cores;
-        let mut ops = vec![0u32; routes.axons.len()];
+        let mut ops = vec![AxonOps::default(); routes.axons.len()];
         let mut max_delay = 0;
         let mut sums = vec![(0u64, 0u64); layout.lanes()];
         for (axon, &(k, index)) in routes.axons.iter().enumerate() {
@@ -233,8 +213,9 @@ impl Fabric {
             let refs = (u64::from(routes.neuron_refs[axon]), u64::from(routes.input_refs[axon]));
             for entry in &core.in_axons[index as usize].entries {
                 range(spot, "format", entry.format, 0, core.formats.len() as i128 - 1)?;
-                let exponent = core.formats[usize::from(entry.format)].exponent;
-                ops[axon] = ops[axon].saturating_add(small(entry.synapses.len())?);
+                let format = &core.formats[usize::from(entry.format)];
+                let exponent = format.exponent;
+                ops[axon].add(small(entry.synapses.len())?, format.compression == Compression::Dense);
                 for synapse in &entry.synapses {
                     range(spot, "compartment of a synapse", synapse.compartment, 0, lanes.len() as i128 - 1)?;
                     max_delay = max_delay.max(u32::from(synapse.delay));
@@ -350,115 +331,6 @@ impl Cores<'_> {
 }
 
 /// A table index as u32.
-fn small(n: usize) -> Result<u32, BootError> {
+pub(crate) fn small(n: usize) -> Result<u32, BootError> {
     u32::try_from(n).map_err(|_| BootError::TooBig { what: "table of synapses", need: n as u64, limit: u32::MAX.into() })
-}
-
-/// Axons of each source.
-#[derive(Debug)]
-struct Csr {
-    offsets: Vec<u32>,
-    axons: Vec<u32>,
-}
-
-impl Csr {
-    fn of(&self, source: usize) -> &[u32] {
-        &self.axons[self.offsets[source] as usize..self.offsets[source + 1] as usize]
-    }
-}
-
-/// Who sends to which axon.
-struct Routes {
-    /// (position of the core, axon of that core).
-    axons: Vec<(u32, u32)>,
-    neurons: Csr,
-    inputs: Csr,
-    neuron_refs: Vec<u32>,
-    input_refs: Vec<u32>,
-}
-
-impl Routes {
-    fn new(cores: Cores<'_>, target: &Target, input_axons: &[Vec<Place>]) -> Result<Routes, BootError> {
-        let Cores { tables, layout, .. } = cores;
-        let mut axons = Vec::new();
-        let mut bases = Vec::with_capacity(tables.len());
-        for (k, core) in tables.iter().enumerate() {
-            bases.push(axons.len());
-            axons.extend((0..core.in_axons.len()).map(|a| (k as u32, a as u32)));
-        }
-        let find = |spot, place: Place| -> Result<u32, BootError> {
-            let k = layout.core_index(place.core).ok_or(BootError::NoCore { spot, core: place.core })?;
-            let count = tables[k].in_axons.len();
-            if usize::from(place.index) >= count {
-                return Err(BootError::NoPlace { spot, kind: "input axon", core: place.core, index: place.index, count });
-            }
-            small(bases[k] + usize::from(place.index))
-        };
-        let mut neuron_refs = vec![0u32; axons.len()];
-        let mut input_refs = vec![0u32; axons.len()];
-        let mut of_lane: Vec<(usize, std::ops::Range<usize>)> = vec![(0, 0..0); layout.lanes()];
-        let mut sent = 0u64;
-        for (k, core) in tables.iter().enumerate() {
-            for (index, c) in core.compartments.iter().enumerate() {
-                let end = usize::from(c.out_axon_start) + usize::from(c.out_axon_count);
-                let spot = Spot::core(core.core, "compartment", index);
-                range(spot, "end of output axons", end as u64, 0, core.out_axons.len() as i128)?;
-                of_lane[layout.lanes_of_core(k)[index] as usize] = (k, end - usize::from(c.out_axon_count)..end);
-                sent += u64::from(c.out_axon_count);
-            }
-        }
-        // Compartments may share output axons, but not so many that the tables outgrow the image by far.
-        let limit = u64::from(*target.packed().core.out_axon_entries).saturating_mul(tables.len() as u64).min(MAX_LINKS);
-        if sent > limit {
-            return Err(BootError::TooBig { what: "output axons of all compartments", need: sent, limit });
-        }
-        let mut neurons = Csr { offsets: vec![0], axons: Vec::with_capacity(sent as usize) };
-        for (k, entries) in of_lane {
-            let core = &tables[k];
-            for index in entries {
-                let out = &core.out_axons[index];
-                let axon = find(Spot::core(core.core, "output axon", index), Place { core: out.core, index: out.in_axon })?;
-                neuron_refs[axon as usize] += 1;
-                neurons.axons.push(axon);
-            }
-            neurons.offsets.push(small(neurons.axons.len())?);
-        }
-        let mut inputs = Csr { offsets: vec![0], axons: Vec::new() };
-        for (channel, places) in input_axons.iter().enumerate() {
-            for place in places {
-                let axon = find(Spot::host("input_axons", channel), *place)?;
-                input_refs[axon as usize] += 1;
-                inputs.axons.push(axon);
-            }
-            inputs.offsets.push(small(inputs.axons.len())?);
-        }
-        Ok(Routes { axons, neurons, inputs, neuron_refs, input_refs })
-    }
-
-    fn fan_out(&self, sources: &Csr, ops: &[u32], layout: &Layout, target: &Target, neurons: bool) -> FanOut {
-        let port = *target.topology.host_port;
-        let mut hops = Vec::with_capacity(sources.offsets.len() - 1);
-        for s in 0..sources.offsets.len() - 1 {
-            let from = if neurons {
-                layout.cores.get(layout.core_of[s] as usize).map_or((0, 0), |core| router(target, *core))
-            } else {
-                (u64::from(port.0), u64::from(port.1))
-            };
-            let far = |axon: &u32| {
-                let to = router(target, layout.cores[self.axons[*axon as usize].0 as usize]);
-                from.0.abs_diff(to.0) + from.1.abs_diff(to.1)
-            };
-            hops.push(sources.of(s).iter().map(far).sum());
-        }
-        let links = sources.axons.iter().map(|&a| Link { core: self.axons[a as usize].0, ops: ops[a as usize] }).collect();
-        FanOut { offsets: sources.offsets.clone(), links, hops }
-    }
-}
-
-/// Router of a core; the chips of a board stand in a row in x.
-fn router(target: &Target, core: u32) -> (u64, u64) {
-    let t = &target.topology;
-    let (chip, on_chip) = (core / t.cores_per_chip(), core % t.cores_per_chip());
-    let (router, width) = (on_chip / *t.cores_per_router, *t.width);
-    (u64::from(chip) * u64::from(width) + u64::from(router % width), u64::from(router / width))
 }

@@ -1,4 +1,4 @@
-//! The functional simulator: boots a bundle from its bits alone and runs samples on it.
+//! The simulator: boots a bundle from its bits alone, runs samples on it, and times them.
 //!
 //! In: a [`spikec_chip::Loadable`] (target, image bits, host section, symbols) and [`spikec_data::Stimulus`]es.
 //! Out: [`SampleRun`]s: decoded outputs, recordings and [`Counters`].
@@ -14,11 +14,17 @@ mod host;
 mod layout;
 mod neuron;
 pub mod record;
+mod routes;
 pub mod run;
+mod run_error;
+pub mod timing;
+mod totals;
 pub mod utilization;
 
 pub use boot::{BootError, Machine, Spot};
 pub use counters::{CoreCounters, Counters};
-pub use record::{Record, SpikeEvent};
-pub use run::{BatchRun, RunError, RunOptions, SampleRun};
+pub use record::{Probe, Record, SpikeEvent, WatchEvent};
+pub use run::{BatchRun, RunOptions, SampleRun};
+pub use run_error::RunError;
+pub use timing::{BatchTiming, Energy, Level, SampleTiming};
 pub use utilization::CoreUtilization;

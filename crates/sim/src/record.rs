@@ -7,6 +7,7 @@
 use crate::boot::{BootError, Spot};
 use crate::check::range;
 use crate::layout::Layout;
+use crate::run_error::RunError;
 use serde::Serialize;
 use spikec_chip::bundle::{Host, PopulationSymbols, Symbols};
 
@@ -17,6 +18,38 @@ pub struct Record {
     pub spikes: bool,
     /// The output population's v after each network step.
     pub potentials: bool,
+    /// Every core in every chip step (with timing).
+    pub core_steps: bool,
+    /// Every message (with timing).
+    pub messages: bool,
+}
+
+/// A neuron of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// Population, in the order of the network.
+    pub population: u32,
+    /// Index as trained.
+    pub neuron: u32,
+}
+
+/// A watched compartment in a chip step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct WatchEvent {
+    /// Chip step.
+    pub chip_step: u32,
+    /// Physical core.
+    pub core: u32,
+    /// Compartment of the core.
+    pub compartment: u16,
+    /// Sum of the acting weights that arrived.
+    pub input: i64,
+    /// u after the update.
+    pub u: i32,
+    /// v after the update and reset.
+    pub v: i32,
+    /// It fired.
+    pub fired: bool,
 }
 
 /// A spike of a neuron of the network. Sorted by population, step, neuron; a neuron that stands in several compartments
@@ -41,7 +74,9 @@ pub(crate) fn size(p: &PopulationSymbols) -> u64 {
 /// Names of the lanes.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// Skew of each population.
+    /// Name and skew of each population.
+    populations: Vec<String>,
+    sizes: Vec<u64>,
     skews: Vec<u32>,
     /// (lane, population, neuron), sorted: a lane may stand for several neurons.
     names: Vec<(u32, u32, u32)>,
@@ -65,7 +100,38 @@ impl Names {
         }
         names.sort_unstable();
         names.dedup();
-        Ok((Names { skews: symbols.populations.iter().map(|p| p.skew).collect(), names }, skews))
+        let populations = symbols.populations.iter().map(|p| p.name.clone()).collect();
+        let sizes = symbols.populations.iter().map(size).collect();
+        Ok((Names { populations, sizes, skews: symbols.populations.iter().map(|p| p.skew).collect(), names }, skews))
+    }
+
+    /// Lane (none for a neuron that was removed) and skew of a neuron.
+    pub(crate) fn find(&self, probe: Probe) -> Result<(Option<u32>, u32), RunError> {
+        let Probe { population, neuron } = probe;
+        let unknown = |what: String, known: String| RunError::Unknown { what, known };
+        let Some((&size, &skew)) = self.sizes.get(population as usize).zip(self.skews.get(population as usize)) else {
+            return Err(unknown(format!("population {population}"), format!("{} populations", self.sizes.len())));
+        };
+        if u64::from(neuron) >= size {
+            let name = &self.populations[population as usize];
+            return Err(unknown(format!("neuron {neuron} of {name}"), format!("the neurons 0 to {}", size.saturating_sub(1))));
+        }
+        let lane = self.names.iter().find(|n| (n.1, n.2) == (population, neuron)).map(|n| n.0);
+        Ok((lane, skew))
+    }
+
+    /// Names of the populations.
+    pub(crate) fn layers(&self) -> impl Iterator<Item = String> + '_ {
+        self.populations.iter().cloned()
+    }
+
+    /// Population of each lane, that of its first name; `u32::MAX` for a lane without one.
+    pub(crate) fn populations(&self, lanes: usize) -> Vec<u32> {
+        let mut populations = vec![u32::MAX; lanes];
+        for &(lane, population, _) in self.names.iter().rev() {
+            populations[lane as usize] = population;
+        }
+        populations
     }
 
     /// Appends the spikes of the lanes that fired in a chip step, where they lie within the `steps` network steps.

@@ -62,7 +62,8 @@ fn exercise(bundle: &Bundle) -> Result<(), String> {
         e.to_string()
     })?;
     let width = bundle.host.input_width.min(1000);
-    let options = RunOptions { steps: Some(3), record: Record { spikes: true, potentials: true } };
+    let options =
+        RunOptions { steps: Some(3), record: Record { spikes: true, potentials: true, ..Record::default() }, ..RunOptions::default() };
     let channels: Vec<u32> = (0..width).flat_map(|c| [c, c]).collect();
     let values = Values { width, frames: vec![1e30; width as usize], constant: true };
     for sample in [spikes(width, &[&channels, &[], &channels]), Stimulus::Values(values)] {

@@ -92,7 +92,8 @@ fn check(case: &serde_json::Value) -> (usize, usize) {
         train[int(&event[1]) as usize].push(int(&event[0]) as u32);
     }
     let sample = Stimulus::Spikes(SpikeTrain::from_steps(n_input as u32, train));
-    let options = RunOptions { steps: None, record: Record { spikes: true, potentials: true } };
+    let options =
+        RunOptions { steps: None, record: Record { spikes: true, potentials: true, ..Record::default() }, ..RunOptions::default() };
     let mut compared = (0, 0);
     for output in 0..populations.len() {
         let places: Vec<Place> = (0..cores[output].compartments.len()).map(|k| place(output as u32, k as u16)).collect();

@@ -217,7 +217,7 @@ pub fn check_behaviour(
 ) -> Result<BehaviourVerdict, VerifyError> {
     let quantized = reference(bundle)?;
     let both = Reference::new(bundle, &quantized.net)?;
-    let options = RunOptions { steps, record: Record { spikes: true, potentials: false } };
+    let options = RunOptions { steps, record: Record { spikes: true, ..Record::default() }, ..RunOptions::default() };
     let mut verdict = BehaviourVerdict { samples: samples.len(), equal: 0, steps: 0, spikes: 0, first_divergence: None };
     let mut first: Option<(usize, Parting, Vec<SpikeEvent>)> = None;
     for (chunk, stimuli) in samples.chunks(CHUNK).enumerate() {

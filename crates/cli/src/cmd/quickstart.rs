@@ -7,7 +7,7 @@ use crate::files::{Files, Output};
 use crate::load;
 use spikec_data::DataSet;
 use spikec_report::run::RunReport;
-use spikec_sim::{Record, RunOptions};
+use spikec_sim::RunOptions;
 use std::path::Path;
 
 const NETWORK: &[u8] = include_bytes!("../../../../examples/mnist-gradr-poisson/net.nir");
@@ -56,7 +56,7 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
     let set: DataSet = load::data(&data, None)?;
     say(&format!("$ spikec simulate {} --input {}", out.display(), data.display()));
     let machine = super::simulate::boot(&bundle, &out)?;
-    let batch = super::simulate::batch(&machine, &set, &RunOptions { steps: None, record: Record::default() }, &data)?;
+    let batch = super::simulate::batch(&machine, &set, &RunOptions::default(), &data)?;
     let run = RunReport::new(&machine, &batch, set.labels.as_deref(), &bundle);
     say(&run.text());
 

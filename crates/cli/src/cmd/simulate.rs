@@ -11,7 +11,11 @@ use spikec_sim::{BatchRun, Machine, Record, RunOptions};
 /// Runs the command.
 pub fn run(args: &SimulateArgs, json: bool) -> Result<u8, Failure> {
     let TimingArg::None = args.timing;
-    let record = Record { spikes: args.record.contains(&RecordArg::Spikes), potentials: args.record.contains(&RecordArg::Potentials) };
+    let record = Record {
+        spikes: args.record.contains(&RecordArg::Spikes),
+        potentials: args.record.contains(&RecordArg::Potentials),
+        ..Record::default()
+    };
     if (record.spikes || record.potentials) && args.output.is_none() {
         return Err(Failure::input("--record needs a file to record into").hint("add -o RUN.npz"));
     }
@@ -22,7 +26,7 @@ pub fn run(args: &SimulateArgs, json: bool) -> Result<u8, Failure> {
     let set = load::data(&args.input, args.samples)?;
     load::check_labels(&set, &args.input, &bundle)?;
     let machine = boot(&bundle, &args.bundle)?;
-    let options = RunOptions { steps: args.steps, record };
+    let options = RunOptions { steps: args.steps, record, ..RunOptions::default() };
     let batch = batch(&machine, &set, &options, &args.input)?;
     let report = RunReport::new(&machine, &batch, set.labels.as_deref(), &bundle);
     if let Some(output) = output {

@@ -4,7 +4,7 @@
 use spikec_chip::bundle::{Bundle, Decoder, DecoderKind, Encoder, Host, Place, PopulationSymbols, Provenance, Symbols};
 use spikec_chip::image::{Compartment, CompartmentProfile, InAxon, OutAxon, StoredSynapse, SynapseEntry, SynapseFormat};
 use spikec_chip::target::{Compression, Sign};
-use spikec_chip::{CoreTables, Image, PackedImage, codec::encode_core};
+use spikec_chip::{CoreTables, Image, PackedImage, Target, codec::encode_core};
 use spikec_data::{SpikeTrain, Stimulus};
 use spikec_sim::Machine;
 use std::path::PathBuf;
@@ -86,7 +86,11 @@ pub fn population(name: &str, skew: u32, places: &[Place]) -> PopulationSymbols 
 
 /// A bundle for loihi1; the last population is the output, decoded by `Count`.
 pub fn bundle(cores: &[CoreTables], input_axons: Vec<Vec<Place>>, populations: Vec<PopulationSymbols>) -> Bundle {
-    let target = spikec_chip::find("loihi1").unwrap();
+    bundle_for(spikec_chip::find("loihi1").unwrap(), cores, input_axons, populations)
+}
+
+/// The same for another target of the packed family.
+pub fn bundle_for(target: Target, cores: &[CoreTables], input_axons: Vec<Vec<Place>>, populations: Vec<PopulationSymbols>) -> Bundle {
     let images = cores.iter().map(|c| encode_core(c, &target).unwrap()).collect();
     let output = populations.last().unwrap();
     let decoder = Decoder { kind: DecoderKind::Count, outputs: output.neurons.iter().map(|(_, p)| Some(*p)).collect(), skew: output.skew };

@@ -1,7 +1,7 @@
 //! Small changes of values.
 
 use spikec_chip::bundle::Place;
-use spikec_chip::target::{Compression, Confidence, Routing, Sign, Sourced, TopologyKind};
+use spikec_chip::target::{Accumulation, Compression, Confidence, Routing, Sign, Sourced, TopologyKind};
 
 /// SplitMix64: a small random number generator (Steele, Lea and Flood, 2014).
 #[derive(Debug, Clone)]
@@ -133,4 +133,5 @@ kinds! {
     Confidence: Public, Calibrated, MeasuredOnRtl, Assumed;
     TopologyKind: ConcentratedMesh, Mesh;
     Routing: DimensionOrderXy;
+    Accumulation: AfterUpdate, DuringUpdate;
 }

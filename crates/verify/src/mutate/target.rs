@@ -82,6 +82,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         height: Statement,
         cores_per_router: Statement,
         chips: Statement,
+        chip_columns: Statement,
         routing: Statement => |t, r| only_kind(&mut t.routing, r),
         cast: Statement => |t, r| only_kind(&mut t.cast, r),
         link_buffer: Statement,
@@ -117,6 +118,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         compartment_profiles: Statement,
         threshold_profiles: Statement,
         delay_slots_total: Statement,
+        accumulation: Statement,
     });
     fields!(out, SynapseMemory, memory, {
         words: Statement,
@@ -171,8 +173,13 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         synapse_conv: Statement,
         hop_x: Statement,
         hop_y: Statement,
+        hop_chip: Statement,
+        local_port: Statement,
+        link_flit: Statement,
+        chip_link_flit: Statement,
         barrier_by_tiles: Statement,
         host_write: Statement,
+        host_spike: Statement,
     });
     fields!(out, EnergyPj, energy, {
         neuron_access: Statement,
@@ -185,6 +192,8 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         synapse_conv: Statement,
         hop_x: Statement,
         hop_y: Statement,
+        hop_chip: Statement,
         host_write: Statement,
+        host_spike: Statement,
     });
 }

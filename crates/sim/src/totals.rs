@@ -1,0 +1,69 @@
+//! A batch's timing: the details of its samples, added up in their order.
+//!
+//! Invariant: integers only, so the order of threads can't matter.
+
+use crate::boot::Machine;
+use crate::timing::{BatchTiming, Bound, CoreTiming, Detail, Events, LinkTiming, Plan, SampleTiming};
+use std::collections::BTreeMap;
+
+/// Adds up.
+#[derive(Debug)]
+pub(crate) struct Totals {
+    timing: BatchTiming,
+    links: BTreeMap<crate::timing::Link, LinkTiming>,
+}
+
+impl Totals {
+    pub(crate) fn new(machine: &Machine, plan: &Plan) -> Totals {
+        let cores = machine.layout.cores.iter().map(|&core| CoreTiming { core, ..CoreTiming::default() }).collect();
+        let timing = BatchTiming {
+            level: plan.level,
+            barrier_ps: plan.costs.barrier,
+            time_ps: 0,
+            load_ps: 0,
+            host_write_ps: 0,
+            events: Events::default(),
+            cores,
+            links: Vec::new(),
+            layers: Vec::new(),
+            bounds: [(0, 0); 5],
+        };
+        Totals { timing, links: BTreeMap::new() }
+    }
+
+    /// Adds a sample.
+    pub(crate) fn add(&mut self, sample: &SampleTiming, detail: &Detail) {
+        let t = &mut self.timing;
+        t.time_ps = t.time_ps.saturating_add(sample.time_ps);
+        t.load_ps += sample.load_ps;
+        t.host_write_ps = t.host_write_ps.saturating_add(sample.host_write_ps);
+        t.events += sample.events;
+        for step in &sample.steps {
+            let bound = &mut t.bounds[Bound::ALL.iter().position(|b| *b == step.bound).unwrap_or(0)];
+            bound.0 += 1;
+            bound.1 = bound.1.saturating_add(step.time_ps);
+        }
+        for (total, core) in t.cores.iter_mut().zip(&detail.cores) {
+            *total += core;
+        }
+        for link in &detail.links {
+            let none = LinkTiming { messages: 0, flits: 0, busy_ps: 0, peak_queue: 0, ..*link };
+            let total = self.links.entry(link.link).or_insert(none);
+            total.messages += link.messages;
+            total.flits += link.flits;
+            total.busy_ps = total.busy_ps.saturating_add(link.busy_ps);
+            total.peak_queue = total.peak_queue.max(link.peak_queue);
+        }
+        for layer in &detail.layers {
+            match t.layers.iter_mut().find(|l| l.name == layer.name) {
+                Some(total) => total.events += layer.events,
+                None => t.layers.push(layer.clone()),
+            }
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> BatchTiming {
+        self.timing.links = self.links.into_values().collect();
+        self.timing
+    }
+}
