@@ -5,6 +5,18 @@ mod common;
 use common::{example, spikec};
 use std::path::Path;
 
+/// A model in registers: one input channel into two neurons with these keys, by these synapses.
+fn registers(neuron: &str, synapses: &str, more_projections: &str) -> String {
+    format!(
+        "Registers(
+            inputs: [(name: \"in\", n: 1)],
+            populations: [(name: \"a\", shape: [2], decay_u: 4096, decay_v: 128, {neuron})],
+            projections: [(pre: \"in\", post: \"a\", sign_mode: mixed, synapses: {synapses}), {more_projections}],
+            output: \"a\",
+        )"
+    )
+}
+
 /// A folder with the Poisson example's files and a bundle of it.
 fn compiled() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -92,6 +104,68 @@ fn the_same_bytes_on_any_number_of_threads() {
 }
 
 #[test]
+fn a_renamed_network_is_the_same_network() {
+    let folder = compiled();
+    let at = folder.path();
+    std::fs::copy(at.join("net.nir"), at.join("renamed.nir")).unwrap();
+    spikec(at, &["verify", "renamed.nir", "net.spkb"]).ok();
+}
+
+#[test]
+#[cfg(unix)]
+fn outputs_replace_nothing_but_old_outputs() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let folder = compiled();
+    let at = folder.path();
+    let compile = |out: &str, more: &[&str]| spikec(at, &[&["compile", "net.nir", "--target", "loihi1", "-o", out], more].concat());
+    // Inputs and other outputs, also by another way.
+    symlink("net.nir", at.join("link.nir")).unwrap();
+    std::fs::create_dir(at.join("d")).unwrap();
+    for out in ["net.nir", "./d/../net.nir", "link.nir"] {
+        compile(out, &[]).fails(2, &[out, "input"]);
+    }
+    compile("a.spkb", &["--report", "./a.spkb"]).fails(2, &["./a.spkb", "twice"]);
+    compile("samples.npz", &["--calibration", "samples.npz"]).fails(2, &["samples.npz", "input"]);
+    spikec(at, &["simulate", "net.spkb", "--input", "samples.npz", "-o", "net.spkb"]).fails(2, &["net.spkb", "input"]);
+    spikec(at, &["data", "idx", "net.spkb", "-o", "net.spkb"]).fails(2, &["net.spkb", "input"]);
+    // Arrays beside a model are inputs too.
+    std::fs::create_dir(at.join("m")).unwrap();
+    let weights = spikec_data::Array { shape: vec![2, 1], data: spikec_data::ArrayData::I64(vec![64, -64]) };
+    std::fs::write(at.join("m/arrays.npz"), spikec_data::write_npz(&[("w", weights)])).unwrap();
+    std::fs::write(at.join("m/model.ron"), registers("threshold: 10", "Dense(weight: \"arrays.npz:w\", delay: 0)", "")).unwrap();
+    spikec(at, &["compile", "m/model.ron", "--target", "loihi1", "-o", "m/x.spkb"]).ok();
+    let arrays = std::fs::read(at.join("m/arrays.npz")).unwrap();
+    spikec(at, &["compile", "m/model.ron", "--target", "loihi1", "-o", "m/arrays.npz"]).fails(2, &["m/arrays.npz", "input"]);
+    assert!(std::fs::read(at.join("m/arrays.npz")).unwrap() == arrays);
+    // Folders, pipes and devices.
+    compile("d", &[]).fails(2, &["d: can't be written", "folder"]);
+    assert!(std::process::Command::new("mkfifo").arg(at.join("pipe")).status().unwrap().success());
+    compile("pipe", &[]).fails(2, &["pipe", "regular file"]);
+    assert!(std::fs::metadata(at.join("pipe")).unwrap().file_type().is_fifo());
+    compile("/dev/null", &[]).fails(2, &["/dev/null", "regular file"]);
+    // A link stays, and what it names is written, also when nothing is there yet.
+    symlink("d/real.spkb", at.join("link.spkb")).unwrap();
+    compile("link.spkb", &[]).ok();
+    compile("link.spkb", &[]).ok();
+    assert!(at.join("link.spkb").is_symlink() && at.join("d/real.spkb").is_file());
+    symlink("around", at.join("around")).unwrap();
+    compile("around", &[]).fails(2, &["around", "links"]);
+    // The temporary file's name is nobody's business.
+    let failed = compile("no/such/x.spkb", &[]).fails(2, &["its folder does not exist"]);
+    assert!(!failed.err.contains(".spikec-"), "{}", failed.err);
+}
+
+#[test]
+fn absurd_and_idle_options_are_usage_errors() {
+    let folder = compiled();
+    let at = folder.path();
+    spikec(at, &["inspect", "net.spkb", "--threads", "65535"]).fails(2, &["65535", "1024"]);
+    spikec(at, &["inspect", "net.spkb", "--threads", "64"]).ok();
+    spikec(at, &["verify", "net.nir", "net.spkb", "--samples", "5"]).fails(2, &["--input"]);
+    spikec(at, &["verify", "net.nir", "net.spkb", "--steps", "5"]).fails(2, &["--input"]);
+}
+
+#[test]
 fn another_network_does_not_verify() {
     let folder = compiled();
     let at = folder.path();
@@ -159,6 +233,19 @@ fn bad_data_are_named() {
     let npz = std::fs::read(at.join("samples.npz")).unwrap();
     std::fs::write(at.join("cut.npz"), &npz[..npz.len() / 2]).unwrap();
     spikec(at, &["simulate", "net.spkb", "--input", "cut.npz"]).fails(2, &["cut.npz"]);
+    for (name, labels) in [("high.npz", vec![3, 10]), ("low.npz", vec![9, -1])] {
+        let spikes = array(&[2, 1, 784], Bool(vec![true; 2 * 784]));
+        let label = labels[1].to_string();
+        write(name, &[("spikes", spikes), ("labels", array(&[2], I64(labels)))]);
+        for command in [&["simulate", "net.spkb"][..], &["verify", "net.nir", "net.spkb"]] {
+            spikec(at, &[command, &["--input", name]].concat()).fails(2, &[name, "sample 1", &label, "0 to 9"]);
+        }
+    }
+    write("narrow_values.npz", &[("values", array(&[1, 3], F32(vec![0.5; 3])))]);
+    for command in [&["check"][..], &["compile", "-o", "x.spkb"]] {
+        let more = ["net.nir", "--target", "loihi1", "--calibration", "narrow_values.npz"];
+        spikec(at, &[command, &more].concat()).fails(2, &["narrow_values.npz", "3 channels", "784"]);
+    }
     spikec(at, &["simulate", "net.spkb", "--input", "samples.npz", "--samples", "0"]).fails(2, &["--samples"]);
     spikec(at, &["simulate", "net.spkb", "--input", "samples.npz", "--record", "spikes"]).fails(2, &["-o"]);
 }
@@ -201,6 +288,81 @@ fn what_does_not_fit_is_listed_with_exit_code_3() {
 }
 
 #[test]
+fn check_lists_the_findings_of_every_stage_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut small = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../targets/loihi1.ron")).unwrap();
+    for key in ["width", "height", "cores_per_router", "compartments", "update_group"] {
+        let from = small.find(&format!("{key}: (value: ")).unwrap() + key.len() + 9;
+        let to = from + small[from..].find(',').unwrap();
+        small.replace_range(from..to, " 1");
+    }
+    std::fs::write(at.join("small.ron"), small).unwrap();
+    // A delay (C11), a weight exponent (C12), a threshold (C13) and two neurons for one compartment (C16).
+    let more = |name: &str, exponent: i32, delay: u32| {
+        format!(
+            "(pre: \"in\", post: \"a\", name: \"{name}\", weight_exponent: {exponent},
+              synapses: Coo(pre_index: [0], post_index: [0], weight: [64], delay: {delay}))"
+        )
+    };
+    let synapses = "Coo(pre_index: [0, 0], post_index: [0, 1], weight: [64, -64])";
+    let net = registers("threshold: 200000", synapses, &format!("{}, {}", more("late", 0, 99), more("exponent", -8, 0)));
+    std::fs::write(at.join("net.ron"), net).unwrap();
+    let check = spikec(at, &["check", "net.ron", "--target", "small.ron"]).fails(3, &["C11", "C12", "C13", "C16", "does not fit"]);
+    let order: Vec<&str> = check.out.lines().filter_map(|l| l.trim().strip_prefix("error ")).map(|l| &l[..3]).collect();
+    assert!(order.is_sorted() && order.len() >= 4, "{}", check.out);
+    let found = spikec(at, &["check", "net.ron", "--target", "small.ron", "--json"]).json();
+    let failed = spikec(at, &["compile", "net.ron", "--target", "small.ron", "-o", "x.spkb", "--json"]).fails(3, &["net.ron"]);
+    let errors: Vec<_> = found["findings"].as_array().unwrap().iter().filter(|f| f["severity"] == "error").cloned().collect();
+    assert_eq!(failed.json()["findings"].as_array().unwrap(), &errors);
+    assert!(errors.iter().any(|f| f["code"] == "C11" && f["layer"] == "late"), "{errors:?}");
+    // People read each of them once.
+    let failed = spikec(at, &["compile", "net.ron", "--target", "small.ron", "-o", "x.spkb"]).fails(3, &["net.ron: does not fit"]);
+    assert_eq!(failed.err.matches("late: delay register").count(), 1, "{}", failed.err);
+    assert!(!at.join("x.spkb").exists());
+    let failed = spikec(at, &["compile", "nowhere.ron", "--target", "loihi1", "-o", "x.spkb", "--json"]).fails(2, &["nowhere.ron"]);
+    assert_eq!(failed.json()["findings"], serde_json::json!([]));
+
+    // Soft reset, loops without delay and neurons that no register holds are findings too.
+    let lif = "Lif(tau: 2.0, r: 1.0, v_leak: 0.0, v_threshold: [1.0, 0.0], v_reset: 0.0)";
+    let trained = format!(
+        "Trained(dt: 1.0, reset: Subtract,
+            populations: [(name: \"in\", shape: [1], neurons: Input), (name: \"a\", shape: [2], neurons: {lif}), (name: \"b\", shape: [2], neurons: {lif})],
+            projections: [
+                (pre: \"in\", post: \"a\", chain: [Linear(weight: [1, 1])]),
+                (pre: \"a\", post: \"b\", chain: [Linear(weight: [1, 1, 1, 1])]),
+                (pre: \"b\", post: \"a\", chain: [Linear(weight: [1, 1, 1, 1])], delay: 1),
+            ],
+            output: \"b\")"
+    );
+    std::fs::write(at.join("soft.ron"), trained).unwrap();
+    let says = ["soft.ron", "loop b -[b -> a]-> a -[a -> b]-> b", "soft reset", "threshold above the reset potential, neuron 1"];
+    spikec(at, &["check", "soft.ron", "--target", "loihi1"]).fails(3, &says[1..]);
+    spikec(at, &["compile", "soft.ron", "--target", "loihi1", "-o", "x.spkb"]).fails(3, &says);
+    // Errors that are no findings name the file.
+    let nothing = registers("threshold: 10", "Coo(pre_index: [], post_index: [], weight: [])", "");
+    std::fs::write(at.join("nothing.ron"), nothing).unwrap();
+    spikec(at, &["compile", "nothing.ron", "--target", "loihi1", "-o", "x.spkb"])
+        .fails(2, &["nothing.ron: no neuron of the output", "--keep-dead"]);
+}
+
+#[test]
+fn a_bundle_remembers_the_options_and_verifies_without_a_word() {
+    let folder = compiled();
+    let at = folder.path();
+    let more = ["--keep-dead", "--steps", "5", "--calibration", "samples.npz"];
+    spikec(at, &[&["compile", "net.nir", "--target", "loihi1", "-o", "x.spkb"][..], &more].concat()).ok();
+    let shown = spikec(at, &["inspect", "x.spkb"]).ok().out;
+    for option in ["(\"steps\", \"5\")", "(\"keep-dead\", \"true\")", "(\"calibration\", \""] {
+        assert!(shown.contains(option), "no {option} in {shown}");
+    }
+    assert_eq!(spikec(at, &["verify", "net.nir", "x.spkb"]).ok().err, "");
+    std::fs::write(at.join("r.ron"), registers("threshold: 10", "Coo(pre_index: [0], post_index: [0], weight: [64])", "")).unwrap();
+    let other = spikec(at, &["verify", "r.ron", "x.spkb"]).fails(2, &["registers"]);
+    assert!(!other.err.contains("warning"), "{}", other.err);
+}
+
+#[test]
 fn inspect_shows_networks_bundles_and_targets() {
     let folder = compiled();
     let at = folder.path();
@@ -210,7 +372,12 @@ fn inspect_shows_networks_bundles_and_targets() {
     spikec(at, &["inspect", "net.spkb", "--format", "json"]).ok().json();
     spikec(at, &["inspect", "net.spkb", "--diff", "net.spkb"]).ok();
     spikec(at, &["compile", "net.nir", "--target", "loihi1", "-o", "four.spkb", "--weight-bits", "4"]).ok();
-    spikec(at, &["inspect", "net.spkb", "--diff", "four.spkb"]).fails(1, &["-", "+"]);
+    spikec(at, &["inspect", "net.spkb", "--diff", "four.spkb"])
+        .fails(1, &["--- net.spkb", "-    (\"weight-bits\", \"8\")", "+    (\"weight-bits\", \"4\")"]);
+    spikec(at, &["inspect", "net.spkb", "--synapses", "--diff", "four.spkb"]).fails(1, &[" core 0", "-  axon 0 -> compartment"]);
+    for other in ["net.nir", "loihi1"] {
+        spikec(at, &["inspect", "net.spkb", "--diff", other]).fails(2, &["bundle", "same kind"]);
+    }
 }
 
 #[test]
@@ -262,6 +429,12 @@ fn idx_files_become_data() {
     let spikec_data::Stimulus::Values(v) = &set.samples[0] else { panic!() };
     assert!((v.frames[1] - (1.0 - 0.1307) / 0.3081).abs() < 1e-6);
     spikec(at, &["data", "idx", "labels", "-o", "x.npz"]).fails(2, &["labels"]);
+    spikec(at, &["data", "idx", "images", "--samples", "0", "-o", "x.npz"]).fails(2, &["--samples 0"]);
+    // A file of one light pixel an image, and more images and steps than can be read back.
+    let many = [&[0, 0, 8, 3, 0, 0, 0x20, 0, 0, 0, 0, 1, 0, 0, 0, 1][..], &vec![1; 0x2000]].concat();
+    std::fs::write(at.join("many"), many).unwrap();
+    let absurd = spikec(at, &["data", "idx", "many", "--coding", "poisson", "--steps", "100000", "-o", "x.npz"]);
+    absurd.fails(2, &["x.npz", "8192 samples of 100000 steps", "--steps"]);
     std::fs::write(at.join("short"), &images[..20]).unwrap();
     spikec(at, &["data", "idx", "short", "-o", "x.npz"]).fails(2, &["short"]);
     assert!(!at.join("x.npz").exists());

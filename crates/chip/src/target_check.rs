@@ -1,8 +1,8 @@
 //! Checks that a target's numbers can be used together.
 //!
 //! In: a [`Target`]. Out: all findings, sorted by key.
-//! Invariant: on a target without findings neither the cost model nor the codec overflows or panics, and every index type
-//! of [`crate::image`] holds every index.
+//! Invariant: on a target without findings neither the cost model nor the codec overflows or panics, every index type
+//! of [`crate::image`] holds every index, and what is compiled for it boots and can be verified: no step of docs/semantics.md passes 32 bits.
 //! Why: a chip description is input; nothing later asks again.
 
 use crate::cost::delay_limit;
@@ -31,6 +31,20 @@ impl TargetFinding {
 /// Most bits of one core's synaptic memory, and most cores of a board, that the tools handle.
 const MOST_MEMORY_BITS: u64 = 1 << 32;
 const MOST_CORES: u64 = 1 << 20;
+/// Most chip steps of a hop: delays and skews of a whole network stay small numbers.
+const MOST_HOP_STEPS: i64 = 16;
+/// Bits of a weight mantissa, sign not counted: weights are handled with this many, whatever is stored of them.
+const MANTISSA_BITS: i64 = 8;
+/// Bits of a decay: the step law is in 1/4096 (docs/semantics.md, section 3).
+const DECAY_BITS: i64 = 12;
+/// Largest magnitude of v, and widths at which the sums of a step stay within 32 bits.
+const MOST_V: i64 = 1 << 29;
+const MOST_U_BITS: i64 = 28;
+const MOST_INPUT_BITS: i64 = 29;
+const MOST_LIMIT_BITS: i64 = 27;
+const MOST_ALIGN_SHIFT: i64 = 12;
+const MOST_BIAS_EXPONENT: i64 = 12;
+const MOST_THRESHOLD_SHIFT: i64 = 24;
 /// Largest time in ns (a second) and largest energy in pJ of one event.
 const MOST_COST: f64 = 1e9;
 
@@ -96,8 +110,8 @@ impl Checker {
         self.range("topology.flits_per_spike", *t.flits_per_spike, 1, 1 << 10);
         let inside = t.host_port.0 < *t.width && t.host_port.1 < *t.height;
         self.require("topology.host_port", *t.host_port, inside, format_args!("a router of the {} x {} mesh", *t.width, *t.height));
-        self.range("topology.input_hop_steps", *t.input_hop_steps, 0, 255);
-        self.range("topology.neuron_hop_steps", *t.neuron_hop_steps, 1, 255);
+        self.range("topology.input_hop_steps", *t.input_hop_steps, 0, MOST_HOP_STEPS);
+        self.range("topology.neuron_hop_steps", *t.neuron_hop_steps, 1, MOST_HOP_STEPS);
     }
 
     fn packed(&mut self, p: &Packed) {
@@ -105,7 +119,7 @@ impl Checker {
         self.memory(&p.synapse_memory, &p.core);
         self.encodings(&p.synapse_memory, p);
         self.weights(&p.weights);
-        self.neuron(&p.neuron);
+        self.neuron(&p.neuron, *p.weights.align_shift);
         self.costs(&p.timing_ns, &p.energy_pj);
     }
 
@@ -158,6 +172,8 @@ impl Checker {
     fn encodings(&mut self, m: &SynapseMemory, p: &Packed) {
         self.kinds("synapse_memory.compressions", &m.compressions);
         self.widths("synapse_memory.weight_bits", &m.weight_bits, 1, *p.weights.mantissa_bits);
+        let signed = m.weight_bits.iter().any(|&w| w >= 2);
+        self.require("synapse_memory.weight_bits", &*m.weight_bits, signed, "a width of 2 bits or more, which holds a sign");
         let run_length = m.compressions.contains(&Compression::RunLength);
         if run_length || !m.skip_bits.is_empty() {
             self.widths("synapse_memory.skip_bits", &m.skip_bits, 1, 16);
@@ -178,28 +194,33 @@ impl Checker {
 
     fn weights(&mut self, w: &WeightSpec) {
         self.kinds("weights.signs", &w.signs);
-        self.range("weights.mantissa_bits", *w.mantissa_bits, 1, 14);
+        self.range("weights.mantissa_bits", *w.mantissa_bits, MANTISSA_BITS, MANTISSA_BITS);
         let (low, high) = *w.exponent;
-        let holds = low <= high && low >= -15 && high <= 15;
-        self.require("weights.exponent", (low, high), holds, "(smallest, largest) within -15 ..= 15");
-        self.range("weights.limit_bits", *w.limit_bits, 1, 30);
-        self.range("weights.align_shift", *w.align_shift, 0, i64::from(*w.limit_bits) - 1);
+        let holds = (-15..=0).contains(&low) && (0..=15).contains(&high);
+        self.require("weights.exponent", (low, high), holds, "(smallest, largest), -15 ..= 0 and 0 ..= 15");
+        self.range("weights.align_shift", *w.align_shift, 0, MOST_ALIGN_SHIFT);
+        // The largest mantissa acts as it is at the largest exponent.
+        let widest = i64::from(*w.align_shift) + MANTISSA_BITS + i64::from(high.clamp(0, 15));
+        self.range("weights.limit_bits", *w.limit_bits, widest, MOST_LIMIT_BITS);
     }
 
-    fn neuron(&mut self, n: &NeuronSpec) {
-        self.range("neuron.input_bits", *n.input_bits, 1, 62);
-        self.range("neuron.u_bits", *n.u_bits, 2, 31);
-        self.range("neuron.v_min", *n.v_min, i32::MIN.into(), 0);
-        self.range("neuron.v_max", *n.v_max, 0, i32::MAX.into());
-        self.require("neuron.v_min", *n.v_min, *n.v_min < *n.v_max, format_args!("less than v_max = {}", *n.v_max));
-        self.range("neuron.decay_bits", *n.decay_bits, 1, 15);
+    fn neuron(&mut self, n: &NeuronSpec, align_shift: u8) {
+        self.range("neuron.input_bits", *n.input_bits, i64::from(align_shift).min(MOST_ALIGN_SHIFT) + 1, MOST_INPUT_BITS);
+        self.range("neuron.u_bits", *n.u_bits, 2, MOST_U_BITS);
+        self.range("neuron.v_min", *n.v_min, -MOST_V, 0);
+        self.range("neuron.v_max", *n.v_max, 1, MOST_V);
+        self.range("neuron.decay_bits", *n.decay_bits, DECAY_BITS, DECAY_BITS);
         // A register of all ones plus the offset keeps nothing; more would turn the sign.
         self.range("neuron.u_decay_offset", *n.u_decay_offset, 0, 1);
         self.range("neuron.v_decay_offset", *n.v_decay_offset, 0, 1);
         self.range("neuron.threshold_mantissa_bits", *n.threshold_mantissa_bits, 1, 31);
-        self.range("neuron.threshold_shift", *n.threshold_shift, 0, 31 - i64::from(*n.threshold_mantissa_bits).min(31));
+        let widest = (31 - i64::from(*n.threshold_mantissa_bits).min(31)).min(MOST_THRESHOLD_SHIFT);
+        self.range("neuron.threshold_shift", *n.threshold_shift, 0, widest);
+        let least = 1i64 << (*n.threshold_shift).min(31);
+        let reached = i64::from(*n.v_max) > least;
+        self.require("neuron.v_max", *n.v_max, reached, format_args!("more than {least}, the smallest threshold (2^threshold_shift)"));
         self.range("neuron.bias_mantissa_bits", *n.bias_mantissa_bits, 2, 16);
-        self.range("neuron.bias_exponent_max", *n.bias_exponent_max, 0, 31 - i64::from(*n.bias_mantissa_bits).min(31));
+        self.range("neuron.bias_exponent_max", *n.bias_exponent_max, 0, MOST_BIAS_EXPONENT);
         let (low, high) = *n.refractory;
         self.require("neuron.refractory", (low, high), 1 <= low && low <= high, "(smallest, largest), at least 1");
         self.kinds("neuron.resets", &n.resets);
@@ -277,6 +298,7 @@ mod tests {
             (|t| p(t).synapse_memory.max_delay.value = 300, "synapse_memory.max_delay"),
             (|t| p(t).synapse_memory.skip_bits.value = vec![], "synapse_memory.skip_bits"),
             (|t| p(t).synapse_memory.weight_bits.value = vec![1, 9], "synapse_memory.weight_bits"),
+            (|t| p(t).synapse_memory.weight_bits.value = vec![1], "synapse_memory.weight_bits"),
             (|t| p(t).synapse_memory.weight_bits.value = vec![0, 8], "synapse_memory.weight_bits"),
             (|t| p(t).synapse_memory.compressions.value = vec![], "synapse_memory.compressions"),
             (
@@ -290,20 +312,27 @@ mod tests {
             (|t| p(t).weights.mantissa_bits.value = 15, "weights.mantissa_bits"),
             (|t| p(t).weights.exponent.value = (7, -7), "weights.exponent"),
             (|t| p(t).weights.align_shift.value = 21, "weights.align_shift"),
-            (|t| p(t).neuron.u_bits.value = 32, "neuron.u_bits"),
+            (|t| p(t).weights.align_shift.value = 13, "weights.align_shift"),
+            (|t| p(t).weights.limit_bits.value = 28, "weights.limit_bits"),
+            (|t| p(t).weights.limit_bits.value = 20, "weights.limit_bits"),
+            (|t| p(t).weights.mantissa_bits.value = 7, "weights.mantissa_bits"),
+            (|t| p(t).weights.exponent.value = (1, 7), "weights.exponent"),
+            (|t| t.topology.neuron_hop_steps.value = 17, "topology.neuron_hop_steps"),
+            (|t| t.topology.input_hop_steps.value = 17, "topology.input_hop_steps"),
+            (|t| p(t).neuron.input_bits.value = 30, "neuron.input_bits"),
+            (|t| p(t).neuron.input_bits.value = 6, "neuron.input_bits"),
+            (|t| p(t).neuron.u_bits.value = 29, "neuron.u_bits"),
             (|t| p(t).neuron.v_min.value = 5, "neuron.v_min"),
-            (
-                |t| {
-                    p(t).neuron.v_min.value = 0;
-                    p(t).neuron.v_max.value = 0
-                },
-                "neuron.v_min",
-            ),
-            (|t| p(t).neuron.decay_bits.value = 16, "neuron.decay_bits"),
+            (|t| p(t).neuron.v_min.value = -(1 << 29) - 1, "neuron.v_min"),
+            (|t| p(t).neuron.v_max.value = (1 << 29) + 1, "neuron.v_max"),
+            (|t| p(t).neuron.v_max.value = 64, "neuron.v_max"),
+            (|t| p(t).neuron.v_max.value = 0, "neuron.v_max"),
+            (|t| p(t).neuron.decay_bits.value = 13, "neuron.decay_bits"),
+            (|t| p(t).neuron.decay_bits.value = 3, "neuron.decay_bits"),
             (|t| p(t).neuron.u_decay_offset.value = 2, "neuron.u_decay_offset"),
             (|t| p(t).neuron.threshold_shift.value = 15, "neuron.threshold_shift"),
             (|t| p(t).neuron.bias_mantissa_bits.value = 1, "neuron.bias_mantissa_bits"),
-            (|t| p(t).neuron.bias_exponent_max.value = 19, "neuron.bias_exponent_max"),
+            (|t| p(t).neuron.bias_exponent_max.value = 13, "neuron.bias_exponent_max"),
             (|t| p(t).neuron.refractory.value = (0, 63), "neuron.refractory"),
             (|t| p(t).neuron.resets.value = vec![], "neuron.resets"),
             (|t| p(t).timing_ns.hop_x.value = -1.0, "timing_ns.hop_x"),

@@ -37,14 +37,12 @@ pub(crate) fn odd_target() -> Target {
     m.max_formats.value = 5;
     m.count_bits.value = 4;
     m.max_synapses_per_entry.value = 13;
-    m.weight_bits.value = vec![2, 5, 10];
+    m.weight_bits.value = vec![2, 5, 7];
     m.index_bits.value = vec![3, 7];
     m.skip_bits.value = vec![1, 4];
     m.delay_bits.value = vec![0, 2];
     m.max_delay.value = 2;
-    p.weights.mantissa_bits.value = 10;
     p.weights.exponent.value = (-9, 2);
-    p.neuron.decay_bits.value = 9;
     p.neuron.threshold_mantissa_bits.value = 20;
     p.neuron.bias_mantissa_bits.value = 7;
     p.neuron.bias_exponent_max.value = 4;

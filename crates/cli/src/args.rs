@@ -1,4 +1,4 @@
-//! The raw arguments, exactly as typed. `job` resolves them.
+//! The raw arguments, exactly as typed. The commands and `load` resolve them.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -17,8 +17,8 @@ pub struct Cli {
     /// Machine-readable result on stdout.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Worker threads (results never depend on it); default: one for each processor.
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Worker threads, at most 1024 (results never depend on it); default: one for each processor.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// What to do.
     #[command(subcommand)]
@@ -111,7 +111,7 @@ pub enum EffortArg {
     Fast,
     /// Balanced cores.
     Default,
-    /// As `default`, with every order tried and the one with the fewest cores kept.
+    /// As `default`, from several orders of the neurons: the one with the fewest cores is kept.
     Best,
 }
 
@@ -242,10 +242,10 @@ pub struct VerifyArgs {
     #[arg(long, short, value_name = "DATA.npz")]
     pub input: Option<PathBuf>,
     /// Only the first N samples.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "input")]
     pub samples: Option<usize>,
     /// Network steps of a sample; default: the data's, else the bundle's.
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "T", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub steps: Option<u32>,
 }
 

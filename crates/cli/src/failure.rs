@@ -1,5 +1,6 @@
 //! What goes wrong, as the user reads it: what, where, and a remedy, with an exit code.
 
+use spikec_compile::Finding;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -21,12 +22,14 @@ pub struct Failure {
     pub hint: Option<String>,
     /// A rendered excerpt of the file, if it is text.
     pub excerpt: Option<String>,
+    /// What the target can't hold, where that is why.
+    pub findings: Vec<Finding>,
 }
 
 impl Failure {
     /// Bad usage or input.
     pub fn input(message: impl Display) -> Self {
-        Failure { code: BAD_INPUT, message: message.to_string(), hint: None, excerpt: None }
+        Failure { code: BAD_INPUT, message: message.to_string(), hint: None, excerpt: None, findings: Vec::new() }
     }
     /// Bad input in a file.
     pub fn file(path: &Path, error: impl Display) -> Self {
@@ -48,9 +51,17 @@ impl Failure {
         self.excerpt = caret(path, text, line, column, message);
         self
     }
+    /// Adds what the target can't hold; each is printed on its line.
+    pub fn findings(mut self, findings: &[Finding]) -> Self {
+        self.findings = findings.to_vec();
+        self
+    }
     /// Prints to stderr.
     pub fn print(&self) {
         eprintln!("error: {}", self.message);
+        for finding in &self.findings {
+            eprintln!("  {finding}");
+        }
         if let Some(excerpt) = &self.excerpt {
             eprint!("{excerpt}");
         }
@@ -60,7 +71,7 @@ impl Failure {
     }
     /// The failure as JSON, for `--json`.
     pub fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({ "error": self.message, "hint": self.hint, "exit_code": self.code })
+        serde_json::json!({ "error": self.message, "hint": self.hint, "exit_code": self.code, "findings": self.findings })
     }
 }
 

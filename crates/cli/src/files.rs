@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -18,10 +18,55 @@ pub fn read_text(path: &Path) -> Result<String, Failure> {
         .map_err(|e| Failure::file(path, format_args!("is not UTF-8 text (byte {})", e.utf8_error().valid_up_to())))
 }
 
+/// The files of one command: no output may be an input, or another output.
+#[derive(Default)]
+pub struct Files {
+    inputs: Vec<PathBuf>,
+    outputs: Vec<(PathBuf, PathBuf)>, // as typed, resolved
+}
+
+impl Files {
+    /// Files that will be read.
+    pub fn reading(inputs: &[&Path]) -> Self {
+        Files { inputs: inputs.iter().map(|p| p.to_path_buf()).collect(), outputs: Vec::new() }
+    }
+
+    /// One more file that is read, known only now.
+    pub fn read_also(&mut self, path: &Path) -> Result<(), Failure> {
+        self.inputs.push(path.to_path_buf());
+        self.outputs.iter().try_for_each(|(typed, resolved)| self.not_an_input(typed, resolved))
+    }
+
+    /// An output, checked.
+    pub fn output(&mut self, path: &Path) -> Result<Output, Failure> {
+        let output = Output::create(path)?;
+        self.not_an_input(path, &output.resolved)?;
+        if let Some((other, _)) = self.outputs.iter().find(|(_, resolved)| *resolved == output.resolved) {
+            return Err(Failure::file(path, format_args!("is written twice: it is also {}", other.display()))
+                .hint("give each output a name of its own"));
+        }
+        self.outputs.push((path.to_path_buf(), output.resolved.clone()));
+        Ok(output)
+    }
+
+    fn not_an_input(&self, typed: &Path, resolved: &Path) -> Result<(), Failure> {
+        match self.inputs.iter().find(|i| i.canonicalize().is_ok_and(|i| i == *resolved)) {
+            None => Ok(()),
+            Some(input) => Err(Failure::file(typed, format_args!("is an input of this command ({}): it would be lost", input.display()))
+                .hint("write to another file")),
+        }
+    }
+}
+
+/// Most symbolic links that are followed to an output.
+const MOST_LINKS: usize = 40;
+
 /// An output that is checked before the work starts and appears whole at its end: written beside its place, then renamed.
+/// A symbolic link stays: the file that it names is written.
 pub struct Output {
     file: tempfile::NamedTempFile,
-    path: std::path::PathBuf,
+    path: PathBuf,
+    resolved: PathBuf,
 }
 
 impl Output {
@@ -30,15 +75,20 @@ impl Output {
         let fail = |e: &dyn std::fmt::Display| {
             Failure::file(path, format_args!("can't be written: {e}")).hint("name a file in a folder that exists and is writable")
         };
-        if path.is_dir() {
-            return Err(fail(&"it is a folder"));
+        let resolved = resolve(path).map_err(|e| fail(&e))?;
+        if let Ok(found) = std::fs::metadata(&resolved) {
+            if found.is_dir() {
+                return Err(fail(&"it is a folder"));
+            }
+            if !found.is_file() {
+                return Err(fail(&"it is a device, pipe or socket, expected a regular file or a new name"));
+            }
         }
-        let folder = match path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        let file = tempfile::Builder::new().prefix(".spikec-").suffix(".tmp").tempfile_in(folder).map_err(|e| fail(&e))?;
-        Ok(Output { file, path: path.to_path_buf() })
+        let folder = resolved.parent().unwrap_or(Path::new("/"));
+        // The error's kind alone: the temporary name says nothing to the user.
+        let temporary = tempfile::Builder::new().prefix(".spikec-").suffix(".tmp").tempfile_in(folder);
+        let file = temporary.map_err(|e| fail(&std::io::Error::from(e.kind())))?;
+        Ok(Output { file, path: path.to_path_buf(), resolved })
     }
 
     /// Writes the bytes and puts the file in its place.
@@ -49,11 +99,35 @@ impl Output {
         {
             // A temporary file is private; an output is as readable as any new file.
             use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(&self.path).map_or(0o644, |m| m.permissions().mode() & 0o777);
+            let mode = std::fs::metadata(&self.resolved).map_or(0o644, |m| m.permissions().mode() & 0o777);
             let _ = self.file.as_file().set_permissions(std::fs::Permissions::from_mode(mode));
         }
-        let path = self.path;
-        self.file.persist(&path).map_err(|e| fail(&path, e.error))?;
+        let (path, resolved) = (self.path, self.resolved);
+        self.file.persist(resolved).map_err(|e| fail(&path, e.error))?;
         Ok(())
     }
+}
+
+/// Where a file will be: symbolic links followed (the last one may name nothing yet), its folder in its plain form.
+fn resolve(path: &Path) -> std::io::Result<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        let folder = match path.parent() {
+            Some(p) if !p.as_os_str().is_empty() => p,
+            _ => Path::new("."),
+        };
+        let folder = folder.canonicalize().map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => std::io::Error::new(e.kind(), "its folder does not exist"),
+            _ => e,
+        })?;
+        let Some(name) = path.file_name() else {
+            return path.canonicalize(); // `..` and the like: a folder
+        };
+        let place = folder.join(name);
+        match std::fs::read_link(&place) {
+            Ok(next) => path = folder.join(next),
+            Err(_) => return Ok(place),
+        }
+    }
+    Err(std::io::Error::other("too many symbolic links"))
 }

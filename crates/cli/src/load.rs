@@ -4,15 +4,39 @@ use crate::args::{CodingArg, DiscretizationArg, NetworkArgs};
 use crate::failure::Failure;
 use crate::files;
 use spikec_chip::Bundle;
-use spikec_chip::bundle::Encoder;
+use spikec_chip::bundle::{DecoderKind, Encoder};
 use spikec_chip::{Target, TargetError};
 use spikec_data::{DataSet, Stimulus};
-use spikec_import::{ImportError, ImportOptions, Model};
+use spikec_import::{ImportError, ImportOptions, Imported, Model};
 use spikec_net::{Discretization, Fixed, Float, InputCoding, InputKind, Net, Network, code_inputs};
-use std::path::Path;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
-/// What a network file says, with what the user added.
-pub fn network(args: &NetworkArgs) -> Result<Model, Failure> {
+/// What a network file says, with what the user added; and the files beside it that were read.
+pub fn network(args: &NetworkArgs) -> Result<(Model, Vec<PathBuf>), Failure> {
+    let (imported, files) = import(args)?;
+    warn(args, &imported);
+    Ok((imported.model, files))
+}
+
+/// As [`network`], with options that a bundle remembers: where they mean nothing to the file, the user is not told off for them.
+pub fn network_again(user: &NetworkArgs, remembered: &NetworkArgs) -> Result<(Model, Vec<PathBuf>), Failure> {
+    let (imported, files) = import(remembered)?;
+    if matches!(imported.model, Model::Registers(_)) {
+        network(user)
+    } else {
+        warn(remembered, &imported);
+        Ok((imported.model, files))
+    }
+}
+
+fn warn(args: &NetworkArgs, imported: &Imported) {
+    for warning in &imported.warnings {
+        eprintln!("warning: {}: {warning}", args.network.display());
+    }
+}
+
+fn import(args: &NetworkArgs) -> Result<(Imported, Vec<PathBuf>), Failure> {
     let path = &args.network;
     let bytes = files::read(path)?;
     let options = ImportOptions {
@@ -24,24 +48,30 @@ pub fn network(args: &NetworkArgs) -> Result<Model, Failure> {
         }),
         name: path.file_stem().map_or_else(|| "network".into(), |s| s.to_string_lossy().into_owned()),
     };
-    let imported = spikec_import::read(path, &bytes, &options, &|p: &Path| std::fs::read(p)).map_err(|e| {
+    let arrays = RefCell::new(Vec::new());
+    let beside = |p: &Path| {
+        arrays.borrow_mut().push(p.to_path_buf());
+        std::fs::read(p)
+    };
+    let imported = spikec_import::read(path, &bytes, &options, &beside).map_err(|e| {
         let failure = Failure::file(path, &e).hint(e.hint());
         match (&e, String::from_utf8(bytes.clone())) {
             (ImportError::Ron { line, column, message, .. }, Ok(text)) => failure.caret(path, &text, *line, *column, message),
             _ => failure,
         }
     })?;
-    for warning in &imported.warnings {
-        eprintln!("warning: {}: {warning}", path.display());
-    }
-    Ok(imported.model)
+    Ok((imported, arrays.into_inner()))
+}
+
+/// Whether a target is named by its file.
+pub fn is_target_file(name: &str) -> bool {
+    name.ends_with(".ron") || name.contains(['/', '\\'])
 }
 
 /// A chip: a built-in name, or a file that is checked itself.
 pub fn target(name: &str) -> Result<Target, Failure> {
     let path = Path::new(name);
-    let looks_like_file = name.ends_with(".ron") || name.contains(['/', '\\']);
-    if !looks_like_file {
+    if !is_target_file(name) {
         return spikec_chip::find(name).map_err(|e| Failure::input(&e).hint(e.hint()));
     }
     let (target, findings) = target_file(path)?;
@@ -77,6 +107,32 @@ pub fn data(path: &Path, take: Option<usize>) -> Result<DataSet, Failure> {
         return Err(Failure::file(path, "has no samples"));
     }
     Ok(set)
+}
+
+/// Samples with the digest of their file.
+pub fn calibration(path: &Path) -> Result<(DataSet, blake3::Hash), Failure> {
+    let digest = blake3::hash(&files::read(path)?);
+    Ok((data(path, None)?, digest))
+}
+
+/// Refuses labels that name no class of the decoder.
+pub fn check_labels(set: &DataSet, path: &Path, bundle: &Bundle) -> Result<(), Failure> {
+    let outputs = bundle.host.decoder.outputs.len();
+    let classes = match bundle.host.decoder.kind {
+        DecoderKind::Vote(group) => outputs / group.max(1) as usize,
+        DecoderKind::Count | DecoderKind::FirstSpike | DecoderKind::Potential | DecoderKind::Spikes => outputs,
+    };
+    let labels = set.labels.iter().flatten().enumerate();
+    match labels.into_iter().find(|(_, label)| !usize::try_from(**label).is_ok_and(|l| l < classes)) {
+        None => Ok(()),
+        Some((sample, label)) => {
+            let message = format!(
+                "the label of sample {sample} is {label}, expected 0 to {} (the network has {classes} classes)",
+                classes.max(1) - 1
+            );
+            Err(Failure::file(path, message).hint("number the classes from 0, or leave the labels out"))
+        }
+    }
 }
 
 /// A bundle, all digests checked.
@@ -185,6 +241,19 @@ pub enum Prepared {
         /// Its digest.
         digest: [u8; 32],
     },
+}
+
+impl Prepared {
+    /// Channels that the data of a sample have.
+    pub fn data_width(&self) -> usize {
+        fn inputs<N: spikec_net::Number>(net: &Net<N>) -> usize {
+            net.populations.iter().filter(|p| p.is_input()).map(|p| p.trained_len()).sum()
+        }
+        match self {
+            Prepared::Trained { plain, .. } => inputs(plain),
+            Prepared::Registers { net, .. } => inputs(net),
+        }
+    }
 }
 
 /// Elaborates a model and codes its inputs.

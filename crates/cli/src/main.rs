@@ -4,6 +4,7 @@
 
 mod args;
 mod cmd;
+mod diff;
 mod failure;
 mod files;
 mod load;
@@ -16,10 +17,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(threads) = cli.threads {
-        // Fails only when a pool exists already, and none does here.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global();
-    }
     let json = cli.json;
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(cli))) {
         Ok(Ok(code)) => ExitCode::from(code),
@@ -39,6 +36,12 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<u8, Failure> {
     let json = cli.json;
+    if let Some(threads) = cli.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().map_err(|e| {
+            Failure::input(format!("--threads {threads}: the threads can't be started: {e}"))
+                .hint("use fewer threads, or leave --threads away")
+        })?;
+    }
     match cli.command {
         Command::Check(a) => cmd::check::run(&a, json),
         Command::Compile(a) => cmd::compile::run(&a, json),

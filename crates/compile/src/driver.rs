@@ -4,29 +4,18 @@
 //! Invariant: the same input and options give the same bundle, on any number of threads.
 
 use crate::emit::{HostOptions, emit};
-use crate::finding::{Finding, Severity, sort};
-use crate::lower::{LowerError, LowerOptions, LowerReport, lower};
-use crate::partition::{Bound, FitError, NeuronRef, PARTITIONERS, Partitioned, Usage, lower_bounds, partitioner};
+use crate::finding::{self, Finding, Severity};
+use crate::lower::{LowerOptions, LowerReport, lower_all};
+use crate::pack::usage;
+pub use crate::partition::Effort;
+use crate::partition::{Bound, PARTITIONERS, Partitioned, Usage, lower_bounds, partitioner};
 use crate::place::{Placed, place};
-use crate::quantize::{QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, adopt, quantize};
+use crate::quantize::{QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, adopt_all, quantize_all};
 use serde::Serialize;
 use spikec_chip::Target;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Provenance};
-use spikec_net::{Fixed, Float, Net, PopulationId, Quantized};
+use spikec_net::{Fixed, Float, Net, NetError, PopulationId, Quantized};
 use thiserror::Error;
-
-/// Effort of the search, in work units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Effort {
-    /// First legal mapping.
-    Fast,
-    /// Balanced cores.
-    #[default]
-    Default,
-    /// As `Default`; strategies with a search may do more.
-    Best,
-}
 
 /// Options of a compilation.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,15 +98,15 @@ pub enum CompileError {
     /// Nothing reaches the output.
     #[error("no neuron of the output population {0} can ever be reached: nothing is left to compile")]
     NothingLeft(String),
-    /// Lowering.
+    /// Not a well-formed net.
     #[error(transparent)]
-    Lower(#[from] LowerError),
-    /// Quantizing.
+    Net(#[from] NetError),
+    /// An option of quantizing.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
-    /// It does not fit.
-    #[error("the network does not fit the target: {} violations", .0.findings.len())]
-    Fit(#[from] FitError),
+    /// The target can't hold it: all errors, sorted, at least one.
+    #[error("the network does not fit the target: {}", finding::first(.0))]
+    Findings(Vec<Finding>),
 }
 
 impl CompileError {
@@ -130,17 +119,15 @@ impl CompileError {
             CompileError::NothingLeft(_) => {
                 "the network's weights do not connect inputs to outputs; --keep-dead compiles it all the same".into()
             }
-            CompileError::Lower(e) => e.hint(),
+            CompileError::Net(e) => e.hint(),
             CompileError::Quantize(e) => e.hint(),
-            CompileError::Fit(e) => e.hint(),
+            CompileError::Findings(findings) => findings[0].remedy.clone(),
         }
     }
     /// The findings behind it.
     pub fn findings(&self) -> &[Finding] {
         match self {
-            CompileError::Lower(e) => e.findings(),
-            CompileError::Quantize(e) => e.findings(),
-            CompileError::Fit(e) => &e.findings,
+            CompileError::Findings(findings) => findings,
             _ => &[],
         }
     }
@@ -228,35 +215,43 @@ pub struct CoreUsage {
     pub resources: Vec<Usage>,
 }
 
-/// Lowered and quantized.
-fn registers(
-    input: Input,
-    target: &Target,
-    options: &CompileOptions,
-    progress: &mut dyn FnMut(&str),
-) -> Result<(Quantized, LowerReport, QuantizeReport), CompileError> {
+/// What the stages made, with everything that stands in the way of a bundle.
+struct Stages {
+    q: Quantized,
+    lowering: LowerReport,
+    quantization: QuantizeReport,
+    /// `None` only if there is a finding that is an error.
+    placed: Option<Placed>,
+    /// Errors and warnings, sorted.
+    findings: Vec<Finding>,
+}
+
+/// Runs every stage; none stops at what the target can't hold.
+fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mut dyn FnMut(&str)) -> Result<Stages, CompileError> {
     let contradictions: Vec<String> = target.check().iter().map(|f| f.to_string()).collect();
     if !contradictions.is_empty() {
         return Err(CompileError::Target(contradictions));
     }
-    let lowering = LowerOptions { remove_dead: options.remove_dead };
+    let strategy =
+        partitioner(&options.partitioner, options.effort).ok_or_else(|| CompileError::Partitioner(options.partitioner.clone()))?;
+    let lower_options = LowerOptions { remove_dead: options.remove_dead };
     progress("lowering");
-    let (q, lowered, quantized) = match input {
+    let (q, lowering, quantization, mut findings, timed) = match input {
         Input::Trained { net, digest } => {
-            let (net, lowered) = lower(net.clone(), target, &lowering)?;
+            let lowered = lower_all(net.clone(), target, &lower_options)?;
             progress("quantizing");
             let quantizing = QuantizeOptions {
                 weight_bits: options.weight_bits,
                 method: options.quantizer,
                 comparable_outputs: options.decoder == DecoderKind::Potential,
             };
-            let (q, report) = quantize(&net, digest, target, &quantizing)?;
-            (q, lowered, report)
+            let (q, report) = quantize_all(&lowered.net, digest, target, &quantizing)?;
+            (q, lowered.report, report, lowered.findings, lowered.timed)
         }
         Input::Registers { net, digest } => {
-            let (net, lowered) = lower(net.clone(), target, &lowering)?;
-            let (q, report) = adopt(net, digest, target)?;
-            (q, lowered, report)
+            let lowered = lower_all(net.clone(), target, &lower_options)?;
+            let (q, report) = adopt_all(lowered.net, digest, target);
+            (q, lowered.report, report, lowered.findings, lowered.timed)
         }
     };
     let output = q.net.population(q.net.output);
@@ -268,23 +263,48 @@ fn registers(
     {
         return Err(CompileError::Vote { group, outputs: output.trained_len() });
     }
-    Ok((q, lowered, quantized))
+    progress("partitioning");
+    let delays_found = !findings.is_empty();
+    findings.extend(quantization.findings.iter().cloned());
+    findings.extend(board_findings(&q, target));
+    let partitioned = Partitioned::new(&q, strategy.propose(&q, target), target);
+    progress("placing");
+    let placed = match partitioned.and_then(|p| place(p, target)) {
+        Ok(placed) => Some(placed),
+        Err(e) => {
+            // Where lowering found the delays by projection, what they do to each core is nothing new.
+            let new = |f: &Finding| !(f.code == "C11" && delays_found && (f.core.is_none() || f.resource == usage::DELAY_REGISTER));
+            findings.extend(e.findings.into_iter().filter(new));
+            None
+        }
+    };
+    // Without skews, delays mean nothing: a partition that fits proves nothing.
+    let placed = placed.filter(|_| timed);
+    finding::sort(&mut findings);
+    findings.dedup();
+    Ok(Stages { q, lowering, quantization, placed, findings })
 }
 
-fn proposal(q: &Quantized, target: &Target, options: &CompileOptions) -> Result<Vec<Vec<NeuronRef>>, CompileError> {
-    let strategy = partitioner(&options.partitioner, options.effort != Effort::Fast)
-        .ok_or_else(|| CompileError::Partitioner(options.partitioner.clone()))?;
-    Ok(strategy.propose(q, target))
+/// Resources of the whole board that are too few whatever the partition (C16).
+fn board_findings(q: &Quantized, target: &Target) -> Vec<Finding> {
+    let cores = u64::from(target.total_cores());
+    let beyond = lower_bounds(q, target).into_iter().filter(|bound| bound.cores > cores);
+    beyond
+        .map(|bound| {
+            let resource = format!("{} of the whole board", bound.resource);
+            let limit = (bound.per_core * cores) as f64;
+            Finding::error("C16", resource, bound.need as f64, limit, usage::remedy("C16"))
+        })
+        .collect()
 }
 
 /// Compiles; `progress` hears the name of each stage as it starts.
 pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress: &mut dyn FnMut(&str)) -> Result<Compiled, CompileError> {
-    let (q, lowering, quantization) = registers(input, target, options, progress)?;
-    progress("partitioning");
-    let parts = proposal(&q, target, options)?;
-    let partitioned = Partitioned::new(&q, parts, target)?;
-    progress("placing");
-    let placed = place(partitioned, target)?;
+    let Stages { q, lowering, quantization, placed, findings } = stages(input, target, options, progress)?;
+    if let Some(errors) = finding::errors(&findings) {
+        return Err(CompileError::Findings(errors));
+    }
+    let placed = placed.expect("a partition that is refused, or that has no skews, has a finding");
     progress("emitting");
     let host = HostOptions { encoder: options.encoder.clone(), decoder: options.decoder, default_steps: options.default_steps };
     let provenance = Provenance {
@@ -301,35 +321,13 @@ pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress
 
 /// Everything that stands in the way of a compilation, and every warning; sorted. Empty of errors = it fits.
 ///
+/// A register that the target can't hold is counted as the nearest that it can, and a loop that it can't time as it is, so that the
+/// findings of one stage don't hide those of the next.
+///
 /// # Errors
-/// What makes the question meaningless: a bad option, a target that contradicts itself, a network that can't be expressed.
+/// What makes the question meaningless: a bad option, a target that contradicts itself, a net that is none.
 pub fn check(input: Input, target: &Target, options: &CompileOptions) -> Result<Vec<Finding>, CompileError> {
-    let (q, _, quantization) = match registers(input, target, options, &mut |_| ()) {
-        Ok(all) => all,
-        Err(e) if e.does_not_fit() => return Ok(e.findings().to_vec()),
-        Err(e) => return Err(e),
-    };
-    let mut findings = quantization.findings;
-    for bound in lower_bounds(&q, target) {
-        let cores = u64::from(target.total_cores());
-        if bound.cores > cores {
-            let resource = format!("{} of the whole board", bound.resource);
-            findings.push(Finding::error(
-                "C16",
-                resource,
-                bound.need as f64,
-                (bound.per_core * cores) as f64,
-                crate::pack::usage::remedy("C16"),
-            ));
-        }
-    }
-    match Partitioned::new(&q, proposal(&q, target, options)?, target).and_then(|p| place(p, target)) {
-        Ok(_) => {}
-        Err(e) => findings.extend(e.findings),
-    }
-    sort(&mut findings);
-    findings.dedup();
-    Ok(findings)
+    Ok(stages(input, target, options, &mut |_| ())?.findings)
 }
 
 fn report(q: &Quantized, placed: &Placed, target: &Target, lowering: LowerReport, quantization: QuantizeReport) -> CompileReport {

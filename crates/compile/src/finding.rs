@@ -76,13 +76,15 @@ impl fmt::Display for Finding {
     }
 }
 
-/// A number as people write it: integers plainly, fractions with four digits.
+/// A number as people write it: integers plainly, fractions with four digits, infinity in words.
 struct Number(f64);
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let x = self.0;
-        if x.fract() == 0.0 && x.abs() < 1e15 {
+        if x == f64::INFINITY {
+            f.write_str("no bound")
+        } else if x.fract() == 0.0 && x.abs() < 1e15 {
             write!(f, "{x:.0}")
         } else if x != 0.0 && !(1e-3..1e6).contains(&x.abs()) {
             write!(f, "{x:.3e}")
@@ -104,6 +106,19 @@ pub fn sort(findings: &mut [Finding]) {
     findings.sort_by(order);
 }
 
+/// The errors among findings, sorted; `None` where there are only warnings.
+pub fn errors(findings: &[Finding]) -> Option<Vec<Finding>> {
+    let mut errors: Vec<Finding> = findings.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
+    sort(&mut errors);
+    (!errors.is_empty()).then_some(errors)
+}
+
+/// The first of a list of findings and how many follow it, for an error's one line.
+pub(crate) fn first(findings: &[Finding]) -> String {
+    let more = if findings.len() > 1 { format!(" (and {} more)", findings.len() - 1) } else { String::new() };
+    findings.first().map_or(String::new(), |f| f.to_string()) + &more
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +129,8 @@ mod tests {
         assert_eq!(f.to_string(), "error C02 core 3, fc1: input axons: need 5000, limit 4096; split the layer");
         let w = Finding::warning("C13", "decay error", 0.25, 1.5e-9, "").layer("lif1");
         assert_eq!(w.to_string(), "warning C13 lif1: decay error: need 0.2500, limit 1.500e-9");
+        let v = Finding::warning("C14", "v", f64::INFINITY, 7.0, "");
+        assert_eq!(v.to_string(), "warning C14: v: need no bound, limit 7");
     }
 
     #[test]

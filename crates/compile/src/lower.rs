@@ -79,16 +79,9 @@ pub enum LowerError {
     /// Not a well-formed net.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// No skews.
-    #[error(transparent)]
-    Retime(#[from] RetimeError),
-    /// Delays beyond the chip's, C11; sorted, at least one.
-    #[error("{}{}", .0[0], more(.0.len()))]
-    Delays(Vec<Finding>),
-}
-
-fn more(findings: usize) -> String {
-    if findings > 1 { format!(" (and {} more)", findings - 1) } else { String::new() }
+    /// Loops and delays that the chip can't time, C11; sorted, at least one.
+    #[error("{}", finding::first(.0))]
+    Findings(Vec<Finding>),
 }
 
 impl LowerError {
@@ -96,36 +89,59 @@ impl LowerError {
     pub fn hint(&self) -> String {
         match self {
             LowerError::Net(e) => e.hint(),
-            LowerError::Retime(e) => e.hint(),
-            LowerError::Delays(findings) => findings[0].remedy.clone(),
+            LowerError::Findings(findings) => findings[0].remedy.clone(),
         }
     }
     /// The findings, where there are any.
     pub fn findings(&self) -> &[Finding] {
         match self {
-            LowerError::Delays(findings) => findings,
-            _ => &[],
+            LowerError::Findings(findings) => findings,
+            LowerError::Net(_) => &[],
         }
     }
+}
+
+/// A lowered net, with what stands in its way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lowered<N: Number> {
+    /// The net.
+    pub net: Net<N>,
+    /// What was done.
+    pub report: LowerReport,
+    /// C11; empty where the chip can time the net.
+    pub findings: Vec<Finding>,
+    /// False where a loop leaves the populations without skews: all of them are 0.
+    pub timed: bool,
 }
 
 /// Removes what is dead, compacts, and sets the skews.
 ///
 /// Errors: a net that is not well formed; a loop with less net delay than hops; delays that no register holds.
 pub fn lower<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptions) -> Result<(Net<N>, LowerReport), LowerError> {
+    let lowered = lower_all(net, target, options)?;
+    if lowered.findings.is_empty() { Ok((lowered.net, lowered.report)) } else { Err(LowerError::Findings(lowered.findings)) }
+}
+
+/// As [`lower`], but goes on where the chip can't time the net, so that later stages can look for more.
+///
+/// Errors: a net that is not well formed.
+pub fn lower_all<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptions) -> Result<Lowered<N>, NetError> {
     net.check()?;
     let keep = if options.remove_dead { live(&net) } else { net.populations.iter().map(|p| vec![true; p.len()]).collect() };
     let way_out = ways_out(&net);
     let before: Vec<u64> = net.projections.iter().map(|p| p.synapses.len() as u64).collect();
     let (mut lowered, kept_projections) = compact(&net, &keep);
-    for (population, skew) in retime::skews(&lowered, target)?.into_iter().enumerate() {
-        lowered.populations[population].skew = skew;
+    let mut findings = Vec::new();
+    let skews = retime::skews(&lowered, target);
+    let timed = skews.is_ok();
+    match skews {
+        Ok(skews) => lowered.populations.iter_mut().zip(skews).for_each(|(population, skew)| population.skew = skew),
+        Err(e) => findings.push(untimed(&e)),
     }
-    let mut findings = retime::delay_findings(&lowered, target);
-    if !findings.is_empty() {
-        finding::sort(&mut findings);
-        return Err(LowerError::Delays(findings));
+    if timed {
+        findings.extend(retime::delay_findings(&lowered, target));
     }
+    finding::sort(&mut findings);
     let constants = constants(&lowered);
     let populations = (0..net.populations.len()).map(|p| {
         let dead = |out: bool| (0..keep[p].len()).filter(|&i| !keep[p][i] && way_out[p][i] == out).count() as u32;
@@ -153,7 +169,18 @@ pub fn lower<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptions) 
         synapses: (net.synapse_count() as u64, lowered.synapse_count() as u64),
         host_terms: (net.host_term_count() as u64, lowered.host_term_count() as u64),
     };
-    Ok((lowered, report))
+    Ok(Lowered { net: lowered, report, findings, timed })
+}
+
+/// Why there are no skews, as a finding.
+fn untimed(error: &RetimeError) -> Finding {
+    let (resource, need, limit) = match error {
+        RetimeError::Infeasible(tight) => {
+            (format!("chip steps of the loop {tight} within its net delay"), tight.hop_steps as f64, tight.net_delay_steps as f64)
+        }
+        RetimeError::Overflow { population, skew } => (format!("skew of {population} (chip steps)"), *skew as f64, f64::from(u32::MAX)),
+    };
+    Finding::error("C11", resource, need, limit, error.hint())
 }
 
 /// Which neurons have a path of synapses to the output population, itself included.
@@ -396,7 +423,7 @@ mod tests {
         let error = lower(trained, &loihi(), &LowerOptions::default()).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("a -[ab]-> b") && text.contains("b -[ba]-> a"), "{text}");
-        assert!(text.contains("delay of 1") && text.contains("2 chip steps"), "{text}");
+        assert!(text.contains("C11") && text.contains("need 2, limit 1"), "{text}");
         assert!(error.hint().contains("1 more step"), "{}", error.hint());
     }
 

@@ -173,6 +173,8 @@ pub enum ArrayError {
     Dtype { array: String, dtype: String },
     #[error("array '{array}': shape {shape:?} needs more than 2^63 bytes")]
     Shape { array: String, shape: Vec<u64> },
+    #[error("array '{array}': needs {needed} bytes unpacked, found {left} left of the {limit} that a compressed file may hold")]
+    Unpacked { array: String, needed: u64, left: u64, limit: u64 },
     #[error("array '{array}': {axes} axes, the limit is {limit}")]
     Axes { array: String, axes: usize, limit: usize },
     #[error("array '{array}': its zip entry is corrupt: {reason}")]
@@ -187,6 +189,9 @@ impl ArrayError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
+            ArrayError::Unpacked { .. } => {
+                "split the file, use smaller types (spikes_packed, float32), or save it without compression".into()
+            }
             ArrayError::Dtype { .. } => "save it with array.astype(numpy.float32) or an integer type".into(),
             ArrayError::Truncated { .. } | ArrayError::Corrupt { .. } | ArrayError::Zip { .. } => {
                 "the file is damaged or its transfer was cut off: copy or write it again".into()
@@ -230,13 +235,24 @@ impl Element {
 /// # Errors
 /// Any [`ArrayError`] but those of zip files; `array` is empty.
 pub fn read_npy(bytes: &[u8]) -> Result<Array, ArrayError> {
-    read_stream(bytes, "")
+    read_stream(bytes, "", &mut Budget { left: u64::MAX, limit: u64::MAX })
 }
 
-/// Reads one `.npy` from a stream to the stream's end.
-fn read_stream(mut stream: impl Read, array: &str) -> Result<Array, ArrayError> {
+/// Bytes that may still be unpacked.
+#[derive(Debug, Clone, Copy)]
+struct Budget {
+    left: u64,
+    limit: u64,
+}
+
+/// Reads one `.npy` from a stream to the stream's end; nothing beyond the budget is unpacked.
+fn read_stream(mut stream: impl Read, array: &str, budget: &mut Budget) -> Result<Array, ArrayError> {
     let header = Header::read(&mut stream, array)?;
     let expected = header.data_bytes;
+    let Some(left) = budget.left.checked_sub(expected) else {
+        return Err(ArrayError::Unpacked { array: array.to_owned(), needed: expected, left: budget.left, limit: budget.limit });
+    };
+    budget.left = left;
     let data = read_at_most(&mut stream, expected + 1, array)?;
     let found = data.len() as u64;
     let array = array.to_owned();

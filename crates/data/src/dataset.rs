@@ -107,6 +107,15 @@ impl DataError {
 }
 
 impl DataSet {
+    /// Checks that a data set of this size can be read back, before one is made.
+    ///
+    /// # Errors
+    /// `TooLarge`, or `TooManySpikes`.
+    pub fn check_size(samples: u64, steps: u64, spikes: u64) -> Result<(), DataError> {
+        bounded(samples, steps)?;
+        if spikes > MAX_SPIKES { Err(DataError::TooManySpikes { limit: MAX_SPIKES }) } else { Ok(()) }
+    }
+
     /// Reads a `.npz` or `.npy` file; `take` keeps only the first samples (of the samples and the labels).
     ///
     /// # Errors

@@ -23,6 +23,8 @@ pub enum IdxError {
     Excess { shape: Vec<u32>, expected: u64 },
     #[error("IDX shape {shape:?} needs more than 2^63 bytes")]
     Shape { shape: Vec<u32> },
+    #[error("IDX shape {shape:?} needs {expected} bytes unpacked, expected at most {limit} in a gzipped file")]
+    Unpacked { shape: Vec<u32>, expected: u64, limit: u64 },
     #[error("the gzip stream is corrupt: {reason}")]
     Gzip { reason: String },
 }
@@ -34,6 +36,7 @@ impl IdxError {
             IdxError::Truncated { .. } | IdxError::Excess { .. } | IdxError::Gzip { .. } => {
                 "the file is damaged or its transfer was cut off: copy it again".into()
             }
+            IdxError::Unpacked { .. } => "gunzip the file first, or split it".into(),
             _ => "give an IDX file of unsigned bytes, such as MNIST's images and labels, gzipped or not".into(),
         }
     }
@@ -44,10 +47,13 @@ impl IdxError {
 /// # Errors
 /// Any [`IdxError`].
 pub fn read_idx(bytes: &[u8]) -> Result<Array, IdxError> {
-    if bytes.starts_with(&[0x1f, 0x8b]) { read(MultiGzDecoder::new(bytes)) } else { read(bytes) }
+    if bytes.starts_with(&[0x1f, 0x8b]) { read(MultiGzDecoder::new(bytes), MAX_UNPACKED) } else { read(bytes, u64::MAX) }
 }
 
-fn read(mut stream: impl Read) -> Result<Array, IdxError> {
+/// Most bytes that a gzipped file is unpacked to (gzip can expand 1032 times).
+const MAX_UNPACKED: u64 = 1 << 31;
+
+fn read(mut stream: impl Read, limit: u64) -> Result<Array, IdxError> {
     let mut at_most = |limit: u64| {
         let mut data = Vec::new();
         match stream.by_ref().take(limit).read_to_end(&mut data) {
@@ -75,6 +81,9 @@ fn read(mut stream: impl Read) -> Result<Array, IdxError> {
         Some(n) if n >> 63 == 0 => n,
         _ => return Err(IdxError::Shape { shape }),
     };
+    if expected > limit {
+        return Err(IdxError::Unpacked { shape, expected, limit });
+    }
     let data = at_most(expected + 1)?;
     let found = data.len() as u64;
     match found {
@@ -99,6 +108,8 @@ mod tests {
         gzip.write_all(&FILE).unwrap();
         let gzip = gzip.finish().unwrap();
         assert_eq!(read_idx(&gzip).unwrap(), expected);
+        let error = read(FILE.as_slice(), 5).unwrap_err();
+        assert_eq!(error, IdxError::Unpacked { shape: vec![2, 3], expected: 6, limit: 5 });
         for n in 0..gzip.len() {
             assert!(read_idx(&gzip[..n]).is_err(), "{n} bytes of gzip");
         }

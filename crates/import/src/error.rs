@@ -269,6 +269,8 @@ pub enum ImportError {
         place: String,
         /// What went wrong.
         detail: String,
+        /// It could not be read at all.
+        missing: bool,
     },
     /// The array isn't in its file.
     #[error("`{file}` has no array `{array}` (of `{place}`); it has {}", list(.known))]
@@ -360,7 +362,8 @@ impl ImportError {
             EdgeIntoInput { .. } => "remove the edge".into(),
             ShapeMismatch { .. } => "put a Flatten between them, or mend the shapes".into(),
             Ron { .. } => "docs/network-format.md lists every key".into(),
-            ArrayFile { .. } => "paths are relative to the folder of the RON file".into(),
+            ArrayFile { missing: true, .. } => "paths are relative to the folder of the RON file".into(),
+            ArrayFile { .. } => "the file is damaged or of another kind: write it again (numpy.savez, numpy.save or safetensors)".into(),
             MissingArray { .. } => "name one of the file's arrays".into(),
             BadReference { .. } => "write \"weights.npz:w1\", \"weights.safetensors:w1\" or \"w1.npy\"".into(),
             BadValue { .. } | DuplicateName { .. } | UnknownPopulation { .. } => "see docs/network-format.md".into(),

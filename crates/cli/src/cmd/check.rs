@@ -3,11 +3,12 @@
 use super::compile::Job;
 use crate::args::CheckArgs;
 use crate::failure::{DOES_NOT_FIT, Failure};
+use crate::files::Files;
 use spikec_compile::Severity;
 
 /// Runs the command.
 pub fn run(args: &CheckArgs, json: bool) -> Result<u8, Failure> {
-    let job = Job::resolve(&args.network, &args.mapping)?;
+    let job = Job::resolve(&args.network, &args.mapping, &mut Files::default())?;
     let findings = job.check()?;
     let fits = findings.iter().all(|f| f.severity != Severity::Error);
     if json {

@@ -2,18 +2,20 @@
 
 use crate::args::{CompileArgs, DiscretizationArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg};
 use crate::failure::{DOES_NOT_FIT, Failure};
-use crate::files::Output;
+use crate::files::Files;
 use crate::load::{self, Coding, Prepared};
 use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
 use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Quantizer};
+use std::path::{Path, PathBuf};
 
 /// Runs the command.
 pub fn run(args: &CompileArgs, json: bool) -> Result<u8, Failure> {
-    let output = Output::create(&args.output)?;
-    let report_file = args.report.as_deref().map(Output::create).transpose()?;
-    let job = Job::resolve(&args.network, &args.mapping)?;
+    let mut files = Files::reading(&[]);
+    let output = files.output(&args.output)?;
+    let report_file = args.report.as_deref().map(|p| files.output(p)).transpose()?;
+    let job = Job::resolve(&args.network, &args.mapping, &mut files)?;
     let compiled = job.compile()?;
     let bytes = compiled.bundle.to_bytes();
     let size = bytes.len();
@@ -34,6 +36,7 @@ pub fn run(args: &CompileArgs, json: bool) -> Result<u8, Failure> {
 
 /// Everything that a compilation needs, resolved.
 pub struct Job {
+    path: PathBuf,
     /// The chip.
     pub target: Target,
     /// The network.
@@ -45,13 +48,24 @@ pub struct Job {
 }
 
 impl Job {
-    /// From the arguments.
-    pub fn resolve(network: &NetworkArgs, mapping: &MappingArgs) -> Result<Self, Failure> {
+    /// From the arguments; `files` learns what is read.
+    pub fn resolve(network: &NetworkArgs, mapping: &MappingArgs, files: &mut Files) -> Result<Self, Failure> {
+        let target_file = load::is_target_file(&mapping.target).then(|| Path::new(&mapping.target));
+        for input in [Some(network.network.as_path()), mapping.calibration.as_deref(), target_file].into_iter().flatten() {
+            files.read_also(input)?;
+        }
         let target = load::target(&mapping.target)?;
-        let calibration = mapping.calibration.as_deref().map(|p| load::data(p, None)).transpose()?;
+        let (calibration, digest) = mapping.calibration.as_deref().map(load::calibration).transpose()?.unzip();
         let coding = Coding::resolve(mapping.input_coding, mapping.full_scale, calibration.as_ref())?;
-        let model = load::network(network)?;
+        let (model, arrays) = load::network(network)?;
+        arrays.iter().try_for_each(|p| files.read_also(p))?;
         let prepared = load::prepare(&network.network, model, coding)?;
+        if let (Some(set), Some(path)) = (&calibration, &mapping.calibration)
+            && set.width as usize != prepared.data_width()
+        {
+            let message = format!("has {} channels, the network has {} inputs", set.width, prepared.data_width());
+            return Err(Failure::file(path, message).hint("calibrate with data of this network"));
+        }
         let decoder = decoder(&mapping.decoder)?;
         let options = CompileOptions {
             weight_bits: mapping.weight_bits,
@@ -70,9 +84,9 @@ impl Job {
             },
             remove_dead: !mapping.keep_dead,
             seed: mapping.seed,
-            provenance: provenance(network, mapping, coding, &prepared),
+            provenance: provenance(network, mapping, &target, coding, &prepared, digest),
         };
-        Ok(Job { target, prepared, coding, options })
+        Ok(Job { path: network.network.clone(), target, prepared, coding, options })
     }
 
     fn input(&self) -> Input<'_> {
@@ -90,12 +104,12 @@ impl Job {
             bar.tick();
         });
         bar.finish_and_clear();
-        result.map_err(|e| failure(&e))
+        result.map_err(|e| self.failure(&e))
     }
 
     /// Every finding.
     pub fn check(&self) -> Result<Vec<spikec_compile::Finding>, Failure> {
-        spikec_compile::check(self.input(), &self.target, &self.options).map_err(|e| failure(&e))
+        spikec_compile::check(self.input(), &self.target, &self.options).map_err(|e| self.failure(&e))
     }
 
     /// What was read and how it was understood.
@@ -107,16 +121,22 @@ impl Job {
             Prepared::Registers { net, .. } => format!("network {}: chip integers, taken as they are", net.name),
         }
     }
-}
 
-fn failure(error: &CompileError) -> Failure {
-    let findings = error.findings();
-    let mut message = error.to_string();
-    for finding in findings {
-        message.push_str(&format!("\n  {finding}"));
+    fn failure(&self, error: &CompileError) -> Failure {
+        let path = &self.path;
+        match error {
+            // The options' and the target's own faults.
+            CompileError::Partitioner(_) | CompileError::Target(_) | CompileError::Quantize(_) => Failure::input(error).hint(error.hint()),
+            CompileError::Findings(findings) => {
+                let message = format!("does not fit {}: {} errors", self.target.name, findings.len());
+                let hint = "`spikec check` lists the warnings as well";
+                Failure::file(path, message).findings(findings).hint(hint).code(DOES_NOT_FIT)
+            }
+            CompileError::Vote { .. } | CompileError::NothingLeft(_) | CompileError::Net(_) => {
+                Failure::file(path, error).hint(error.hint())
+            }
+        }
     }
-    let failure = Failure::input(message).hint(error.hint());
-    if error.does_not_fit() { failure.code(DOES_NOT_FIT) } else { failure }
 }
 
 fn decoder(text: &str) -> Result<DecoderKind, Failure> {
@@ -136,10 +156,18 @@ fn decoder(text: &str) -> Result<DecoderKind, Failure> {
 }
 
 /// Options for the bundle's provenance: what `verify` needs to read the network in the same way, and what the user chose.
-fn provenance(network: &NetworkArgs, mapping: &MappingArgs, coding: Coding, prepared: &Prepared) -> Vec<(String, String)> {
+fn provenance(
+    network: &NetworkArgs,
+    mapping: &MappingArgs,
+    target: &Target,
+    coding: Coding,
+    prepared: &Prepared,
+    calibration: Option<blake3::Hash>,
+) -> Vec<(String, String)> {
     let mut options: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, value: String| options.push((name.to_string(), value));
-    add("target", mapping.target.clone());
+    // Its name: where its file was is nobody's business.
+    add("target", target.name.clone());
     if let Prepared::Trained { network, .. } = prepared {
         add("convention", network.conventions.name.clone());
         add("dt", network.conventions.dt_s.to_string());
@@ -163,5 +191,14 @@ fn provenance(network: &NetworkArgs, mapping: &MappingArgs, coding: Coding, prep
     add("decoder", mapping.decoder.clone());
     add("effort", format!("{:?}", mapping.effort));
     add("partitioner", mapping.partitioner.clone());
+    if let Some(steps) = mapping.steps {
+        add("steps", steps.to_string());
+    }
+    if mapping.keep_dead {
+        add("keep-dead", "true".into());
+    }
+    if let Some(digest) = calibration {
+        add("calibration", digest.to_hex().to_string());
+    }
     options
 }

@@ -2,13 +2,9 @@
 
 use crate::args::{DataCommand, IdxArgs, IdxCodingArg};
 use crate::failure::Failure;
-use crate::files::{self, Output};
+use crate::files::{self, Files};
 use spikec_data::{Array, ArrayData, DataSet, Stimulus, Values, poisson, read_idx};
-use std::io::Read;
 use std::path::Path;
-
-/// Largest IDX file that is read, unpacked.
-const MAX_IDX_BYTES: u64 = 4 << 30;
 
 /// Runs the command.
 pub fn run(command: &DataCommand, json: bool) -> Result<u8, Failure> {
@@ -21,7 +17,12 @@ fn idx(args: &IdxArgs, json: bool) -> Result<u8, Failure> {
     if !(args.std.is_finite() && args.std > 0.0 && args.mean.is_finite()) {
         return Err(Failure::input(format!("--mean {} --std {}: the standard deviation must be positive", args.mean, args.std)));
     }
-    let output = Output::create(&args.output)?;
+    if args.samples == Some(0) {
+        return Err(Failure::input("--samples 0 leaves nothing to write").hint("give at least 1"));
+    }
+    let mut inputs = vec![args.images.as_path()];
+    inputs.extend(args.labels.as_deref());
+    let output = Files::reading(&inputs).output(&args.output)?;
     let (shape, pixels) = bytes_of(&args.images)?;
     let [count, rest @ ..] = shape.as_slice() else {
         return Err(Failure::file(&args.images, "has no axis of images"));
@@ -32,6 +33,10 @@ fn idx(args: &IdxArgs, json: bool) -> Result<u8, Failure> {
             .hint("did you give the labels file?"));
     }
     let n = args.samples.unwrap_or(*count).min(*count);
+    if n == 0 {
+        return Err(Failure::file(&args.images, "has no images"));
+    }
+    check_size(args, &pixels[..n * width], n as u64)?;
     let labels = match &args.labels {
         None => None,
         Some(path) => {
@@ -70,16 +75,21 @@ fn idx(args: &IdxArgs, json: bool) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// The file could be read back: asked before it is made.
+fn check_size(args: &IdxArgs, pixels: &[u8], images: u64) -> Result<(), Failure> {
+    let poisson = args.coding == IdxCodingArg::Poisson;
+    let (steps, spikes) = if poisson {
+        let light: u64 = pixels.iter().map(|&p| u64::from(p)).sum();
+        (u64::from(args.steps), light.saturating_mul(args.steps.into()) / 255)
+    } else {
+        (0, 0)
+    };
+    let hint = if poisson { "use fewer --steps or fewer --samples" } else { "use fewer --samples" };
+    DataSet::check_size(images, steps, spikes).map_err(|e| Failure::file(&args.output, e).hint(hint))
+}
+
 fn bytes_of(path: &Path) -> Result<(Vec<usize>, Vec<u8>), Failure> {
-    let mut bytes = files::read(path)?;
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut plain = Vec::new();
-        flate2::read::GzDecoder::new(bytes.as_slice())
-            .take(MAX_IDX_BYTES)
-            .read_to_end(&mut plain)
-            .map_err(|e| Failure::file(path, format_args!("is no whole gzip file: {e}")))?;
-        bytes = plain;
-    }
+    let bytes = files::read(path)?;
     let Array { shape, data } = read_idx(&bytes).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
     match data {
         ArrayData::U8(v) => Ok((shape, v)),

@@ -1,6 +1,7 @@
 //! `spikec inspect`: a network, a bundle or a target as text or JSON; the difference of two.
 
 use crate::args::{FormatArg, InspectArgs, NetworkArgs};
+use crate::diff::diff;
 use crate::failure::{Failure, NO};
 use crate::load;
 use serde_json::Value;
@@ -9,58 +10,70 @@ use std::path::{Path, PathBuf};
 /// Runs the command.
 pub fn run(args: &InspectArgs, json: bool) -> Result<u8, Failure> {
     let format = if json { FormatArg::Json } else { args.format };
-    let this = show(&args.file, format, args.synapses)?;
+    let (kind, this) = show(&args.file, format, args.synapses)?;
     let Some(other_path) = &args.diff else {
         super::print(&this);
         return Ok(0);
     };
-    let other = show(other_path, format, args.synapses)?;
-    let diff = similar::TextDiff::from_lines(&this, &other);
-    if diff.ratio() == 1.0 {
+    let (other_kind, other) = show(other_path, format, args.synapses)?;
+    let (a, b) = (args.file.display(), other_path.display());
+    if kind != other_kind {
+        return Err(Failure::input(format!("{a} is a {kind}, {b} is a {other_kind}")).hint("--diff compares two files of the same kind"));
+    }
+    let diff = diff(&this, &other);
+    if diff.is_empty() {
         super::print("no difference");
         return Ok(0);
     }
-    let (a, b) = (args.file.display().to_string(), other_path.display().to_string());
-    super::print(&diff.unified_diff().context_radius(2).header(&a, &b).to_string());
+    super::print(&format!("--- {a}\n+++ {b}\n{diff}"));
     Ok(NO)
 }
 
-fn show(path: &Path, format: FormatArg, synapses: bool) -> Result<String, Failure> {
+const BUNDLE: &str = "bundle";
+const NETWORK: &str = "network";
+const TARGET: &str = "target";
+
+/// What kind of file it is, and its text.
+fn show(path: &Path, format: FormatArg, synapses: bool) -> Result<(&'static str, String), Failure> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    let (text, value): (String, Value) = match extension.as_deref() {
+    let (kind, (text, value)): (&str, (String, Value)) = match extension.as_deref() {
         Some("spkb") => {
             let bundle = load::bundle(path)?;
             let view = spikec_report::bundle::view(&bundle, synapses).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
-            (spikec_report::bundle::text(&view), to_value(&view))
+            (BUNDLE, (spikec_report::bundle::text(&view), to_value(&view)))
         }
-        Some("nir") => network(path)?,
+        Some("nir") => (NETWORK, network(path)?),
         // A .ron file is a target or a model: the one that parses.
         Some("ron") => match load::target_file(path) {
-            Ok((target, _)) => (spikec_report::target::text(&target), to_value(&target)),
-            Err(as_target) => network(path).map_err(|as_model| {
-                let text = std::fs::read_to_string(path).unwrap_or_default();
-                if text.contains("Target(") { as_target } else { as_model }
-            })?,
+            Ok((target, _)) => (TARGET, (spikec_report::target::text(&target), to_value(&target))),
+            Err(as_target) => {
+                let shown = network(path).map_err(|as_model| {
+                    let text = std::fs::read_to_string(path).unwrap_or_default();
+                    if text.contains("Target(") { as_target } else { as_model }
+                });
+                (NETWORK, shown?)
+            }
         },
         None => {
             let target = load::target(&path.to_string_lossy())?;
-            (spikec_report::target::text(&target), to_value(&target))
+            (TARGET, (spikec_report::target::text(&target), to_value(&target)))
         }
         Some(_) => {
             return Err(Failure::file(path, "is no kind of file that can be shown")
                 .hint("one of: .nir, .ron (model or target), .spkb, or a built-in target's name"));
         }
     };
-    Ok(match format {
+    let shown = match format {
         FormatArg::Text => text,
         FormatArg::Json => super::to_json(&value),
-    })
+    };
+    Ok((kind, shown))
 }
 
 fn network(path: &Path) -> Result<(String, Value), Failure> {
     let args = |dt| NetworkArgs { network: PathBuf::from(path), dt, convention: None, discretization: None };
     // A look needs no step length: where the file has none, parameters are shown as they are.
-    let model = load::network(&args(None)).or_else(|first| load::network(&args(Some(1.0))).map_err(|_| first))?;
+    let (model, _) = load::network(&args(None)).or_else(|first| load::network(&args(Some(1.0))).map_err(|_| first))?;
     let view = spikec_report::network::view(&model);
     Ok((spikec_report::network::text(&view), to_value(&view)))
 }

@@ -3,7 +3,7 @@
 use super::compile::Job;
 use crate::args::{CodingArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs};
 use crate::failure::{Failure, NO};
-use crate::files::Output;
+use crate::files::{Files, Output};
 use crate::load;
 use spikec_data::DataSet;
 use spikec_report::run::RunReport;
@@ -45,7 +45,7 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
         seed: 0,
     };
     let output = Output::create(&out)?;
-    let job = Job::resolve(&network, &mapping)?;
+    let job = Job::resolve(&network, &mapping, &mut Files::default())?;
     let compiled = job.compile()?;
     output.commit(&compiled.bundle.to_bytes())?;
     say(&job.header());

@@ -2,7 +2,7 @@
 
 use crate::args::{RecordArg, SimulateArgs, TimingArg};
 use crate::failure::Failure;
-use crate::files::Output;
+use crate::files::Files;
 use crate::{load, progress};
 use spikec_data::{Array, ArrayData, DataSet, write_npz};
 use spikec_report::run::RunReport;
@@ -19,10 +19,12 @@ pub fn run(args: &SimulateArgs, json: bool) -> Result<u8, Failure> {
     if (record.spikes || record.potentials) && args.output.is_none() {
         return Err(Failure::input("--record needs a file to record into").hint("add -o RUN.npz"));
     }
-    let output = args.output.as_deref().map(Output::create).transpose()?;
-    let report_file = args.report.as_deref().map(Output::create).transpose()?;
+    let mut files = Files::reading(&[&args.bundle, &args.input]);
+    let output = args.output.as_deref().map(|p| files.output(p)).transpose()?;
+    let report_file = args.report.as_deref().map(|p| files.output(p)).transpose()?;
     let bundle = load::bundle(&args.bundle)?;
     let set = load::data(&args.input, args.samples)?;
+    load::check_labels(&set, &args.input, &bundle)?;
     let machine = boot(&bundle, &args.bundle)?;
     let options = RunOptions { steps: args.steps, record, ..RunOptions::default() };
     let batch = batch(&machine, &set, &options, &args.input)?;

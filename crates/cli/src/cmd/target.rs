@@ -34,7 +34,7 @@ pub fn run(command: &TargetCommand, json: bool) -> Result<u8, Failure> {
             Ok(0)
         }
         TargetCommand::Check { target } => {
-            let (name, findings) = if target.ends_with(".ron") || target.contains(['/', '\\']) {
+            let (name, findings) = if load::is_target_file(target) {
                 let (t, findings) = load::target_file(Path::new(target))?;
                 (t.name, findings)
             } else {

@@ -24,9 +24,12 @@ pub fn run(args: &VerifyArgs, json: bool) -> Result<u8, Failure> {
         Some("exact") => Some(DiscretizationArg::Exact),
         _ => None,
     });
-    let model = load::network(&network)?;
+    let (model, _) = load::network_again(&args.network, &network)?;
     let prepared = load::prepare(&network.network, model, Coding::of_encoder(&bundle.host.encoder))?;
     let set = args.input.as_deref().map(|p| load::data(p, args.samples)).transpose()?;
+    if let (Some(set), Some(path)) = (&set, &args.input) {
+        load::check_labels(set, path, &bundle)?;
+    }
     let report = verify(&bundle, &args.bundle, &prepared, set.as_ref().zip(args.input.as_deref()), args.steps)?;
     if json {
         super::print_json(&report);

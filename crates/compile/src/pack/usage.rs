@@ -4,6 +4,9 @@ use crate::finding::Finding;
 use serde::Serialize;
 use spikec_chip::target::Packed;
 
+/// The resource that a delay needs.
+pub const DELAY_REGISTER: &str = "delay register (chip steps)";
+
 /// Need and limit of one resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Usage {
@@ -56,7 +59,7 @@ pub(super) fn of_core(target: &Packed, n: &CoreNeed) -> Vec<Usage> {
         usage("C08", "synapse formats", n.formats, (*memory.max_formats).into()),
         usage("C09", "compartment profiles", n.compartment_profiles, u64::from(*core.compartment_profiles).min(256)),
         usage("C09", "threshold profiles", n.threshold_profiles, u64::from(*core.threshold_profiles).min(256)),
-        usage("C11", "delay register (chip steps)", n.max_delay, delay.min((*memory.max_delay).into()).min(255)),
+        usage("C11", DELAY_REGISTER, n.max_delay, delay.min((*memory.max_delay).into()).min(255)),
         usage("C11", "dendritic accumulator slots", n.delay_slots, (*core.delay_slots_total).into()),
         usage("C15", "indices of compartments", n.compartments, indices),
     ]

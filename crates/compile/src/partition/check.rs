@@ -4,7 +4,7 @@ use crate::finding::Finding;
 use crate::pack::usage::remedy;
 use crate::pack::wiring::stored_sign;
 use crate::pack::{NeuronRef, Wiring};
-use crate::quantize::fixed_rules;
+use crate::quantize::{fixed_rules, sign_finding};
 use spikec_chip::target::Target;
 use spikec_net::Quantized;
 
@@ -57,7 +57,7 @@ pub(super) fn registers(q: &Quantized, target: &Target, findings: &mut Vec<Findi
             continue;
         }
         if !p.weights.signs.contains(&stored_sign(f.sign)) {
-            findings.push(Finding::error("C12", format!("sign mode {:?}", f.sign), 1.0, 0.0, "use a sign mode of the target").layer(name));
+            findings.push(sign_finding(stored_sign(f.sign), name));
         }
         let (least, most) = *p.weights.exponent;
         range(findings, "C12", "weight exponent", name, [f.exponent.into()].into_iter(), (least.into(), most.into()));

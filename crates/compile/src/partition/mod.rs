@@ -21,6 +21,7 @@ use crate::finding::{Finding, sort};
 use crate::pack::usage::remedy;
 use crate::pack::{CorePack, Packer, Wiring};
 use rayon::prelude::*;
+use serde::Serialize;
 use spikec_chip::cost;
 use spikec_chip::target::Target;
 use spikec_net::{PopulationId, Quantized};
@@ -36,10 +37,23 @@ pub trait Partitioner {
 /// Names of all strategies.
 pub const PARTITIONERS: [&str; 1] = ["sequential"];
 
+/// Effort of the search, in work units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effort {
+    /// First legal mapping.
+    Fast,
+    /// Balanced cores.
+    #[default]
+    Default,
+    /// As `Default`, with several orders of the neurons: the one with the fewest cores is kept.
+    Best,
+}
+
 /// The strategy of that name.
-pub fn partitioner(name: &str, balance: bool) -> Option<Box<dyn Partitioner>> {
+pub fn partitioner(name: &str, effort: Effort) -> Option<Box<dyn Partitioner>> {
     match name {
-        "sequential" => Some(Box::new(Sequential { balance })),
+        "sequential" => Some(Box::new(Sequential { effort })),
         _ => None,
     }
 }
@@ -130,7 +144,8 @@ impl Partitioned {
             let true_size = units[index].len() as u64;
             for usage in &part.usage {
                 let usage = if usage.code == "C01" { Usage { used: true_size, ..*usage } } else { *usage };
-                findings.extend(usage.finding().map(|f| f.core(index as u32).layer(layer(q, &wiring, &part.pack.units))));
+                let finding = usage.finding().map(|f| f.core(index as u32).layer(layer(q, &wiring, &part.pack.units)));
+                findings.extend(finding.map(|f| alone(f, q, &wiring, &part.pack.units)));
             }
         }
         let cores = target.total_cores();
@@ -202,6 +217,19 @@ pub(crate) fn out_axon_usage<'a>(
         Usage { code: "C03", resource: "output axon entries", used: entries, available: (*core.out_axon_entries).into() },
         Usage { code: "C04", resource: "output axons of one neuron", used: most, available: (*core.out_axons_per_neuron).into() },
     ]
+}
+
+/// A neuron that fills a core by itself can't share it with fewer: its own fan-in is too large.
+fn alone(finding: Finding, q: &Quantized, wiring: &Wiring, units: &[u32]) -> Finding {
+    let &[unit] = units else { return finding };
+    if !matches!(finding.code, "C02" | "C05") {
+        return finding;
+    }
+    let neuron = wiring.reference(unit);
+    let trained = q.net.population(neuron.population).origin[neuron.neuron as usize];
+    let narrower = if finding.code == "C05" { ", or store narrower weights (--weight-bits)" } else { "" };
+    let fan_in = wiring.incoming(unit).len();
+    Finding { remedy: format!("neuron {trained} alone needs more than a core: prune its fan-in of {fan_in} synapses{narrower}"), ..finding }
 }
 
 /// Names of the populations of a part, at most three.

@@ -6,6 +6,7 @@
 
 use crate::pack::Wiring;
 use spikec_net::{PopulationId, Quantized};
+use std::cmp::Ordering;
 
 /// Units of all neurons in the order of packing.
 pub(super) fn tensor_order(q: &Quantized, wiring: &Wiring, compartments: u32) -> Vec<u32> {
@@ -30,4 +31,21 @@ pub(super) fn tensor_order(q: &Quantized, wiring: &Wiring, compartments: u32) ->
         order.extend(indices.into_iter().map(|i| wiring.unit(id, i)));
     }
     order
+}
+
+/// Orders that may need fewer cores than `first`: populations from the last to the first; within populations, neurons by falling fan-in,
+/// and neurons with common sources together.
+pub(super) fn other_orders(wiring: &Wiring, first: &[u32]) -> [Vec<u32>; 3] {
+    let population = |u: u32| wiring.reference(u).population;
+    let sorted = |compare: &dyn Fn(u32, u32) -> Ordering| {
+        let mut order = first.to_vec();
+        order.sort_by(|&a, &b| compare(a, b));
+        order
+    };
+    let sources = |u: u32| wiring.incoming(u).iter().map(|s| s.source);
+    [
+        sorted(&|a, b| population(b).cmp(&population(a))),
+        sorted(&|a, b| population(a).cmp(&population(b)).then(wiring.incoming(b).len().cmp(&wiring.incoming(a).len()))),
+        sorted(&|a, b| population(a).cmp(&population(b)).then_with(|| sources(a).cmp(sources(b)))),
+    ]
 }

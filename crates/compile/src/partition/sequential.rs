@@ -1,8 +1,8 @@
-//! The sequential partitioner: tensor order, next-fit, balanced.
+//! The sequential partitioner: an order of the neurons, next-fit, balanced.
 
 use super::next_fit::{NextFit, Proposal};
-use super::order::tensor_order;
-use super::{NeuronRef, Partitioner};
+use super::order::{other_orders, tensor_order};
+use super::{Effort, NeuronRef, Partitioner};
 use crate::pack::{Packer, Wiring};
 use spikec_chip::target::Target;
 use spikec_net::Quantized;
@@ -10,12 +10,12 @@ use spikec_net::Quantized;
 /// Probes for the smallest cap on a part's neurons that takes no more cores.
 const BALANCE_PROBES: usize = 4;
 
-/// Neurons in tensor order, as many on each core as fit, then equal numbers on the same number of cores. Populations share
+/// Neurons in tensor order (or the best of a few others), as many on each core as fit, then equal numbers on the same number of cores. Populations share
 /// cores.
 #[derive(Debug, Clone, Copy)]
 pub struct Sequential {
-    /// Equalise the cores.
-    pub balance: bool,
+    /// `Fast` does not equalise the cores; `Best` tries more orders.
+    pub effort: Effort,
 }
 
 impl Partitioner for Sequential {
@@ -25,12 +25,20 @@ impl Partitioner for Sequential {
 
     fn propose(&self, q: &Quantized, target: &Target) -> Vec<Vec<NeuronRef>> {
         let wiring = Wiring::new(q, target);
-        let order = tensor_order(q, &wiring, *target.packed().core.compartments);
+        let mut order = tensor_order(q, &wiring, *target.packed().core.compartments);
         let mut packer = Packer::new(q, &wiring, target);
-        let next_fit = NextFit { wiring: &wiring, target, order: &order };
-        let mut best = next_fit.solve(&mut packer, usize::MAX);
-        if self.balance {
-            best = balance(&next_fit, &mut packer, best);
+        let mut solve = |order: &[u32]| NextFit { wiring: &wiring, target, order }.solve(&mut packer, usize::MAX);
+        let mut best = solve(&order);
+        if self.effort == Effort::Best {
+            for other in other_orders(&wiring, &order) {
+                let proposal = solve(&other);
+                if proposal.legal && (!best.legal || proposal.ranges.len() < best.ranges.len()) {
+                    (best, order) = (proposal, other);
+                }
+            }
+        }
+        if self.effort != Effort::Fast {
+            best = balance(&NextFit { wiring: &wiring, target, order: &order }, &mut packer, best);
         }
         best.ranges.into_iter().map(|r| order[r].iter().map(|&u| wiring.reference(u)).collect()).collect()
     }

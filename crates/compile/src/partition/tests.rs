@@ -1,10 +1,9 @@
 use super::*;
 use crate::fixednets::*;
-use crate::pack::usage::remedy;
 use spikec_net::{FixedNeuron, SignMode, WeightFormat};
 
 fn propose(q: &Quantized, target: &Target) -> Vec<Vec<NeuronRef>> {
-    Sequential { balance: true }.propose(q, target)
+    Sequential { effort: Effort::Default }.propose(q, target)
 }
 
 fn sizes(parts: &[Vec<NeuronRef>]) -> Vec<usize> {
@@ -75,9 +74,23 @@ fn a_recurrent_net_takes_sixteen_even_cores() {
 #[test]
 fn without_balance_the_first_cores_are_full() {
     let (q, target) = (mnist(800, all_to_all(784, 800), all_to_all(800, 10)), loihi());
-    let parts = Sequential { balance: false }.propose(&q, &target);
+    let parts = Sequential { effort: Effort::Fast }.propose(&q, &target);
     // 152 posts: 1216 bits and 3 headers of 18 make 20 words; 20 * 784 is the most below 16383.
     assert_eq!(sizes(&parts), [152, 152, 152, 152, 152, 50]);
+}
+
+#[test]
+fn the_best_effort_finds_an_order_that_takes_fewer_cores() {
+    // Neurons of two kinds in turn, each kind with 3000 inputs of its own: a core has axons for one kind.
+    let mut b = Builder::new();
+    let input = b.input(6000);
+    let layer = b.neurons("layer", 0, vec![NEURON; 8]);
+    b.connect((input, layer), MIXED8, (0..6000).flat_map(|i| (0..4).map(move |j| (i, 2 * j + i / 3000, 2, 0))).collect());
+    let (q, target) = (b.build(), loihi());
+    assert_eq!(sizes(&propose(&q, &target)), [1; 8]);
+    let parts = Sequential { effort: Effort::Best }.propose(&q, &target);
+    assert_eq!(sizes(&parts), [4; 2]);
+    assert!(Partitioned::new(&q, parts, &target).is_ok());
 }
 
 /// A layer of `n` neurons fed by `n` channels one to one.
@@ -117,7 +130,8 @@ fn c02_a_neuron_with_too_many_inputs_is_named() {
     assert_eq!(sizes(&parts), [1, 1]);
     let findings = refused(&q, parts, &target);
     assert_eq!(findings.len(), 1);
-    assert_eq!(findings[0].to_string(), format!("error C02 core 1, wide: input axons: need 5000, limit 4096; {}", remedy("C02")));
+    let expected = "error C02 core 1, wide: input axons: need 5000, limit 4096; neuron 1 alone needs more than a core: prune its fan-in of 5000 synapses";
+    assert_eq!(findings[0].to_string(), expected);
 }
 
 /// `n` neurons that all reach each other.

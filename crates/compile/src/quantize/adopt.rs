@@ -5,12 +5,12 @@
 
 use super::bounds;
 use super::report::{PopulationQuantized, ProjectionQuantized, QuantizeReport};
-use super::{QuantizeError, Registers, fixed_rules};
+use super::{QuantizeError, Registers, fixed_rules, refuse, sign_finding};
 use crate::finding::{self, Finding};
 use crate::retime::delay_findings;
 use spikec_chip::Target;
 use spikec_chip::target::Sign;
-use spikec_net::{Fixed, Net, Population, Projection, Quantized, Scaling, SignMode};
+use spikec_net::{Fixed, Net, Population, Projection, Quantized, Role, Scaling, SignMode};
 use std::collections::BTreeSet;
 
 /// Takes a net in registers as it is, with the target's rules.
@@ -18,21 +18,63 @@ use std::collections::BTreeSet;
 /// Errors: every register that the target can't hold (C11 delays, C12 weights, C13 neurons), one finding for each
 /// population or projection and kind, with the worst value.
 pub fn adopt(net: Net<Fixed>, network_digest: [u8; 32], target: &Target) -> Result<(Quantized, QuantizeReport), QuantizeError> {
+    let delays = delay_findings(&net, target);
+    let (q, mut report) = adopt_all(net, network_digest, target);
+    report.findings.extend(delays);
+    refuse((q, report))
+}
+
+/// As [`adopt`], but delays are taken as lowering found them, and what the target can't hold is moved into range and found in the report, so that later stages can look for more.
+pub fn adopt_all(net: Net<Fixed>, network_digest: [u8; 32], target: &Target) -> (Quantized, QuantizeReport) {
     let registers = Registers::of(target);
-    let mut findings = delay_findings(&net, target);
-    findings.extend(net.projections.iter().flat_map(|p| weight_findings(p, target)));
+    let mut findings: Vec<Finding> = net.projections.iter().flat_map(|p| weight_findings(p, target)).collect();
     findings.extend(net.populations.iter().flat_map(|p| neuron_findings(p, &registers)));
+    let mut net = Net { rules: fixed_rules(target), ..net };
     if !findings.is_empty() {
-        finding::sort(&mut findings);
-        return Err(QuantizeError::Registers(findings));
+        net.projections.iter_mut().for_each(|p| move_weights(p, target));
+        net.populations.iter_mut().for_each(|p| move_neurons(p, &registers));
     }
-    let net = Net { rules: fixed_rules(target), ..net };
+    findings.extend(net.populations.iter().filter_map(|p| unreachable(p, &registers)));
     let mut populations: Vec<PopulationQuantized> = net.populations.iter().map(population_report).collect();
     let projections = net.projections.iter().map(projection_report).collect();
-    let mut findings = bounds::apply(&net, target, &mut populations);
+    let largest = |p: usize, j: usize| net.populations[p].neurons()[j].threshold == registers.threshold;
+    findings.extend(bounds::apply(&net, target, &largest, "neurons with the largest threshold", &mut populations));
     finding::sort(&mut findings);
     let report = QuantizeReport::new(None, projections, populations, findings);
-    Ok((Quantized { net, scaling: Scaling::Exact, network_digest }, report))
+    (Quantized { net, scaling: Scaling::Exact, network_digest }, report)
+}
+
+/// Thresholds that v, clipped at `v_max`, never passes (C13). The largest register is the way to say so on purpose.
+fn unreachable(population: &Population<Fixed>, registers: &Registers) -> Option<Finding> {
+    let beyond = |t: u32| t > registers.reachable && t < registers.threshold;
+    let thresholds = population.neurons().iter().map(|n| n.threshold).filter(|&t| beyond(t));
+    let (count, most) = thresholds.fold((0, 0), |(count, most), t| (count + 1, most.max(t)));
+    let resource = format!("threshold mantissa below v_max ({count} neurons never fire)");
+    let remedy = "scale weights and thresholds together";
+    (count > 0).then(|| Finding::warning("C13", resource, most.into(), registers.reachable.into(), remedy).layer(&population.name))
+}
+
+fn move_neurons(population: &mut Population<Fixed>, r: &Registers) {
+    let Role::Neurons(neurons) = &mut population.role else { return };
+    for n in neurons {
+        n.decay_u = n.decay_u.clamp(r.decay_u.0 as u16, r.decay_u.1 as u16);
+        n.decay_v = n.decay_v.clamp(r.decay_v.0 as u16, r.decay_v.1 as u16);
+        n.threshold = n.threshold.clamp(1, r.threshold);
+        n.refractory = n.refractory.clamp(r.refractory.0, r.refractory.1);
+        n.bias.mantissa = n.bias.mantissa.clamp(-r.bias_mantissa, r.bias_mantissa);
+        n.bias.exponent = n.bias.exponent.min(r.bias_exponent);
+    }
+}
+
+fn move_weights(projection: &mut Projection<Fixed>, target: &Target) {
+    let packed = target.packed();
+    let format = &mut projection.format;
+    format.bits = format.bits.clamp(1, packed.synapse_memory.weight_bits.iter().copied().max().unwrap_or(8).clamp(1, 8));
+    format.exponent = format.exponent.clamp(packed.weights.exponent.0, packed.weights.exponent.1);
+    let (least, most) = format.mantissa_range();
+    for m in &mut projection.synapses.weights {
+        *m = format.on_grid((*m).clamp(least, most));
+    }
 }
 
 fn population_report(population: &Population<Fixed>) -> PopulationQuantized {
@@ -101,8 +143,7 @@ fn weight_findings(projection: &Projection<Fixed>, target: &Target) -> Vec<Findi
         SignMode::Inhibitory => Sign::Inhibitory,
     };
     if !packed.weights.signs.contains(&sign) {
-        let resource = format!("formats of sign mode {sign:?}");
-        findings.push(Finding::error("C12", resource, 1.0, 0.0, "use a sign mode that the target has").layer(layer));
+        findings.push(sign_finding(sign, layer));
     }
     let (least, most) = *packed.weights.exponent;
     let mut exponent = Outside::default();

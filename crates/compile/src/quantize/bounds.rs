@@ -11,8 +11,15 @@ use crate::finding::Finding;
 use spikec_chip::Target;
 use spikec_net::{Fixed, Net};
 
-/// Fills in the bounds of the reports (one for each population) and returns the warnings.
-pub fn apply(net: &Net<Fixed>, target: &Target, reports: &mut [PopulationQuantized]) -> Vec<Finding> {
+/// Fills in the bounds of the reports (one for each population) and returns the warnings. `readout(population, neuron)` says which
+/// neurons are not meant to fire, `name` what they are called.
+pub fn apply(
+    net: &Net<Fixed>,
+    target: &Target,
+    readout: &dyn Fn(usize, usize) -> bool,
+    name: &str,
+    reports: &mut [PopulationQuantized],
+) -> Vec<Finding> {
     let registers = Registers::of(target);
     let (mut up, mut down): (Vec<Vec<f64>>, Vec<Vec<f64>>) =
         net.populations.iter().map(|p| (vec![0f64; p.neurons().len()], vec![0f64; p.neurons().len()])).unzip();
@@ -28,10 +35,10 @@ pub fn apply(net: &Net<Fixed>, target: &Target, reports: &mut [PopulationQuantiz
     for (p, population) in net.populations.iter().enumerate() {
         let limit_q = 2f64.powi(*target.packed().neuron.input_bits as i32);
         let limit_u = 2f64.powi(net.rules.u_bits as i32 - 1);
-        let ceiling = registers.threshold as f64 * 2f64.powi(net.rules.threshold_shift as i32);
-        let [mut q, mut u, mut readout, mut below] = [(); 4].map(|()| Over::default());
+        let ceiling = (registers.threshold as f64 * 2f64.powi(net.rules.threshold_shift as i32)).min(net.rules.v_max as f64);
+        let [mut q, mut u, mut above, mut below] = [(); 4].map(|()| Over::default());
         for (j, n) in population.neurons().iter().enumerate() {
-            let firing = n.threshold < registers.threshold;
+            let firing = !readout(p, j);
             let steady_u = |q: f64| q * one / n.decay_u.max(1) as f64;
             let steady_v = |x: f64| if n.decay_v > 0 { Some(x * one / n.decay_v as f64) } else { (x == 0.0).then_some(0.0) };
             let bias = n.bias.value() as f64;
@@ -47,7 +54,7 @@ pub fn apply(net: &Net<Fixed>, target: &Target, reports: &mut [PopulationQuantiz
             q.add(worst, limit_q);
             u.add(steady_u(worst), limit_u);
             if !firing {
-                readout.add(top.unwrap_or(f64::INFINITY), ceiling + 1.0);
+                above.add(top.unwrap_or(f64::INFINITY), ceiling + 1.0);
             }
             if let Some(fall) = fall {
                 below.add(fall, -(net.rules.v_min as f64) + 1.0);
@@ -67,8 +74,8 @@ pub fn apply(net: &Net<Fixed>, target: &Target, reports: &mut [PopulationQuantiz
             &format!("{fewer} v_clips"),
             &population.name,
         ));
-        let remedy = "a readout that passes the largest threshold spikes and is reset: lower its weights, or use fewer steps";
-        findings.extend(readout.finding("v of a readout (v units, worst case)", ceiling, remedy, &population.name));
+        let remedy = "beyond the largest threshold v spikes and is reset: lower the weights, or use fewer steps";
+        findings.extend(above.finding(&format!("v of {name} (v units, worst case)"), ceiling, remedy, &population.name));
     }
     findings
 }

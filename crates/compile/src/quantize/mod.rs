@@ -32,7 +32,7 @@ mod scale;
 mod tests;
 mod weights;
 
-pub use adopt::adopt;
+pub use adopt::{adopt, adopt_all};
 pub use report::{PopulationQuantized, ProjectionQuantized, QuantizeReport};
 
 use crate::finding::{self, Finding};
@@ -82,54 +82,9 @@ pub enum QuantizeError {
         /// Widest of the target.
         max: u8,
     },
-    /// Soft reset.
-    #[error("reset rule: found soft reset (v - threshold), expected hard reset (v := v_reset)")]
-    SoftReset,
-    /// A sign mode that the target lacks.
-    #[error("projection {projection}: its weights have both signs, but the target's formats have {signs}")]
-    Sign {
-        /// Name.
-        projection: String,
-        /// What there is.
-        signs: String,
-    },
-    /// A neuron's parameter is out of range (C13).
-    #[error("population {population}, neuron {neuron}: {what}: found {found}, expected {expected}")]
-    Neuron {
-        /// Name.
-        population: String,
-        /// Index as trained.
-        neuron: u32,
-        /// Parameter.
-        what: &'static str,
-        /// Its value.
-        found: f64,
-        /// Its range.
-        expected: &'static str,
-    },
-    /// The host's sums become biases, but the population filters its current.
-    #[error("host projection {projection}: population {population} keeps its current (keep_u = {keep_u}), but a bias acts on v at once")]
-    HostCurrent {
-        /// Host projection.
-        projection: String,
-        /// Postsynaptic population.
-        population: String,
-        /// Share of u kept.
-        keep_u: f32,
-    },
-    /// Two host projections would write the same biases.
-    #[error("host projections {first} and {second} both write the biases of population {population}, expected at most one")]
-    HostTwice {
-        /// Earlier one.
-        first: String,
-        /// Later one.
-        second: String,
-        /// Postsynaptic population.
-        population: String,
-    },
-    /// Registers as given that the target can't hold; sorted, at least one.
-    #[error("{}{}", .0[0], if .0.len() > 1 { format!(" (and {} more)", .0.len() - 1) } else { String::new() })]
-    Registers(Vec<Finding>),
+    /// What the chip can't express or hold; sorted, at least one.
+    #[error("{}", finding::first(.0))]
+    Findings(Vec<Finding>),
 }
 
 impl QuantizeError {
@@ -137,23 +92,14 @@ impl QuantizeError {
     pub fn hint(&self) -> String {
         match self {
             QuantizeError::WeightBits { max, .. } => format!("choose --weight-bits 2 to {max}"),
-            QuantizeError::SoftReset => {
-                "train or import with hard reset (conventions nir, spikingjelly, norse and lava reset to a value); \
-                                         the rewrite of soft reset into two compartments is not available"
-                    .into()
-            }
-            QuantizeError::Sign { .. } => "choose a target with mixed-sign formats".into(),
-            QuantizeError::Neuron { .. } => "no register holds this value: change the neuron's parameter, or dt".into(),
-            QuantizeError::HostCurrent { .. } => "use --input-coding rate or latency, so that the input layer runs on the chip".into(),
-            QuantizeError::HostTwice { .. } => "join the two analog inputs into one, or use --input-coding rate or latency".into(),
-            QuantizeError::Registers(findings) => findings[0].remedy.clone(),
+            QuantizeError::Findings(findings) => findings[0].remedy.clone(),
         }
     }
     /// The findings, where there are any.
     pub fn findings(&self) -> &[Finding] {
         match self {
-            QuantizeError::Registers(findings) => findings,
-            _ => &[],
+            QuantizeError::Findings(findings) => findings,
+            QuantizeError::WeightBits { .. } => &[],
         }
     }
 }
@@ -183,6 +129,8 @@ pub(crate) struct Registers {
     pub decay_v: (u32, u32),
     /// Largest threshold mantissa.
     pub threshold: u32,
+    /// Largest one that v can pass, which is clipped at `v_max`; at least 1.
+    pub reachable: u32,
     /// Largest bias mantissa.
     pub bias_mantissa: i16,
     /// Largest bias exponent.
@@ -196,11 +144,14 @@ impl Registers {
         let n = &target.packed().neuron;
         let one = 1u32 << *n.decay_bits;
         let decay = |offset: u16| (offset as u32, offset as u32 + one - 1);
+        let threshold = (1u32 << *n.threshold_mantissa_bits) - 1;
+        let reachable = (i64::from(*n.v_max) - 1) >> *n.threshold_shift;
         Registers {
             decay_one: one,
             decay_u: decay(*n.u_decay_offset),
             decay_v: decay(*n.v_decay_offset),
-            threshold: (1u32 << *n.threshold_mantissa_bits) - 1,
+            threshold,
+            reachable: reachable.clamp(1, i64::from(threshold)) as u32,
             bias_mantissa: ((1u32 << (*n.bias_mantissa_bits - 1)) - 1) as i16,
             bias_exponent: *n.bias_exponent_max,
             refractory: *n.refractory,
@@ -216,8 +167,29 @@ impl Registers {
 ///
 /// `network_digest` is the digest of the network as given. The result's populations, projections and host projections
 /// are those of `net`, in its order; synapses whose mantissa rounds to 0 are gone (a projection may be left empty).
-/// Errors: the first thing that the chip can't express. What it can only express roughly is a warning of the report.
+/// Errors: everything that the chip can't express. What it can only express roughly is a warning of the report.
 pub fn quantize(
+    net: &Net<Float>,
+    network_digest: [u8; 32],
+    target: &Target,
+    options: &QuantizeOptions,
+) -> Result<(Quantized, QuantizeReport), QuantizeError> {
+    refuse(quantize_all(net, network_digest, target, options)?)
+}
+
+/// What was quantized, if no finding is an error.
+fn refuse((q, report): (Quantized, QuantizeReport)) -> Result<(Quantized, QuantizeReport), QuantizeError> {
+    match finding::errors(&report.findings) {
+        None => Ok((q, report)),
+        Some(errors) => Err(QuantizeError::Findings(errors)),
+    }
+}
+
+/// As [`quantize`], but what the chip can't express is replaced by something that it can and found in the report, so that
+/// later stages can look for more.
+///
+/// Errors: a width of weights that is not possible.
+pub fn quantize_all(
     net: &Net<Float>,
     network_digest: [u8; 32],
     target: &Target,
@@ -227,17 +199,12 @@ pub fn quantize(
     if !(2..=widest).contains(&options.weight_bits) {
         return Err(QuantizeError::WeightBits { found: options.weight_bits, max: widest });
     }
-    // A readout never fires, and so never resets.
-    let fires = net.populations.iter().flat_map(|p| p.neurons()).any(|n| n.threshold < f32::INFINITY);
-    if net.rules.reset == ResetRule::Subtract && fires {
-        return Err(QuantizeError::SoftReset);
-    }
-    check_host(net)?;
     let (rules, registers) = (fixed_rules(target), Registers::of(target));
-    let prepared = neuron::prepare(net, &registers)?;
+    let mut findings = rule_findings(net, &registers);
+    findings.extend(host_findings(net));
+    let prepared = neuron::prepare(net, &registers, &mut findings);
     let classes = allot(net, *target.packed().core.threshold_profiles as usize, options.method);
 
-    let mut findings = Vec::new();
     let mut formats = vec![None; net.projections.len()];
     let mut v_units: Vec<Vec<f64>> = Vec::new();
     let mut populations = Vec::new();
@@ -245,14 +212,14 @@ pub fn quantize(
     for (p, population) in net.populations.iter().enumerate() {
         let id = PopulationId::from(p);
         let comparable = options.comparable_outputs && id == net.output;
-        let mut incoming = scale::incoming(net, id, &prepared[p], comparable, options.weight_bits, target)?;
+        let mut incoming = scale::incoming(net, id, &prepared[p], comparable, options.weight_bits, target, &mut findings);
         let driven = net.host_projections.iter().any(|h| h.post == id);
         let goal = scale::Goal { rules: &rules, registers: &registers, target, fire: net.rules.fire, driven, classes: classes[p] };
         let units = scale::v_units(&prepared[p], &mut incoming, &goal, options.method, comparable);
         for Incoming { projection, format, .. } in &incoming {
             formats[projection.index()] = Some(*format);
         }
-        let (role, report) = neuron::registers(net, population, &prepared[p], &units, &rules, &registers, &mut findings)?;
+        let (role, report) = neuron::registers(net, population, &prepared[p], &units, &rules, &registers, &mut findings);
         populations.push(Population {
             name: population.name.clone(),
             shape: population.shape.clone(),
@@ -277,34 +244,58 @@ pub fn quantize(
     let host = net.host_projections.iter().map(|h| host_projection(h, &prepared[h.post.index()], &v_units[h.post.index()]));
     let fixed =
         Net::<Fixed> { name: net.name.clone(), rules, populations, projections, host_projections: host.collect(), output: net.output };
-    findings.extend(bounds::apply(&fixed, target, &mut population_reports));
+    let readout = |p: usize, j: usize| prepared[p].neurons[j].threshold.is_infinite();
+    findings.extend(bounds::apply(&fixed, target, &readout, "a readout", &mut population_reports));
     finding::sort(&mut findings);
     let report = QuantizeReport::new(Some(options), projection_reports, population_reports, findings);
     let scaling = Scaling::Scaled { v_units, deviation_steps: report.deviation_steps };
     Ok((Quantized { net: fixed, scaling, network_digest }, report))
 }
 
-/// At most one host projection a population, and none into a filtered current.
-fn check_host(net: &Net<Float>) -> Result<(), QuantizeError> {
-    for (k, host) in net.host_projections.iter().enumerate() {
-        let population = net.population(host.post);
-        let names = |h: &HostProjection| (h.name.clone(), population.name.clone());
-        if let Some(first) = net.host_projections[..k].iter().find(|h| h.post == host.post) {
-            let (second, population) = names(host);
-            return Err(QuantizeError::HostTwice { first: first.name.clone(), second, population });
+/// Soft reset, and refractory periods that no trained neuron has (C13). A readout never fires, and so never resets.
+fn rule_findings(net: &Net<Float>, registers: &Registers) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for p in &net.populations {
+        let firing = p.neurons().iter().filter(|n| n.threshold < f32::INFINITY).count();
+        if net.rules.reset == ResetRule::Subtract && firing > 0 {
+            let remedy = "train or import with hard reset (conventions nir, spikingjelly, norse and lava reset to a value); \
+                          the rewrite of soft reset into two compartments is not available";
+            findings.push(Finding::error("C13", "neurons with soft reset (v - threshold)", firing as f64, 0.0, remedy).layer(&p.name));
         }
-        for (neuron, &origin) in population.neurons().iter().zip(&population.origin) {
-            if neuron.keep_u != 0.0 {
-                let (projection, population) = names(host);
-                return Err(QuantizeError::HostCurrent { projection, population, keep_u: neuron.keep_u });
-            }
-            if neuron.gain == 0.0 {
-                let (what, expected) = ("gain of a neuron that the host drives", "not 0");
-                return Err(QuantizeError::Neuron { population: population.name.clone(), neuron: origin, what, found: 0.0, expected });
-            }
+        let least = registers.refractory.0;
+        if least > 1 && !p.neurons().is_empty() {
+            let remedy = "trained neurons lose no step after a spike: choose a target with the refractory period 1";
+            findings.push(Finding::error("C13", "smallest refractory period (steps)", least.into(), 1.0, remedy).layer(&p.name));
         }
     }
-    Ok(())
+    findings
+}
+
+/// Host projections into filtered currents, which a bias can't stand for, and into neurons that hear nothing (C13).
+fn host_findings(net: &Net<Float>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for host in &net.host_projections {
+        let population = net.population(host.post);
+        let kept = population.neurons().iter().map(|n| n.keep_u).fold(0.0, f32::max);
+        if kept != 0.0 {
+            let resource = format!("share of the current that {} keeps, under a host map into the bias", population.name);
+            let remedy = "use --input-coding rate or latency, so that the input layer runs on the chip";
+            findings.push(Finding::error("C13", resource, kept.into(), 0.0, remedy).layer(&host.name));
+        }
+        let deaf = population.neurons().iter().filter(|n| n.gain == 0.0).count();
+        if deaf > 0 {
+            let remedy = "no register holds a gain of 0: change the neurons' parameters (r, w_in), or dt";
+            findings
+                .push(Finding::error("C13", "neurons of gain 0 that the host drives", deaf as f64, 0.0, remedy).layer(&population.name));
+        }
+    }
+    findings
+}
+
+/// A sign mode that the target's formats lack (C12).
+pub(crate) fn sign_finding(sign: impl std::fmt::Debug, layer: &str) -> Finding {
+    let remedy = "choose a target whose formats have this sign mode";
+    Finding::error("C12", format!("projections of sign mode {sign:?}"), 1.0, 0.0, remedy).layer(layer)
 }
 
 /// Number of levels for each population: one for each that has neurons, and the rest of `profiles` by neuron count

@@ -4,7 +4,7 @@
 //! Invariant: every register is in the target's range; what had to be moved there is counted and warned about (C13).
 
 use super::report::PopulationQuantized;
-use super::{QuantizeError, Registers, input_role};
+use super::{Registers, input_role};
 use crate::finding::Finding;
 use spikec_data::bias_register;
 use spikec_net::{Bias, FireRule, Fixed, FixedNeuron, FixedRules, Float, FloatNeuron, Net, Population, Role};
@@ -36,39 +36,62 @@ pub struct Prepared {
     pub neurons: Vec<Shifted>,
 }
 
-/// All populations in the chip's coordinates.
-pub fn prepare(net: &Net<Float>, registers: &Registers) -> Result<Vec<Prepared>, QuantizeError> {
+/// All populations in the chip's coordinates. What no register holds is found (C13), and a neuron that can be held stands in its place.
+pub fn prepare(net: &Net<Float>, registers: &Registers, findings: &mut Vec<Finding>) -> Vec<Prepared> {
     let one = |p: &Population<Float>| {
+        let mut unheld: Vec<Unheld> = Vec::new();
         let neurons = p.neurons().iter().zip(&p.origin).map(|(n, &origin)| {
-            shifted(n, registers).map_err(|(what, found, expected)| QuantizeError::Neuron {
-                population: p.name.clone(),
-                neuron: origin,
-                what,
-                found,
-                expected,
+            shifted(n, registers).unwrap_or_else(|(what, found, expected, limit)| {
+                match unheld.iter_mut().find(|u| u.what == what) {
+                    Some(u) => u.more += 1,
+                    None => unheld.push(Unheld { what, origin, found, expected, limit, more: 0 }),
+                }
+                shifted(&STAND_IN, registers).expect("a plain neuron can be held")
             })
         });
-        Ok(Prepared { neurons: neurons.collect::<Result<_, _>>()? })
+        let prepared = Prepared { neurons: neurons.collect() };
+        findings.extend(unheld.iter().map(|u| u.finding(&p.name)));
+        prepared
     };
     net.populations.iter().map(one).collect()
 }
 
-/// One neuron; the error is (parameter, value, expected).
-fn shifted(n: &FloatNeuron, registers: &Registers) -> Result<Shifted, (&'static str, f64, &'static str)> {
+const STAND_IN: FloatNeuron = FloatNeuron { keep_u: 0.0, keep_v: 0.0, gain: 1.0, bias: 0.0, threshold: 1.0, v_reset: 0.0 };
+
+/// A parameter that no register holds: of which neuron first, and of how many more.
+struct Unheld {
+    what: &'static str,
+    origin: u32,
+    found: f64,
+    expected: &'static str,
+    limit: f64,
+    more: usize,
+}
+
+impl Unheld {
+    fn finding(&self, layer: &str) -> Finding {
+        let more = if self.more > 0 { format!(" (and {} more)", self.more) } else { String::new() };
+        let remedy = format!("expected {}: change the neuron's parameter, or dt", self.expected);
+        Finding::error("C13", format!("{}, neuron {}{more}", self.what, self.origin), self.found, self.limit, remedy).layer(layer)
+    }
+}
+
+/// One neuron; the error is (parameter, value, expected, nearest value).
+fn shifted(n: &FloatNeuron, registers: &Registers) -> Result<Shifted, (&'static str, f64, &'static str, f64)> {
     for (what, value) in [("share of the current kept", n.keep_u), ("share of the potential kept", n.keep_v)] {
         if !(0.0..=1.0).contains(&value) {
-            return Err((what, value as f64, "0 to 1 (dt at most the time constant)"));
+            return Err((what, value as f64, "0 to 1 (dt at most the time constant)", if value < 0.0 { 0.0 } else { 1.0 }));
         }
     }
     for (what, value) in [("gain", n.gain), ("bias", n.bias), ("reset potential", n.v_reset)] {
         if !value.is_finite() {
-            return Err((what, value as f64, "a finite number"));
+            return Err((what, value as f64, "a finite number", f32::MAX.into()));
         }
     }
     let (keep_u, keep_v, v_reset) = (n.keep_u as f64, n.keep_v as f64, n.v_reset as f64);
     let threshold = n.threshold as f64 - v_reset;
     if threshold.is_nan() || threshold <= 0.0 {
-        return Err(("threshold above the reset potential", threshold, "more than 0"));
+        return Err(("threshold above the reset potential", threshold, "more than 0", 0.0));
     }
     let decay =
         |keep: f64, (least, most): (u32, u32)| ((1.0 - keep) * registers.decay_one as f64).round().clamp(least as f64, most as f64) as u16;
@@ -90,7 +113,7 @@ fn threshold(n: &Shifted, v_units: f64, fire: FireRule, rules: &FixedRules, regi
     }
     let below = (fire == FireRule::GreaterEqual) as u32 as f64;
     let ideal = n.threshold * v_units / 2f64.powi(rules.threshold_shift as i32);
-    let mantissa = (ideal.round() - below).clamp(1.0, registers.threshold as f64);
+    let mantissa = (ideal.round() - below).clamp(1.0, registers.reachable as f64);
     (mantissa as u32, (mantissa + below - ideal).abs() / ideal)
 }
 
@@ -103,10 +126,10 @@ pub fn registers(
     rules: &FixedRules,
     registers: &Registers,
     findings: &mut Vec<Finding>,
-) -> Result<(Role<Fixed>, PopulationQuantized), QuantizeError> {
+) -> (Role<Fixed>, PopulationQuantized) {
     let mut report = PopulationQuantized::new(&population.name, prepared.neurons.len());
     if population.is_input() {
-        return Ok((input_role(&population.role), report));
+        return (input_role(&population.role), report);
     }
     let (mut thresholds, mut neurons) = (BTreeSet::new(), Vec::with_capacity(prepared.neurons.len()));
     let (mut slow, mut saturated) = (Worst::default(), Worst::default());
@@ -147,7 +170,7 @@ pub fn registers(
             Finding::warning("C13", "relative error of a threshold", report.threshold_error, 1.0 / 256.0, remedy).layer(&population.name),
         );
     }
-    Ok((Role::Neurons(neurons), report))
+    (Role::Neurons(neurons), report)
 }
 
 /// The worst of the values beyond a limit, and how many there are.
@@ -181,6 +204,7 @@ mod tests {
         decay_u: (1, 4096),
         decay_v: (0, 4095),
         threshold: 131_071,
+        reachable: 131_071,
         bias_mantissa: 4095,
         bias_exponent: 7,
         refractory: (1, 64),

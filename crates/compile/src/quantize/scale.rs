@@ -20,7 +20,8 @@
 
 use super::neuron::Prepared;
 use super::weights::sign_of;
-use super::{QuantizeError, Quantizer, Registers};
+use super::{Quantizer, Registers, sign_finding};
+use crate::finding::Finding;
 use crate::lower::by_post;
 use rayon::prelude::*;
 use spikec_chip::Target;
@@ -85,7 +86,7 @@ fn units(prepared: &Prepared, comparable: bool) -> Vec<f64> {
 
 /// The weights that reach population `post`, with formats of the given width and exponent 0.
 ///
-/// Errors: a projection with both signs where the target lacks mixed formats.
+/// A projection with both signs where the target lacks mixed formats is found (C12).
 pub fn incoming(
     net: &Net<Float>,
     post: PopulationId,
@@ -93,7 +94,8 @@ pub fn incoming(
     comparable: bool,
     bits: u8,
     target: &Target,
-) -> Result<Vec<Incoming>, QuantizeError> {
+    findings: &mut Vec<Finding>,
+) -> Vec<Incoming> {
     let factors: Vec<f64> = prepared.neurons.iter().zip(units(prepared, comparable)).map(|(n, unit)| n.gain / unit).collect();
     let projections = net.projections.iter().enumerate().filter(|(_, p)| p.post == post);
     let transpose = |(k, p): (usize, &spikec_net::Projection<Float>)| {
@@ -101,9 +103,11 @@ pub fn incoming(
         let relative = |&k: &u32| (p.synapses.weights[k as usize] as f64 * factors[p.synapses.posts[k as usize] as usize]) as f32;
         let x: Vec<f32> = order.iter().map(relative).collect();
         let mode = sign_of(x.iter().any(|&w| w > 0.0), x.iter().any(|&w| w < 0.0));
-        let sign = supported(mode, target)
-            .ok_or_else(|| QuantizeError::Sign { projection: p.name.clone(), signs: format!("{:?}", *target.packed().weights.signs) })?;
-        Ok(Incoming { projection: ProjectionId::from(k), format: WeightFormat { bits, exponent: 0, sign }, offsets, x })
+        let sign = supported(mode, target).unwrap_or_else(|| {
+            findings.push(sign_finding(SignMode::Mixed, &p.name));
+            SignMode::Mixed
+        });
+        Incoming { projection: ProjectionId::from(k), format: WeightFormat { bits, exponent: 0, sign }, offsets, x }
     };
     projections.map(transpose).collect()
 }
@@ -153,7 +157,7 @@ fn cap(prepared: &Prepared, unit: f64, j: usize, goal: &Goal) -> f64 {
     let bias = neuron.bias.abs() / unit;
     let bias = if goal.driven { bias.max(2.0) } else { bias };
     let level = if bias > 0.0 { goal.registers.bias_max() / (level_unit * bias) } else { f64::INFINITY };
-    if neuron.threshold.is_finite() { level.min(goal.registers.threshold as f64 * unit / neuron.threshold) } else { level }
+    if neuron.threshold.is_finite() { level.min(goal.registers.reachable as f64 * unit / neuron.threshold) } else { level }
 }
 
 /// Sets the exponents by the rule of the module's head.

@@ -3,6 +3,7 @@
 use super::weights::{acting_unit, ideal_mantissa};
 use super::*;
 use crate::finding::Severity;
+use crate::fixednets::changed;
 use crate::lower::{LowerOptions, lower};
 use crate::testnets::{channels, loihi, population, projection, random_net, random_spikes};
 use proptest::prelude::*;
@@ -146,7 +147,7 @@ fn host_sums_become_biases_of_the_same_spikes() {
 
     trained.populations[1] = population("a", vec![FloatNeuron { keep_u: 0.5, ..neuron }; 3]);
     let error = quantize(&trained, [0; 32], &loihi(), &QuantizeOptions::default()).unwrap_err();
-    assert!(matches!(&error, QuantizeError::HostCurrent { population, .. } if population == "a"), "{error}");
+    assert!(error.to_string().contains("share of the current that a keeps"), "{error}");
     assert!(error.hint().contains("--input-coding"));
 }
 
@@ -181,12 +182,42 @@ fn what_no_register_holds_is_refused_by_name() {
     }
     let mut soft = plain();
     soft.rules.reset = ResetRule::Subtract;
-    assert_eq!(refuse(&soft, 8), QuantizeError::SoftReset);
-    assert!(QuantizeError::SoftReset.hint().contains("two compartments"));
+    let error = refuse(&soft, 8);
+    assert!(error.to_string().contains("C13 a: neurons with soft reset") && error.hint().contains("two compartments"), "{error}");
     let mut never = layer(FireRule::Greater, vec![FloatNeuron { threshold: 1.0, v_reset: 1.0, ..IF }], 1, vec![(0, 0, 1.0, 0)]);
     never.populations[1].origin = vec![7];
     let text = refuse(&never, 8).to_string();
-    assert!(text.contains("population a, neuron 7: threshold above the reset potential: found 0"), "{text}");
+    assert!(text.contains("C13 a: threshold above the reset potential, neuron 7: need 0") && text.contains("more than 0"), "{text}");
+    // All at once.
+    never.rules.reset = ResetRule::Subtract;
+    never.populations[1] = population("a", vec![FloatNeuron { keep_v: 2.0, ..IF }, FloatNeuron { threshold: 0.0, ..IF }, IF]);
+    let target = changed(|p| p.neuron.refractory.value = (2, 63));
+    let found = quantize(&never, [0; 32], &target, &QuantizeOptions::default()).unwrap_err();
+    let kinds: Vec<&str> = found.findings().iter().map(|f| f.resource.as_str()).collect();
+    let expected = [
+        "neurons with soft reset (v - threshold)",
+        "share of the potential kept, neuron 0",
+        "smallest refractory period (steps)",
+        "threshold above the reset potential, neuron 1",
+    ];
+    assert_eq!(kinds, expected);
+}
+
+#[test]
+fn thresholds_stay_where_v_can_pass_them() {
+    let target = changed(|p| p.neuron.v_max.value = 6500);
+    let net = layer(FireRule::Greater, vec![IF; 2], 2, vec![(0, 0, 1.0, 0), (1, 1, 0.001, 0)]);
+    let (q, _) = quantize(&net, [0; 32], &target, &QuantizeOptions::default()).unwrap();
+    for n in q.net.populations[1].neurons() {
+        assert!((n.threshold as i32) << 6 < 6500, "{n:?}");
+    }
+    let mut given = q.net;
+    given.rules = FixedRules::default();
+    let Role::Neurons(neurons) = &mut given.populations[1].role else { panic!() };
+    (neurons[0].threshold, neurons[1].threshold) = (101, 102);
+    let (_, report) = adopt(given, [0; 32], &target).unwrap();
+    let found: Vec<_> = report.findings.iter().filter(|f| f.code == "C13").map(|f| (f.need, f.limit, f.resource.clone())).collect();
+    assert_eq!(found, [(102.0, 101.0, "threshold mantissa below v_max (1 neurons never fire)".to_string())]);
 }
 
 #[test]

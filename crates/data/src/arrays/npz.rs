@@ -1,19 +1,28 @@
 //! `.npz` files: a zip file with one `.npy` an array.
 //!
-//! Entries whose names don't end in `.npy` are passed over. Entries that share bytes are refused, so that all entries
-//! together hold at most what deflate can expand a file to (1032 times).
+//! Entries whose names don't end in `.npy` are passed over. Entries that share bytes are refused, and all arrays together are
+//! unpacked to [`MAX_UNPACKED`] bytes at most (deflate can expand a file 1032 times), or to the file's own size if that is more.
 
-use super::{Array, ArrayError, read_stream, write_npy};
+use super::{Array, ArrayError, Budget, read_stream, write_npy};
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+/// Most bytes of all arrays of a compressed file.
+const MAX_UNPACKED: u64 = 1 << 31;
 
 /// Reads every array of a `.npz` file; names without `.npy`.
 ///
 /// # Errors
 /// Any [`ArrayError`]; of several, the first entry's.
 pub fn read_npz(bytes: &[u8]) -> Result<BTreeMap<String, Array>, ArrayError> {
+    read_npz_within(bytes, MAX_UNPACKED.max(bytes.len() as u64))
+}
+
+/// As [`read_npz`], with another limit of bytes.
+pub(super) fn read_npz_within(bytes: &[u8], limit: u64) -> Result<BTreeMap<String, Array>, ArrayError> {
+    let mut budget = Budget { left: limit, limit };
     let broken =
         |e: zip::result::ZipError| cut_entry(bytes).unwrap_or_else(|| ArrayError::Zip { bytes: bytes.len() as u64, reason: e.to_string() });
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
@@ -28,7 +37,7 @@ pub fn read_npz(bytes: &[u8]) -> Result<BTreeMap<String, Array>, ArrayError> {
         };
         let Some(name) = file.strip_suffix(".npy") else { continue };
         let entry = zip.by_index(k).map_err(|e| ArrayError::Corrupt { array: name.to_owned(), reason: e.to_string() })?;
-        arrays.insert(name.to_owned(), read_stream(entry, name)?);
+        arrays.insert(name.to_owned(), read_stream(entry, name, &mut budget)?);
     }
     Ok(arrays)
 }

@@ -307,3 +307,12 @@ fn overlapping_entries_are_refused() {
     bytes.splice(end..end, second);
     assert_eq!(read_npz(&bytes), Err(ArrayError::Overlap));
 }
+
+#[test]
+fn compressed_files_are_unpacked_within_a_budget() {
+    let bytes = |n: usize| Array { shape: vec![n], data: ArrayData::U8(vec![0; n]) };
+    let npz = write_npz(&[("a", bytes(1000)), ("b", bytes(2000))]);
+    assert_eq!(super::npz::read_npz_within(&npz, 3000).unwrap().len(), 2);
+    let error = super::npz::read_npz_within(&npz, 2999).unwrap_err();
+    assert_eq!(error, ArrayError::Unpacked { array: "b".into(), needed: 2000, left: 1999, limit: 2999 });
+}

@@ -41,13 +41,16 @@ impl<'a> ArrayFiles<'a> {
             (_, Some((file, name))) if !file.is_empty() && !name.is_empty() => (file, name),
             _ => return Err(ImportError::BadReference { reference: reference.into(), place: place.into() }),
         };
-        let failed = |detail: String| ImportError::ArrayFile { file: file.into(), place: place.into(), detail };
+        let failed = |detail: String| ImportError::ArrayFile { file: file.into(), place: place.into(), detail, missing: false };
         if !self.loaded.contains_key(file) {
             let kind = extension(file);
             if !matches!(kind.as_deref(), Some("npz" | "npy" | "safetensors")) {
                 return Err(failed("not a .npz, .npy or .safetensors file".into()));
             }
-            let bytes = (self.load)(&self.folder.join(file)).map_err(|e| failed(e.to_string()))?;
+            let bytes = (self.load)(&self.folder.join(file)).map_err(|e| {
+                let (file, place, detail) = (file.into(), place.into(), e.to_string());
+                ImportError::ArrayFile { file, place, detail, missing: true }
+            })?;
             let arrays = match kind.as_deref() {
                 Some("npz") => read_npz(&bytes).map_err(|e| failed(e.to_string()))?,
                 Some("npy") => BTreeMap::from([(ONLY.into(), read_npy(&bytes).map_err(|e| failed(e.to_string()))?)]),

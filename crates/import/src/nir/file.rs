@@ -250,7 +250,12 @@ fn read_metadata(node: &Group, budget: &Budget) -> Result<BTreeMap<String, Strin
     for name in names {
         let place = format!("{PLACE}/{name}");
         let dataset = open(&metadata, &name, &place)?;
-        if dataset.num_elements().map_err(corrupt(&place))? != 1 {
+        let count = dataset.num_elements().map_err(corrupt(&place))?;
+        if count != 1 {
+            // What is said in several numbers is no step length, but must not be taken for silence either.
+            if name == super::keys::DT {
+                found.insert(name, format!("{count} values"));
+            }
             continue;
         }
         let value = match dataset.dtype() {

@@ -26,7 +26,7 @@ pub(crate) fn compare_digest(_bundle: &Bundle, quantized: &Quantized, given: &Gi
 /// For each given population and neuron: its index in the reference, `None` when it was removed.
 pub(crate) type Kept = Vec<Vec<Option<u32>>>;
 
-/// Populations by number, name, shape, role and neurons; the output. `None` when the populations can't be matched at all.
+/// Populations by number, name, shape, role and neurons; the output. The net's own name is its file's: it says nothing. `None` when the populations can't be matched at all.
 pub(crate) fn compare_populations<N: Liveness>(
     given: &Net<N>,
     reference: &Net<Fixed>,
@@ -37,7 +37,6 @@ pub(crate) fn compare_populations<N: Liveness>(
     if !differences.compare(SIDE, Field::Count, reference.populations.len(), count, || item("populations")) {
         return None;
     }
-    differences.compare(SIDE, Field::Name, reference.name.as_str(), given.name.as_str(), || item("net"));
     differences.compare(SIDE, Field::Output, reference.output.0, given.output.0, At::default);
     let alive = live(given);
     let mut kept = Vec::with_capacity(count);
