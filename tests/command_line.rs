@@ -46,7 +46,17 @@ fn the_example_compiles_runs_and_verifies() {
     let names: Vec<&str> = arrays.keys().map(|k| k.as_str()).collect();
     assert_eq!(
         names,
-        ["events_chip_step", "events_i", "events_population", "events_sample", "events_t", "out_spike_counts", "potentials", "prediction"]
+        [
+            "events_chip_step",
+            "events_i",
+            "events_population",
+            "events_sample",
+            "events_t",
+            "network_steps",
+            "out_spike_counts",
+            "potentials",
+            "prediction"
+        ]
     );
     assert_eq!(arrays["out_spike_counts"].shape, [500, 10]);
     assert_eq!(arrays["potentials"].shape, [500, 8, 10]);

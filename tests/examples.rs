@@ -18,6 +18,14 @@ fn commands(readme: &str) -> Vec<(Vec<String>, Vec<String>)> {
     commands
 }
 
+/// These lines are in an output, in this order.
+fn says(out: &str, expected: &[String], of: &str) {
+    let mut lines = out.lines();
+    for line in expected {
+        assert!(lines.any(|l| l == line), "{of}: no line\n{line}\nafter those before it in\n{out}");
+    }
+}
+
 /// Runs the README's commands in a copy of the example's folder.
 fn run(name: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -29,10 +37,7 @@ fn run(name: &str) -> tempfile::TempDir {
     for (command, expected) in commands {
         let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
         let out = spikec(folder.path(), &arguments).ok().out;
-        let mut lines = out.lines();
-        for line in &expected {
-            assert!(lines.any(|l| l == line), "{name}: spikec {}: no line\n{line}\nafter those before it in\n{out}", command.join(" "));
-        }
+        says(&out, &expected, name);
         assert!(!expected.is_empty(), "{name}: spikec {}", command.join(" "));
     }
     folder
@@ -58,4 +63,16 @@ fn mnist_predictions_are_nearly_those_of_the_float_network() {
         assert_eq!(found.len(), float.len());
         assert_eq!(found.iter().zip(&float).filter(|(a, b)| a != b).count(), differ, "{name}");
     }
+}
+
+#[test]
+fn the_quickstart_prints_what_the_readme_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = spikec(folder.path(), &["quickstart"]).ok().out;
+    let readme = std::fs::read_to_string(example("../README.md")).unwrap();
+    let (_, quoted) = readme.split_once("Its output, shortened:").unwrap();
+    let (quoted, _) = quoted.split_once("\n(500 images").unwrap();
+    let expected: Vec<String> = quoted.lines().filter_map(|l| l.strip_prefix("    ")).map(str::to_string).collect();
+    assert!(expected.len() > 10);
+    says(&out, &expected, "README");
 }

@@ -185,10 +185,14 @@ pub struct CompileArgs {
 }
 
 /// Level of timing.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TimingArg {
     /// Spikes and counters only.
     None,
+    /// Time and energy by sums: the slowest core and the barrier make a step.
+    Analytic,
+    /// Time and energy with every message on its way through cores, routers and buffers.
+    Cycle,
 }
 
 /// What to record.
@@ -196,8 +200,21 @@ pub enum TimingArg {
 pub enum RecordArg {
     /// Every spike of every population.
     Spikes,
-    /// Potentials of the output population after each network step.
+    /// Potentials of the output population after each network step (of other neurons: --neurons).
     Potentials,
+    /// Every message (with timing).
+    Messages,
+    /// Time and energy of every chip step (with timing).
+    Steps,
+    /// What every core did in every chip step (with timing).
+    Cores,
+}
+
+/// When a sample ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UntilArg {
+    /// When no later spike can change its prediction.
+    Decision,
 }
 
 /// `spikec simulate`.
@@ -215,18 +232,46 @@ pub struct SimulateArgs {
     /// Network steps of a sample; default: the data's, else the bundle's.
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub steps: Option<u32>,
-    /// Level of timing.
+    /// Level of timing; the spikes are the same at each.
     #[arg(long, value_name = "LEVEL", default_value = "none")]
     pub timing: TimingArg,
+    /// End each sample early.
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<UntilArg>,
     /// What to record into the output file.
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub record: Vec<RecordArg>,
+    /// Record potentials and currents of these neurons: a population, all of it or :A..B (without B), or :i,j (may be given
+    /// several times).
+    #[arg(long, value_name = "POP[:A..B|:i,j]")]
+    pub neurons: Vec<String>,
+    /// Show what these compartments do in every chip step of the first sample.
+    #[arg(long, value_name = "CORE:COMPARTMENT", value_delimiter = ',', value_parser = place)]
+    pub watch: Vec<(u32, u16)>,
     /// Write spike counts, predictions and recordings.
     #[arg(long, short, value_name = "RUN.npz")]
     pub output: Option<PathBuf>,
-    /// Write the counters as JSON.
+    /// Write everything that was counted, timed and reckoned as JSON.
     #[arg(long, value_name = "R.json")]
     pub report: Option<PathBuf>,
+    /// Write the accuracy after each network step as JSON.
+    #[arg(long, value_name = "C.json")]
+    pub curve: Option<PathBuf>,
+    /// Write the waveform of cores in one sample (with --timing cycle), for GTKWave and its like.
+    #[arg(long, value_name = "FILE.vcd")]
+    pub vcd: Option<PathBuf>,
+    /// Cores in the waveform; default: the first 16 in use.
+    #[arg(long, value_name = "CORES", value_delimiter = ',', requires = "vcd")]
+    pub vcd_cores: Vec<u32>,
+    /// Sample of the waveform, from 0.
+    #[arg(long, value_name = "K", default_value_t = 0, requires = "vcd")]
+    pub vcd_sample: usize,
+}
+
+/// `CORE:COMPARTMENT`.
+fn place(text: &str) -> Result<(u32, u16), String> {
+    let parsed = text.split_once(':').and_then(|(core, compartment)| Some((core.parse().ok()?, compartment.parse().ok()?)));
+    parsed.ok_or_else(|| "expected CORE:COMPARTMENT, two numbers such as 0:17".into())
 }
 
 /// `spikec verify`.

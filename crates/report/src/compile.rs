@@ -1,7 +1,7 @@
 //! A compilation for people: one table of the chip, one line for each layer, what binds.
 
-use crate::run::utilization;
 use crate::table::{count, percent, table};
+use crate::utilization::{self, CoreUse, Use};
 use spikec_compile::CompileReport;
 
 /// Warnings shown before the rest is only counted.
@@ -55,9 +55,12 @@ pub fn text(r: &CompileReport) -> String {
         count(r.memory_words),
         count(r.host_terms)
     ));
-    let cores: Vec<_> =
-        r.core_usage.iter().map(|c| (c.core, c.resources.iter().map(|u| (u.resource, u.used, u.available)).collect::<Vec<_>>())).collect();
-    out.push_str(&utilization(&cores));
+    let cores = r.core_usage.iter().map(|c| CoreUse {
+        core: c.core,
+        resources: c.resources.iter().map(|u| Use { resource: u.resource, used: u.used, available: u.available }).collect(),
+    });
+    let cores: Vec<CoreUse> = cores.collect();
+    out.push_str(&utilization::text(&cores));
     if let Some(u) = &r.binds {
         out.push_str(&format!("what binds: {} ({} of {} on the fullest core)\n", u.resource, count(u.used), count(u.available)));
     }

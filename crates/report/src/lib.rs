@@ -5,8 +5,16 @@
 
 pub mod bundle;
 pub mod compile;
+pub mod curve;
+pub mod heat_map;
 pub mod network;
+pub mod recording;
 pub mod run;
 pub mod table;
 pub mod target;
+pub mod timing;
+mod timing_text;
+pub mod utilization;
 pub mod verify;
+pub mod watch;
+pub mod waveform;

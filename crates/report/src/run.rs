@@ -1,9 +1,14 @@
-//! What a simulation did: accuracy, spikes, synaptic operations, utilization.
+//! What a simulation did: accuracy, latency and energy, spikes, synaptic operations, utilization.
 
-use crate::table::{bar, count, percent, table};
+use crate::curve::Curve;
+use crate::table::{count, table};
+use crate::timing::TimingReport;
+use crate::utilization::{self, CoreUse};
+use crate::watch::Watched;
+use crate::{timing_text, watch};
 use serde::Serialize;
 use spikec_chip::Bundle;
-use spikec_sim::{BatchRun, CoreUtilization, Counters, Machine};
+use spikec_sim::{BatchRun, Counters, Machine, RunOptions};
 
 /// A simulation's report.
 #[derive(Debug, Serialize)]
@@ -22,15 +27,78 @@ pub struct RunReport {
     pub accuracy: Option<f64>,
     /// Class of each sample.
     pub predictions: Vec<u32>,
+    /// Steps until the prediction was settled; none where samples ran to their end.
+    pub until_decision: Option<UntilDecision>,
     /// Sums over all samples.
     pub totals: Counters,
     /// What each core uses of each resource.
-    pub utilization: Vec<CoreUtilization>,
+    pub utilization: Vec<CoreUse>,
+    /// Time and energy; none without timing.
+    pub timing: Option<TimingReport>,
+    /// Watched compartments in one sample.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub watch: Vec<Watched>,
+    /// Accuracy after each step, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Curve>,
+}
+
+/// How early the samples ended.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct UntilDecision {
+    /// Samples that ended before their last network step.
+    pub samples_that_ended_early: usize,
+    /// Fewest network steps run.
+    pub min_network_steps: u32,
+    /// Mean of the network steps run.
+    pub mean_network_steps: f64,
+    /// Most network steps run.
+    pub max_network_steps: u32,
+    /// Mean of the network steps that the samples have.
+    pub mean_network_steps_of_whole_samples: f64,
+    /// Chip steps run.
+    pub chip_steps: u64,
+    /// Chip steps of whole samples.
+    pub chip_steps_of_whole_samples: u64,
+}
+
+impl UntilDecision {
+    fn new(batch: &BatchRun, max_skew: u32) -> Self {
+        let run: Vec<u32> = batch.samples.iter().map(|s| s.decided_after.unwrap_or(s.steps)).collect();
+        let n = run.len().max(1) as f64;
+        let mean = |list: &mut dyn Iterator<Item = u32>| list.map(f64::from).sum::<f64>() / n;
+        UntilDecision {
+            samples_that_ended_early: batch.samples.iter().zip(&run).filter(|(s, run)| **run < s.steps).count(),
+            min_network_steps: run.iter().copied().min().unwrap_or(0),
+            mean_network_steps: mean(&mut run.iter().copied()),
+            max_network_steps: run.iter().copied().max().unwrap_or(0),
+            mean_network_steps_of_whole_samples: mean(&mut batch.samples.iter().map(|s| s.steps)),
+            chip_steps: batch.totals.chip_steps,
+            chip_steps_of_whole_samples: batch.samples.iter().map(|s| u64::from(s.steps) + u64::from(max_skew)).sum(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let saved =
+            self.chip_steps_of_whole_samples.saturating_sub(self.chip_steps) as f64 / self.chip_steps_of_whole_samples.max(1) as f64;
+        let mut out = format!(
+            "decided after {:.2} of {:.2} network steps on average ({} to {}): {:.1} % of the chip steps saved\n",
+            self.mean_network_steps,
+            self.mean_network_steps_of_whole_samples,
+            self.min_network_steps,
+            self.max_network_steps,
+            100.0 * saved
+        );
+        if self.samples_that_ended_early == 0 {
+            out.push_str("no prediction was settled before its last step; decoders `potential` and `spikes` never are\n");
+        }
+        out
+    }
 }
 
 impl RunReport {
-    /// From a run.
-    pub fn new(machine: &Machine, batch: &BatchRun, labels: Option<&[i64]>, bundle: &Bundle) -> Self {
+    /// From a run with these options.
+    pub fn new(machine: &Machine, batch: &BatchRun, options: &RunOptions, labels: Option<&[i64]>, bundle: &Bundle) -> Self {
         let predictions: Vec<u32> = batch.samples.iter().map(|s| s.prediction).collect();
         let labelled = labels.map_or(0, |l| l.len().min(predictions.len()));
         let correct = labels.map_or(0, |l| l.iter().zip(&predictions).filter(|(l, p)| **l == **p as i64).count());
@@ -42,22 +110,38 @@ impl RunReport {
             correct,
             accuracy: (labelled > 0).then(|| correct as f64 / labelled as f64),
             predictions,
+            until_decision: options.until_decision.then(|| UntilDecision::new(batch, bundle.host.max_skew)),
             totals: batch.totals.clone(),
-            utilization: machine.utilization().to_vec(),
+            utilization: utilization::of_cores(machine.utilization()),
+            timing: TimingReport::new(batch, &bundle.target),
+            watch: Vec::new(),
+            curve: options.curve.then(|| Curve::new(batch, labels, bundle)),
         }
     }
 
     /// The report as text.
     pub fn text(&self) -> String {
-        let t = &self.totals;
-        let n = self.samples.max(1) as f64;
-        let each = |x: u64| format!("{:.1}", x as f64 / n);
+        let mut out = self.headline();
+        out.push_str(&self.counts());
+        out.push_str(&self.registers());
+        out.push_str(&utilization::text(&self.utilization));
+        if let Some(timing) = &self.timing {
+            out.push_str(&timing_text::text(timing, &self.target));
+        }
+        for watched in &self.watch {
+            out.push_str(&watch::text(watched));
+        }
+        out
+    }
+
+    /// Accuracy, latency, energy.
+    fn headline(&self) -> String {
         let mut out = format!(
             "simulated {} samples of {} on {}, {} chip steps\n",
             count(self.samples as u64),
             self.network,
             self.target,
-            count(t.chip_steps)
+            count(self.totals.chip_steps)
         );
         if let Some(accuracy) = self.accuracy {
             out.push_str(&format!(
@@ -67,6 +151,25 @@ impl RunReport {
                 count(self.labelled as u64)
             ));
         }
+        if let Some(u) = &self.until_decision {
+            out.push_str(&u.text());
+        }
+        if let Some(curve) = &self.curve {
+            out.push_str(&curve.text());
+        }
+        if let Some(timing) = &self.timing {
+            out.push_str(&timing_text::headline(timing));
+        }
+        out
+    }
+
+    fn counts(&self) -> String {
+        let t = &self.totals;
+        let n = self.samples.max(1) as f64;
+        let each = |x: u64| match x as f64 / n {
+            mean if mean >= 1000.0 => count(mean.round() as u64),
+            mean => format!("{mean:.1}"),
+        };
         let rows = [
             ("synaptic operations", t.synaptic_ops),
             ("neuron spikes", t.neuron_spikes),
@@ -74,10 +177,13 @@ impl RunReport {
             ("messages", t.messages),
             ("hops", t.hops),
             ("neuron updates", t.neuron_updates),
-            ("host writes", t.host_writes),
+            ("bias writes", t.host_writes),
         ];
-        out.push_str(&table(&["count", "total", "a sample"], rows.iter().map(|(name, x)| vec![name.to_string(), count(*x), each(*x)])));
-        out.push('\n');
+        table(&["count", "total", "a sample"], rows.iter().map(|(name, x)| vec![name.to_string(), count(*x), each(*x)])) + "\n"
+    }
+
+    fn registers(&self) -> String {
+        let t = &self.totals;
         let trouble = [
             ("wraps of u", t.u_wraps),
             ("clips of v", t.v_clips),
@@ -85,50 +191,6 @@ impl RunReport {
             ("bias saturations", t.bias_saturations),
         ];
         let seen: Vec<String> = trouble.iter().filter(|(_, x)| *x > 0).map(|(name, x)| format!("{name}: {}", count(*x))).collect();
-        out.push_str(&if seen.is_empty() {
-            "no register overflowed\n".into()
-        } else {
-            format!("registers overflowed: {}\n", seen.join(", "))
-        });
-        let cores: Vec<_> = self.utilization.iter().map(|c| (c.core, c.resources.clone())).collect();
-        out.push_str(&utilization(&cores));
-        out
+        if seen.is_empty() { "no register overflowed\n".into() } else { format!("registers overflowed: {}\n", seen.join(", ")) }
     }
-}
-
-/// True for what a core holds much of; tables of a few records (formats, profiles) are full without being short.
-fn counted(resource: &str) -> bool {
-    !["profile", "format", "longest", "of one neuron", "indices", "entry"].iter().any(|small| resource.contains(small))
-        || resource.contains("entries")
-}
-
-/// A core with (resource, used, available).
-pub type CoreRow = (u32, Vec<(&'static str, u64, u64)>);
-
-/// One line a core: the fullest resource, drawn, and the others in figures.
-pub fn utilization(cores: &[CoreRow]) -> String {
-    const SHOWN: usize = 16;
-    let share = |used: u64, available: u64| if available == 0 { 0.0 } else { used as f64 / available as f64 };
-    let mut rows = Vec::new();
-    for (core, resources) in cores.iter().take(SHOWN) {
-        let Some(&(name, used, available)) =
-            resources.iter().filter(|r| counted(r.0)).max_by(|a, b| share(a.1, a.2).total_cmp(&share(b.1, b.2)))
-        else {
-            continue;
-        };
-        let s = share(used, available);
-        rows.push(vec![
-            core.to_string(),
-            name.to_string(),
-            format!("{} / {}", count(used), count(available)),
-            percent(used as f64, available as f64),
-            format!("{:<20}", bar(s, 20)),
-        ]);
-    }
-    let mut out = table(&["core", "fullest resource", "used / available", "", ""], rows);
-    out.push('\n');
-    if cores.len() > SHOWN {
-        out.push_str(&format!("and {} cores more (--json has them all)\n", cores.len() - SHOWN));
-    }
-    out
 }

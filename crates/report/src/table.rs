@@ -46,9 +46,47 @@ pub fn bar(share: f64, width: usize) -> String {
     out
 }
 
+/// A time in the unit that fits: `644.8 ns`, `1.221 us`.
+pub fn time(ps: f64) -> String {
+    scaled(ps, &["ps", "ns", "us", "ms", "s"])
+}
+
+/// An energy in the unit that fits: `35.5 pJ`, `1.421 nJ`.
+pub fn energy(pj: f64) -> String {
+    scaled(pj, &["pJ", "nJ", "uJ", "mJ", "J"])
+}
+
+/// Four digits and a unit; each unit is a thousand of the one before.
+fn scaled(mut x: f64, units: &[&str]) -> String {
+    let mut unit = 0;
+    while x.abs() >= 999.95 && unit + 1 < units.len() {
+        x /= 1000.0;
+        unit += 1;
+    }
+    let digits = match x.abs() {
+        x if x >= 99.995 => 1,
+        x if x >= 9.9995 => 2,
+        _ => 3,
+    };
+    let shown = format!("{x:.digits$}");
+    // Whole picoseconds and the like need no decimals.
+    let shown = if unit == 0 && x == x.trunc() { format!("{x:.0}") } else { shown };
+    format!("{shown} {}", units[unit])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_and_energies_have_fitting_units() {
+        for (ps, shown) in [(0.0, "0 ps"), (644_800.0, "644.8 ns"), (999_949.0, "999.9 ns"), (999_951.0, "1.000 us"), (1.5e7, "15.00 us")] {
+            assert_eq!(time(ps), shown);
+        }
+        for (pj, shown) in [(35.5, "35.50 pJ"), (1421.0, "1.421 nJ"), (4e18, "4000000.0 J")] {
+            assert_eq!(energy(pj), shown);
+        }
+    }
 
     #[test]
     fn counts_are_grouped() {

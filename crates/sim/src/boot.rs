@@ -231,9 +231,7 @@ impl Machine {
         let host = HostPlan::new(bundle.host, bundle.symbols, &layout, &numbers, &skews)?;
         let plan = match level {
             Level::None => None,
-            level => {
-                Some(Plan::new(level, cores, &fabric, &names, bundle.target)?)
-            }
+            level => Some(Plan::new(level, cores, &fabric, &names, bundle.target)?),
         };
         Ok(Machine {
             law: numbers.law,

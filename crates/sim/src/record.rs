@@ -105,19 +105,27 @@ impl Names {
         Ok((Names { populations, sizes, skews: symbols.populations.iter().map(|p| p.skew).collect(), names }, skews))
     }
 
-    /// Lane (none for a neuron that was removed) and skew of a neuron.
-    pub(crate) fn find(&self, probe: Probe) -> Result<(Option<u32>, u32), RunError> {
-        let Probe { population, neuron } = probe;
+    /// Lane (none for a neuron that was removed) and skew of each neuron.
+    pub(crate) fn find(&self, probes: &[Probe]) -> Result<Vec<(Option<u32>, u32)>, RunError> {
         let unknown = |what: String, known: String| RunError::Unknown { what, known };
-        let Some((&size, &skew)) = self.sizes.get(population as usize).zip(self.skews.get(population as usize)) else {
-            return Err(unknown(format!("population {population}"), format!("{} populations", self.sizes.len())));
-        };
-        if u64::from(neuron) >= size {
-            let name = &self.populations[population as usize];
-            return Err(unknown(format!("neuron {neuron} of {name}"), format!("the neurons 0 to {}", size.saturating_sub(1))));
+        let mut by_neuron: Vec<(u32, u32, u32)> = Vec::new();
+        if !probes.is_empty() {
+            by_neuron.extend(self.names.iter().map(|&(lane, population, neuron)| (population, neuron, lane)));
+            by_neuron.sort_unstable();
         }
-        let lane = self.names.iter().find(|n| (n.1, n.2) == (population, neuron)).map(|n| n.0);
-        Ok((lane, skew))
+        let find = |&Probe { population, neuron }: &Probe| {
+            let Some((&size, &skew)) = self.sizes.get(population as usize).zip(self.skews.get(population as usize)) else {
+                return Err(unknown(format!("population {population}"), format!("{} populations", self.sizes.len())));
+            };
+            if u64::from(neuron) >= size {
+                let name = &self.populations[population as usize];
+                return Err(unknown(format!("neuron {neuron} of {name}"), format!("the neurons 0 to {}", size.saturating_sub(1))));
+            }
+            let at = by_neuron.partition_point(|n| (n.0, n.1) < (population, neuron));
+            let lane = by_neuron.get(at).filter(|n| (n.0, n.1) == (population, neuron)).map(|n| n.2);
+            Ok((lane, skew))
+        };
+        probes.iter().map(find).collect()
     }
 
     /// Names of the populations.

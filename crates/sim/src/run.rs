@@ -244,8 +244,7 @@ impl Machine {
             })?;
             watch.push((core, compartment, lane));
         }
-        let probes = options.probes.iter().map(|p| self.names.find(*p)).collect::<Result<_, _>>()?;
-        Ok(Wanted { probes, watch })
+        Ok(Wanted { probes: self.names.find(&options.probes)?, watch })
     }
 
     /// The plan and a stopwatch, where this machine times its runs.

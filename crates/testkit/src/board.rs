@@ -132,11 +132,7 @@ impl Board {
                 bias_writes,
                 default_steps: Some(8),
                 max_skew: 0,
-                decoder: Decoder {
-                    kind: DecoderKind::Count,
-                    outputs: output.iter().map(|(_, place)| Some(*place)).collect(),
-                    skew: 0,
-                },
+                decoder: Decoder { kind: DecoderKind::Count, outputs: output.iter().map(|(_, place)| Some(*place)).collect(), skew: 0 },
             },
             symbols: Symbols { populations: vec![population("all", all), population("output", output)], output: 1 },
             provenance: Provenance {

@@ -7,7 +7,7 @@ use crate::files::{Files, Output};
 use crate::load;
 use spikec_data::DataSet;
 use spikec_report::run::RunReport;
-use spikec_sim::RunOptions;
+use spikec_sim::{Level, RunOptions};
 use std::path::Path;
 
 const NETWORK: &[u8] = include_bytes!("../../../../examples/mnist-gradr-poisson/net.nir");
@@ -54,10 +54,11 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
     // From here on only the files count.
     let bundle = load::bundle(&out)?;
     let set: DataSet = load::data(&data, None)?;
-    say(&format!("$ spikec simulate {} --input {}", out.display(), data.display()));
-    let machine = super::simulate::boot(&bundle, &out)?;
-    let batch = super::simulate::batch(&machine, &set, &RunOptions::default(), &data)?;
-    let run = RunReport::new(&machine, &batch, set.labels.as_deref(), &bundle);
+    say(&format!("$ spikec simulate {} --input {} --timing analytic", out.display(), data.display()));
+    let machine = super::simulate::boot(&bundle, &out, Level::Analytic)?;
+    let options = RunOptions::default();
+    let batch = super::simulate::batch(&machine, &set, &options, &data)?;
+    let run = RunReport::new(&machine, &batch, &options, set.labels.as_deref(), &bundle);
     say(&run.text());
 
     say(&format!("$ spikec verify {} {} --input {}", net.display(), out.display(), data.display()));

@@ -1,87 +1,136 @@
 //! `spikec simulate`: a bundle on data, from its bits alone.
 
-use crate::args::{RecordArg, SimulateArgs, TimingArg};
+mod choose;
+
+use crate::args::{SimulateArgs, TimingArg};
 use crate::failure::Failure;
 use crate::files::Files;
 use crate::{load, progress};
-use spikec_data::{Array, ArrayData, DataSet, write_npz};
+use spikec_chip::Bundle;
+use spikec_data::{DataSet, write_npz};
+use spikec_report::recording::{Recording, arrays};
 use spikec_report::run::RunReport;
-use spikec_sim::{BatchRun, Machine, Record, RunOptions};
+use spikec_report::waveform;
+use spikec_sim::{BatchRun, Level, Machine, Record, RunError, RunOptions};
+use std::path::Path;
+
+/// Cores in a waveform where none are named.
+const WAVE_CORES: usize = 16;
 
 /// Runs the command.
 pub fn run(args: &SimulateArgs, json: bool) -> Result<u8, Failure> {
-    let TimingArg::None = args.timing;
-    let record = Record {
-        spikes: args.record.contains(&RecordArg::Spikes),
-        potentials: args.record.contains(&RecordArg::Potentials),
-        ..Record::default()
-    };
-    if (record.spikes || record.potentials) && args.output.is_none() {
-        return Err(Failure::input("--record needs a file to record into").hint("add -o RUN.npz"));
-    }
+    choose::check(args)?;
     let mut files = Files::reading(&[&args.bundle, &args.input]);
-    let output = args.output.as_deref().map(|p| files.output(p)).transpose()?;
-    let report_file = args.report.as_deref().map(|p| files.output(p)).transpose()?;
+    let mut create = |path: &Option<std::path::PathBuf>| path.as_deref().map(|p| files.output(p)).transpose();
+    let (output, report_file, curve_file, vcd_file) =
+        (create(&args.output)?, create(&args.report)?, create(&args.curve)?, create(&args.vcd)?);
     let bundle = load::bundle(&args.bundle)?;
     let set = load::data(&args.input, args.samples)?;
     load::check_labels(&set, &args.input, &bundle)?;
-    let machine = boot(&bundle, &args.bundle)?;
-    let options = RunOptions { steps: args.steps, record, ..RunOptions::default() };
+    let options = choose::options(args, &bundle)?;
+    let level = choose::level(args.timing);
+    let machine = boot(&bundle, &args.bundle, level)?;
+    let recording = Recording { options: &options, steps: args.record.contains(&crate::args::RecordArg::Steps), level };
+    let plain = RunOptions { record: Record::default(), probes: Vec::new(), curve: false, ..options.clone() };
+    choose::check_memory(&recording, &machine, &bundle, &set, || {
+        let machine = boot(&bundle, &args.bundle, Level::None)?;
+        let counted = batch(&machine, &set, &plain, &args.input)?.totals;
+        Ok((counted.neuron_spikes, counted.messages.saturating_add(counted.host_spikes)))
+    })?;
+    let watch = RunOptions { watch: args.watch.clone(), ..plain.clone() };
+    let watched = match set.samples.first() {
+        Some(first) if !args.watch.is_empty() => {
+            let run = machine.run(first, &watch).map_err(|e| failure(&e, args))?;
+            spikec_report::watch::watched(&run, &args.watch, &bundle.symbols)
+        }
+        _ => Vec::new(),
+    };
+    let wave = if args.vcd.is_some() { Some(wave(args, &machine, &bundle, &set, &plain)?) } else { None };
     let batch = batch(&machine, &set, &options, &args.input)?;
-    let report = RunReport::new(&machine, &batch, set.labels.as_deref(), &bundle);
-    if let Some(output) = output {
-        output.commit(&run_npz(&batch, &options)?)?;
+    let mut report = RunReport::new(&machine, &batch, &options, set.labels.as_deref(), &bundle);
+    report.watch = watched;
+
+    // Everything is made before the first file is put in its place.
+    let mut files = Vec::new();
+    if let Some(file) = output {
+        let cores: Vec<u32> = machine.utilization().iter().map(|c| c.core).collect();
+        files.push((file, write_npz(&arrays(&batch, &recording, &cores, &bundle.target))));
     }
     if let Some(file) = report_file {
-        file.commit(super::to_json(&report).as_bytes())?;
+        files.push((file, super::to_json(&report).into_bytes()));
+    }
+    if let (Some(file), Some(curve)) = (curve_file, &report.curve) {
+        files.push((file, super::to_json(curve).into_bytes()));
+    }
+    files.extend(vcd_file.zip(wave));
+    for (file, bytes) in files {
+        file.commit(&bytes)?;
     }
     if json {
         super::print_json(&report);
     } else {
         super::print(&report.text());
+        super::print(next(args));
     }
     Ok(0)
 }
 
+/// What to do next.
+fn next(args: &SimulateArgs) -> &'static str {
+    match args.timing {
+        TimingArg::None => "Next: add --timing analytic for latency and energy",
+        TimingArg::Analytic => "Next: --timing cycle sends every message through the mesh; --report R.json has every core, link and step",
+        TimingArg::Cycle if args.report.is_none() => {
+            "Next: --report R.json has every core, link and step; --vcd W.vcd draws cores over time"
+        }
+        TimingArg::Cycle => "Next: --vcd W.vcd draws cores over time; -o RUN.npz --record messages has every message",
+    }
+}
+
 /// Boots a bundle's loadable part.
-pub fn boot(bundle: &spikec_chip::Bundle, path: &std::path::Path) -> Result<Machine, Failure> {
-    Machine::boot(bundle.loadable()).map_err(|e| Failure::file(path, &e).hint(e.hint()))
+pub fn boot(bundle: &Bundle, path: &Path, level: Level) -> Result<Machine, Failure> {
+    Machine::boot_timed(bundle.loadable(), level).map_err(|e| Failure::file(path, &e).hint(e.hint()))
 }
 
 /// Runs all samples with a progress bar.
-pub fn batch(machine: &Machine, set: &DataSet, options: &RunOptions, path: &std::path::Path) -> Result<BatchRun, Failure> {
+pub fn batch(machine: &Machine, set: &DataSet, options: &RunOptions, path: &Path) -> Result<BatchRun, Failure> {
     let bar = progress::samples("simulating", set.samples.len());
     let run = machine.run_batch(&set.samples, options, &|| bar.inc(1)).map_err(|e| Failure::file(path, &e).hint(e.hint()));
     bar.finish_and_clear();
     run
 }
 
-/// RUN.npz: counts, predictions and recordings (docs/run-format.md).
-fn run_npz(batch: &BatchRun, options: &RunOptions) -> Result<Vec<u8>, Failure> {
-    let n = batch.samples.len();
-    let outputs = batch.samples.first().map_or(0, |s| s.out_counts.len());
-    let flat = |f: &dyn Fn(&spikec_sim::SampleRun) -> Vec<u32>| -> Vec<u32> { batch.samples.iter().flat_map(f).collect() };
-    let mut arrays = vec![
-        ("out_spike_counts", Array { shape: vec![n, outputs], data: ArrayData::U32(flat(&|s| s.out_counts.clone())) }),
-        ("prediction", Array { shape: vec![n], data: ArrayData::U32(flat(&|s| vec![s.prediction])) }),
-    ];
-    if options.record.spikes {
-        let events: usize = batch.samples.iter().map(|s| s.spikes.len()).sum();
-        let column = |data: Vec<u32>| Array { shape: vec![events], data: ArrayData::U32(data) };
-        let sample = batch.samples.iter().enumerate().flat_map(|(k, s)| std::iter::repeat_n(k as u32, s.spikes.len())).collect();
-        arrays.push(("events_sample", column(sample)));
-        arrays.push(("events_t", column(flat(&|s| s.spikes.iter().map(|e| e.step).collect()))));
-        arrays.push(("events_chip_step", column(flat(&|s| s.spikes.iter().map(|e| e.chip_step).collect()))));
-        arrays.push(("events_population", column(flat(&|s| s.spikes.iter().map(|e| e.population).collect()))));
-        arrays.push(("events_i", column(flat(&|s| s.spikes.iter().map(|e| e.neuron).collect()))));
+/// An error of one sample's run: what the bundle hasn't is the bundle's, anything else the data's.
+fn failure(error: &RunError, args: &SimulateArgs) -> Failure {
+    let path = if matches!(error, RunError::Unknown { .. }) { &args.bundle } else { &args.input };
+    Failure::file(path, error).hint(error.hint())
+}
+
+/// The waveform of a sample as a VCD file.
+fn wave(args: &SimulateArgs, machine: &Machine, bundle: &Bundle, set: &DataSet, options: &RunOptions) -> Result<Vec<u8>, Failure> {
+    let k = args.vcd_sample;
+    let Some(sample) = set.samples.get(k) else {
+        return Err(Failure::file(&args.input, format_args!("--vcd-sample {k}: there are {} samples", set.samples.len()))
+            .hint(format!("name one of 0 to {}", set.samples.len().saturating_sub(1))));
+    };
+    let mut cores = args.vcd_cores.clone();
+    if cores.is_empty() {
+        cores.extend(machine.utilization().iter().take(WAVE_CORES).map(|c| c.core));
     }
-    if options.record.potentials {
-        let steps = batch.samples.first().map_or(0, |s| s.output_potentials.len());
-        if batch.samples.iter().any(|s| s.output_potentials.len() != steps) {
-            return Err(Failure::input("the samples have different lengths: potentials need one").hint("give --steps T"));
-        }
-        let data: Vec<i32> = batch.samples.iter().flat_map(|s| s.output_potentials.iter().flatten().copied()).collect();
-        arrays.push(("potentials", Array { shape: vec![n, steps, outputs], data: ArrayData::I32(data) }));
+    cores.sort_unstable();
+    cores.dedup();
+    // The events are the same without timing.
+    let counted = boot(bundle, &args.bundle, Level::None)?.run(sample, options).map_err(|e| failure(&e, args))?.counters;
+    let of_cores: Vec<_> = counted.per_core.iter().filter(|c| cores.binary_search(&c.core).is_ok()).collect();
+    let changes = waveform::changes(&of_cores, counted.chip_steps);
+    if changes > waveform::MOST_CHANGES {
+        return Err(Failure::input(format!(
+            "--vcd: the waveform could have {changes} changes, at most {} are supported",
+            waveform::MOST_CHANGES
+        ))
+        .hint("name fewer cores with --vcd-cores, or give fewer --steps"));
     }
-    Ok(write_npz(&arrays))
+    let (_, wave) = machine.run_wave(sample, options, &cores).map_err(|e| failure(&e, args))?;
+    let about = format!("{} on {}, sample {k}", bundle.provenance.network_name, bundle.target.name);
+    waveform::vcd(&wave, &about).map_err(|e| Failure::input(format!("--vcd: {e}")))
 }

@@ -119,7 +119,10 @@ struct Port {
 #[derive(Debug, Clone, Copy)]
 enum Way {
     /// A neighbour's input, and its buffer.
-    Link { input: u32, buffer: u32 },
+    Link {
+        input: u32,
+        buffer: u32,
+    },
     Receiver(u32),
     Nowhere,
 }
@@ -201,7 +204,11 @@ impl Noc {
         // An input for each neighbour and core, and one for the host.
         let per_inputs = per_router + 5;
         if per_inputs > MOST_INPUTS {
-            return Err(TooBig { what: "cores at a router (timing level cycle)", need: per_router.into(), limit: (MOST_INPUTS - 5).into() });
+            return Err(TooBig {
+                what: "cores at a router (timing level cycle)",
+                need: per_router.into(),
+                limit: (MOST_INPUTS - 5).into(),
+            });
         }
         let outputs = per_router + 4;
         let units = area.routers() as u64 * u64::from(outputs);

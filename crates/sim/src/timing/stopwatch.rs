@@ -276,6 +276,8 @@ impl Stopwatch {
         let longest = (0..5).rev().max_by_key(|&k| shares[k]).unwrap_or(0);
         let bound = Bound::ALL[longest];
         match bound {
+            // The load phase is no chip step.
+            _ if chip_step < 0 => {}
             Bound::Compute if generation_ps > 0 => self.totals[generation_core].critical_steps += 1,
             Bound::Memory => self.totals[processing_core].critical_steps += 1,
             _ => {}
