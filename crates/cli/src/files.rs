@@ -42,9 +42,21 @@ impl Output {
     }
 
     /// Writes the bytes and puts the file in its place.
-    pub fn commit(mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let fail = |path: &Path, e: std::io::Error| Failure::file(path, format_args!("can't be written: {e}"));
-        self.file.write_all(bytes).and_then(|()| self.file.as_file().sync_all()).map_err(|e| fail(&self.path, e))?;
+    pub fn commit(self, bytes: &[u8]) -> Result<(), Failure> {
+        self.fill(|out| out.write_all(bytes))?.put()
+    }
+
+    /// Writes whatever `write` writes, through a buffer; `put` puts the file in its place.
+    pub fn fill(mut self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<Self, Failure> {
+        let mut out = std::io::BufWriter::new(&mut self.file);
+        let result = write(&mut out).and_then(|()| out.flush());
+        drop(out);
+        result.and_then(|()| self.file.as_file().sync_all()).map_err(|e| fail(&self.path, &e))?;
+        Ok(self)
+    }
+
+    /// Puts a filled file in its place.
+    pub fn put(self) -> Result<(), Failure> {
         #[cfg(unix)]
         {
             // A temporary file is private; an output is as readable as any new file.
@@ -53,7 +65,11 @@ impl Output {
             let _ = self.file.as_file().set_permissions(std::fs::Permissions::from_mode(mode));
         }
         let path = self.path;
-        self.file.persist(&path).map_err(|e| fail(&path, e.error))?;
+        self.file.persist(&path).map_err(|e| fail(&path, &e.error))?;
         Ok(())
     }
+}
+
+fn fail(path: &Path, e: &std::io::Error) -> Failure {
+    Failure::file(path, format_args!("can't be written: {e}"))
 }
