@@ -38,6 +38,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show a network, a bundle or a target; compare two.
     Inspect(InspectArgs),
+    /// Write a bundle down in another tool's format.
+    Export(ExportArgs),
     /// Real data files into DATA.npz.
     #[command(subcommand)]
     Data(DataCommand),
@@ -318,6 +320,36 @@ pub struct InspectArgs {
     /// Of a bundle: every synapse of every core as well.
     #[arg(long)]
     pub synapses: bool,
+}
+
+/// Formats of other tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormatArg {
+    /// SANA-FE 2.2.9: arch.yaml, snn.yaml and, with a sample, expected.json.
+    SanaFe,
+}
+
+/// `spikec export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The bundle.
+    #[arg(value_name = "OUT.spkb")]
+    pub bundle: PathBuf,
+    /// Format.
+    #[arg(long, value_name = "F")]
+    pub format: ExportFormatArg,
+    /// Folder for the files; it is made if it is not there.
+    #[arg(long, short, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Data: one sample's input becomes part of the network.
+    #[arg(long, short, value_name = "DATA.npz")]
+    pub input: Option<PathBuf>,
+    /// Which sample, from 0.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "input")]
+    pub sample: usize,
+    /// Network steps of the sample; default: the data's, else the bundle's.
+    #[arg(long, value_name = "T", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub steps: Option<u32>,
 }
 
 /// `spikec data`.

@@ -92,9 +92,21 @@ impl Output {
     }
 
     /// Writes the bytes and puts the file in its place.
-    pub fn commit(mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let fail = |path: &Path, e: std::io::Error| Failure::file(path, format_args!("can't be written: {e}"));
-        self.file.write_all(bytes).and_then(|()| self.file.as_file().sync_all()).map_err(|e| fail(&self.path, e))?;
+    pub fn commit(self, bytes: &[u8]) -> Result<(), Failure> {
+        self.fill(|out| out.write_all(bytes))?.put()
+    }
+
+    /// Writes whatever `write` writes, through a buffer; `put` puts the file in its place.
+    pub fn fill(mut self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<Self, Failure> {
+        let mut out = std::io::BufWriter::new(&mut self.file);
+        let result = write(&mut out).and_then(|()| out.flush());
+        drop(out);
+        result.and_then(|()| self.file.as_file().sync_all()).map_err(|e| fail(&self.path, &e))?;
+        Ok(self)
+    }
+
+    /// Puts a filled file in its place.
+    pub fn put(self) -> Result<(), Failure> {
         #[cfg(unix)]
         {
             // A temporary file is private; an output is as readable as any new file.
@@ -103,7 +115,7 @@ impl Output {
             let _ = self.file.as_file().set_permissions(std::fs::Permissions::from_mode(mode));
         }
         let (path, resolved) = (self.path, self.resolved);
-        self.file.persist(resolved).map_err(|e| fail(&path, e.error))?;
+        self.file.persist(resolved).map_err(|e| fail(&path, &e.error))?;
         Ok(())
     }
 }
@@ -130,4 +142,8 @@ fn resolve(path: &Path) -> std::io::Result<PathBuf> {
         }
     }
     Err(std::io::Error::other("too many symbolic links"))
+}
+
+fn fail(path: &Path, e: &std::io::Error) -> Failure {
+    Failure::file(path, format_args!("can't be written: {e}"))
 }

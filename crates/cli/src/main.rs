@@ -48,6 +48,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Simulate(a) => cmd::simulate::run(&a, json),
         Command::Verify(a) => cmd::verify::run(&a, json),
         Command::Inspect(a) => cmd::inspect::run(&a, json),
+        Command::Export(a) => cmd::export::run(&a, json),
         Command::Data(a) => cmd::data::run(&a, json),
         Command::Target(a) => cmd::target::run(&a, json),
         Command::Quickstart(a) => cmd::quickstart::run(&a, json),

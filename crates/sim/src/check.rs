@@ -99,6 +99,11 @@ impl Numbers {
         units.clamp(-limit, limit) as i32
     }
 
+    /// Threshold of a mantissa, in v units.
+    pub(crate) fn threshold(&self, mantissa: u32) -> i32 {
+        (u64::from(mantissa) << self.threshold_shift).min(i32::MAX as u64) as i32
+    }
+
     /// Checks a bias register; gives its value in v units.
     pub(crate) fn bias(&self, spot: Spot, mantissa: i16, exponent: u8) -> Result<i32, BootError> {
         let max = i128::from(self.bias_mantissa_max);

@@ -49,11 +49,10 @@ impl Layout {
                 range(spot, "decay_v", profile.decay_v, 0, one.into())?;
                 range(spot, "refractory", profile.refractory, 1, 255)?;
                 let mantissa = core.threshold_profiles[usize::from(compartment.threshold_profile)];
-                let threshold = (u64::from(mantissa) << numbers.threshold_shift).min(i32::MAX as u64) as i32;
                 let params = Params {
                     keep_u: one - u32::from(profile.decay_u),
                     keep_v: one - u32::from(profile.decay_v),
-                    threshold,
+                    threshold: numbers.threshold(mantissa),
                     hold: i32::from(profile.refractory) - 1,
                 };
                 let class = *class_ids.entry(params).or_insert(members.len());

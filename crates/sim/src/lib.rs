@@ -20,6 +20,7 @@ mod run_error;
 pub mod timing;
 mod totals;
 pub mod utilization;
+mod view;
 
 pub use boot::{BootError, Machine, Spot};
 pub use counters::{CoreCounters, Counters};
@@ -28,3 +29,4 @@ pub use run::{BatchRun, RunOptions, SampleRun};
 pub use run_error::RunError;
 pub use timing::{BatchTiming, Energy, Level, SampleTiming};
 pub use utilization::CoreUtilization;
+pub use view::{Arithmetic, BiasChange};

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod compile;
 pub mod data;
+pub mod export;
 pub mod inspect;
 pub mod quickstart;
 pub mod simulate;
