@@ -97,6 +97,8 @@ struct Buffer {
     queue: VecDeque<Message>,
     /// With the first one.
     len: u32,
+    /// From when the place that was left last can be taken; the others were left a flit earlier or more.
+    room: u64,
     peak: u32,
 }
 
@@ -300,6 +302,9 @@ impl Noc {
         for port in &mut self.ports {
             port.busy_until = 0;
         }
+        for buffer in &mut self.buffers {
+            buffer.room = 0;
+        }
         for receiver in &mut self.receivers {
             receiver.free = 0;
             receiver.taken.clear();
@@ -439,8 +444,13 @@ impl Noc {
         }
         match port.to {
             Way::Link { buffer, .. } => {
-                if self.buffers[buffer as usize].len as usize >= self.capacity {
+                let b = &self.buffers[buffer as usize];
+                if b.len as usize >= self.capacity {
                     port.blocked = true;
+                    return false;
+                }
+                if b.len as usize + 1 == self.capacity && time < b.room {
+                    self.agenda.due(p as usize, b.room);
                     return false;
                 }
             }
@@ -507,6 +517,7 @@ impl Noc {
             From::Link { buffer, port } => {
                 let b = &mut self.buffers[buffer as usize];
                 b.len -= 1;
+                b.room = again;
                 input.first = match b.queue.pop_front() {
                     Some(next) => Message { ready: next.ready.max(again), ..next },
                     None => NO_MESSAGE,

@@ -122,6 +122,21 @@ fn a_full_buffer_stalls_its_sender() {
 }
 
 #[test]
+fn room_behind_a_link_is_seen_a_flit_later() {
+    let mut target = loihi1();
+    target.topology.link_buffer.value = 1;
+    // Cores 0 and 1 at router (0, 0) both send over the link to router (1, 0), whose buffer holds one message.
+    let (mut noc, _) = noc(&target, &[0, 1, 4, 5]);
+    for gap in [4100, 4600, 5099] {
+        let mut log = Log::default();
+        run(&mut noc, &[&[(1000, 2, 10)], &[(1000 + gap, 3, 10)], &[], &[], &[]], &mut log).unwrap();
+        // The first is at the link at 3200, behind it at 7300, leaves there at once; its place can be taken from 8300 on.
+        assert_eq!(log.received[0].0, 7300 + 2200);
+        assert_eq!(log.received[1].0, (3200 + gap).max(8300) + 4100 + 2200, "gap {gap}");
+    }
+}
+
+#[test]
 fn the_host_sends_from_its_port() {
     let (mut noc, costs) = noc(&loihi1(), &[0, 4]);
     let times = run(&mut noc, &[&[], &[], &[(costs.host_spike, 1, 1000), (costs.host_spike, 0, 1000)]], &mut Log::default()).unwrap();
