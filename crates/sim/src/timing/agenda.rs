@@ -1,7 +1,7 @@
 //! The agenda of the cycle level: at most one pending time for each unit, and the next one.
 //!
 //! Invariant: of units due at the same time the lowest number comes first, whatever the order in which they were entered.
-//! Cost: log8(units) nodes of eight keys, without branches that depend on times, to take the next; a few comparisons to enter one.
+//! Cost: log8(units) nodes of eight keys, to take the next or to enter one, without branches that depend on times.
 //! Why: most meshes have some dozen ports, and a binary heap's branches are guessed wrong half of the time.
 
 /// No time.
@@ -63,10 +63,7 @@ impl Agenda {
         let mut at = unit;
         for level in &mut self.levels {
             let entry = &mut level[at / FAN][at % FAN];
-            if key >= *entry {
-                return;
-            }
-            *entry = key;
+            *entry = key.min(*entry);
             at /= FAN;
         }
     }
