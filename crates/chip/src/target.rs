@@ -252,6 +252,8 @@ pub struct WeightSpec {
     pub limit_bits: Sourced<u8>,
     /// Rule for mantissas off the grid.
     pub off_grid: Sourced<OffGrid>,
+    /// Where the exponent acts.
+    pub exponent_shift: Sourced<ExponentShift>,
 }
 
 /// Sign mode of a format.
@@ -272,20 +274,35 @@ pub enum OffGrid {
     TowardZero,
 }
 
+/// Where a weight's exponent acts; public models differ for negative exponents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExponentShift {
+    /// On each weight, which is floored, before the sum.
+    EachWeight,
+}
+
 /// Neurons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NeuronSpec {
+    /// What a compartment computes in a step.
+    pub model: Sourced<CompartmentModel>,
     /// Bits of the accumulated input of one step, sign not counted (C14: reported bound).
     pub input_bits: Sourced<u8>,
-    /// Bits of u, sign included; u wraps.
+    /// Bits of u, sign included.
     pub u_bits: Sourced<u8>,
+    /// What u does beyond its bits.
+    pub u_overflow: Sourced<CurrentOverflow>,
+    /// What v does beyond `v_min` and `v_max`.
+    pub v_overflow: Sourced<PotentialOverflow>,
     /// Smallest v (clipped).
     pub v_min: Sourced<i32>,
     /// Largest v (clipped).
     pub v_max: Sourced<i32>,
     /// Bits of the decays: a decay d keeps (2^bits - d) / 2^bits.
     pub decay_bits: Sourced<u8>,
+    /// How decayed values are rounded.
+    pub decay_rounding: Sourced<DecayRounding>,
     /// Offset from the register to the effective decay of u.
     pub u_decay_offset: Sourced<u16>,
     /// Offset from the register to the effective decay of v.
@@ -306,6 +323,34 @@ pub struct NeuronSpec {
     pub resets: Sourced<Vec<Reset>>,
     /// Compartments of a neuron with soft reset.
     pub soft_reset_compartments: Sourced<u32>,
+}
+
+/// What a compartment computes in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CompartmentModel {
+    /// A leaky current u that a leaky potential v integrates (docs/semantics.md, section 3).
+    CubaLif,
+}
+
+/// What u does beyond its bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CurrentOverflow {
+    /// Its low bits stay, as a two's-complement number.
+    Wrap,
+}
+
+/// What v does beyond its range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PotentialOverflow {
+    /// It stays at the end of the range.
+    Clip,
+}
+
+/// How decayed values are rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DecayRounding {
+    /// Their magnitude is floored.
+    TowardZero,
 }
 
 /// How v is compared with the threshold.

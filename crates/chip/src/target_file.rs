@@ -200,17 +200,21 @@ impl Numbers {
                 compressions,
             }
         );
-        list!(self, "weights", weights, WeightSpec { signs, mantissa_bits, exponent, align_shift, limit_bits, off_grid });
+        list!(self, "weights", weights, WeightSpec { signs, mantissa_bits, exponent, align_shift, limit_bits, off_grid, exponent_shift });
         list!(
             self,
             "neuron",
             neuron,
             NeuronSpec {
+                model,
                 input_bits,
                 u_bits,
+                u_overflow,
+                v_overflow,
                 v_min,
                 v_max,
                 decay_bits,
+                decay_rounding,
                 u_decay_offset,
                 v_decay_offset,
                 threshold_mantissa_bits,

@@ -144,8 +144,13 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         align_shift: Refusal,
         limit_bits: Refusal,
         off_grid: Statement => |w, r| only_kind(&mut w.off_grid, r),
+        exponent_shift: Statement => |w, r| only_kind(&mut w.exponent_shift, r),
     });
     fields!(out, NeuronSpec, neuron, {
+        model: Statement => |n, r| only_kind(&mut n.model, r),
+        u_overflow: Statement => |n, r| only_kind(&mut n.u_overflow, r),
+        v_overflow: Statement => |n, r| only_kind(&mut n.v_overflow, r),
+        decay_rounding: Statement => |n, r| only_kind(&mut n.decay_rounding, r),
         input_bits: Refusal,
         u_bits: Refusal,
         v_min: Refusal,
