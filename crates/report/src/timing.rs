@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use spikec_chip::target::{Confidence, Target};
 use spikec_chip::{Mesh, Router};
-use spikec_sim::timing::{Bound, CoreTiming, Energy, Events, Level, Link};
+use spikec_sim::timing::{Bound, CoreTiming, Energy, Events, LayerKind, Level, Link};
 use spikec_sim::{BatchRun, BatchTiming, SampleTiming};
 use std::collections::BTreeMap;
 
@@ -234,6 +234,8 @@ pub struct LinkRow {
 /// A population over all samples.
 #[derive(Debug, Clone, Serialize)]
 pub struct LayerRow {
+    /// Population, host, or compartments without a population.
+    pub kind: LayerKind,
     /// Name; the host's channels are `input`.
     pub name: String,
     /// Spikes (of `input`: messages of the host).
@@ -255,6 +257,12 @@ pub struct StepRow {
     pub energy_pj: f64,
     /// What bound it most often.
     pub bound: Bound,
+    /// Longest generation of a core in any sample.
+    pub max_generation_ps: u64,
+    /// Longest processing of a core in any sample.
+    pub max_processing_ps: u64,
+    /// Longest time that the busiest link needs for its flits in any sample: a bound, and no part of the time at level `analytic`.
+    pub max_link_ps: u64,
     /// Core that bound it most often; none where no core did.
     pub critical_core: Option<u32>,
     /// Link that was busiest most often; none where no message left its router.
@@ -327,6 +335,7 @@ impl TimingReport {
                 .layers
                 .iter()
                 .map(|l| LayerRow {
+                    kind: l.kind,
                     name: l.name.clone(),
                     spikes: l.events.neuron_spikes + l.events.host_messages,
                     energy: EnergySplit::of(&l.events, target),
@@ -423,6 +432,9 @@ struct StepSum {
     time_ps: u64,
     min_ps: u64,
     max_ps: u64,
+    generation_ps: u64,
+    processing_ps: u64,
+    link_ps: u64,
     events: Events,
     bounds: BTreeMap<Bound, u64>,
     cores: BTreeMap<u32, u64>,
@@ -438,6 +450,9 @@ fn steps(timings: &[&SampleTiming], target: &Target) -> Vec<StepRow> {
             sum.time_ps = sum.time_ps.saturating_add(step.time_ps);
             sum.min_ps = sum.min_ps.min(step.time_ps);
             sum.max_ps = sum.max_ps.max(step.time_ps);
+            sum.generation_ps = sum.generation_ps.max(step.generation_ps);
+            sum.processing_ps = sum.processing_ps.max(step.processing_ps);
+            sum.link_ps = sum.link_ps.max(step.link_ps);
             sum.events += step.events;
             *sum.bounds.entry(step.bound).or_default() += 1;
             match step.bound {
@@ -455,6 +470,9 @@ fn steps(timings: &[&SampleTiming], target: &Target) -> Vec<StepRow> {
             time: SpreadPs { min_ps: sum.min_ps, mean_ps: sum.time_ps as f64 / sum.samples.max(1) as f64, max_ps: sum.max_ps },
             energy_pj: Energy::of(&sum.events, target).chip_pj(),
             bound: most_frequent(&sum.bounds).unwrap_or(Bound::Barrier),
+            max_generation_ps: sum.generation_ps,
+            max_processing_ps: sum.processing_ps,
+            max_link_ps: sum.link_ps,
             critical_core: most_frequent(&sum.cores),
             busiest_link: most_frequent(&sum.links),
         }

@@ -130,7 +130,19 @@ fn binds(t: &TimingReport) -> String {
             "fewer steps (--steps, --until decision) or fewer routers would save time; faster cores would not",
         ),
     };
-    format!("what binds: {}, {} of the time: {where_}\n  {remedy}\n", b.bound.name(), short_percent(b.fraction_of_time, 1.0))
+    let mut out = format!(
+        "what binds: {}, in steps that make up {} of the time: {where_}\n  {remedy}\n",
+        b.bound.name(),
+        short_percent(b.fraction_of_time, 1.0)
+    );
+    if let Some(step) = t.steps.iter().filter(|s| s.max_link_ps > s.time.max_ps).max_by_key(|s| s.max_link_ps) {
+        out.push_str(&format!(
+            "links: the busiest needs up to {} for the messages of step {}, longer than the step (see --timing cycle)\n",
+            time(step.max_link_ps as f64),
+            step.chip_step
+        ));
+    }
+    out
 }
 
 /// One line on how far the figures can be trusted.
@@ -143,7 +155,7 @@ fn trust(f: &Figures, target: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use spikec_sim::timing::{CoreTiming, Direction, Events, LayerTiming, LinkTiming, StepTiming};
+    use spikec_sim::timing::{CoreTiming, Direction, Events, LayerKind, LayerTiming, LinkTiming, StepTiming};
     use spikec_sim::{BatchRun, BatchTiming, Counters, SampleRun, SampleTiming};
 
     /// Two samples: of one and of two steps on cores 3 and 5, all bound by `bound`.
@@ -195,7 +207,7 @@ mod tests {
             events: all,
             cores: vec![core(3, 1), core(5, 2)],
             links: vec![LinkTiming { link, messages: 3, flits: 3, busy_ps: 3000, peak_queue: 2 }],
-            layers: vec![LayerTiming { name: "a".into(), events: events(3) }],
+            layers: vec![LayerTiming { kind: LayerKind::Population, name: "a".into(), events: events(3) }],
             bounds,
         };
         BatchRun { samples, totals: Counters::default(), timing: Some(timing) }
@@ -227,8 +239,8 @@ mod tests {
     #[test]
     fn what_binds_is_said_with_a_remedy() {
         for (bound, says) in [
-            (Bound::Compute, "compute, 100.0 % of the time: core 5 updates and sends longest"),
-            (Bound::Memory, "memory, 100.0 % of the time: core 5 reads synapses longest"),
+            (Bound::Compute, "compute, in steps that make up 100.0 % of the time: core 5 updates and sends longest"),
+            (Bound::Memory, "memory, in steps that make up 100.0 % of the time: core 5 reads synapses longest"),
             (Bound::Traffic, "the busiest link is (0, 0) east"),
             (Bound::Host, "the host sends its spikes one after the other"),
             (Bound::Barrier, "600.0 ns at the end of each chip step"),

@@ -139,6 +139,16 @@ pub enum BootError {
         /// Sum of the magnitudes of its weights, in units of the weights' alignment.
         sum: u64,
     },
+    /// The target's times are too long to be added up.
+    #[error("timing_ns: {what}: up to {need_ps} ps in one chip step, at most {limit_ps} ps are supported")]
+    StepTime {
+        /// Keys of `timing_ns`.
+        what: &'static str,
+        /// Longest time.
+        need_ps: u64,
+        /// Longest time supported.
+        limit_ps: u64,
+    },
     /// The machine would take too much memory.
     #[error("{what}: {need} needed, at most {limit} supported")]
     TooBig {
@@ -166,6 +176,10 @@ impl BootError {
             BootError::Target(finding) => finding.hint(),
             BootError::Range { spot: Spot { table: "target", .. }, .. } => "mend the target file and compile again".into(),
             BootError::FanIn { .. } => "use a smaller weight exponent, or prune the neuron's inputs".into(),
+            BootError::StepTime { .. } => "give smaller times in the target, in nanoseconds, and compile again".into(),
+            BootError::TooBig { what, .. } if what.contains("cycle") => {
+                "use --timing analytic, a smaller link_buffer or fewer routers".into()
+            }
             BootError::TooBig { .. } => "use shorter delays, or simulate fewer cores".into(),
             _ => "the bundle is damaged or was made by another tool: compile again".into(),
         }

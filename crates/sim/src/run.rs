@@ -213,7 +213,7 @@ impl Machine {
                 let (run, detail) = run.map_err(|e| RunError::InSample { sample, error: Box::new(e) })?;
                 batch.totals += &run.counters;
                 if let (Some(totals), Some(timing)) = (&mut totals, &run.timing) {
-                    totals.add(timing, &detail);
+                    totals.add(timing, &detail)?;
                 }
                 batch.samples.push(run);
             }

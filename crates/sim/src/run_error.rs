@@ -64,7 +64,7 @@ pub enum RunError {
         step: u32,
     },
     /// The mesh came to a standstill.
-    #[error("chip step {chip_step}: {waiting} messages wait and nothing moves; the first waits at router ({x}, {y})")]
+    #[error("{}: {waiting} messages wait and nothing moves; the first waits at router ({x}, {y})", step_name(*chip_step))]
     Stalled {
         /// Chip step; -1 = before the first.
         chip_step: i32,
@@ -76,13 +76,13 @@ pub enum RunError {
         waiting: u64,
     },
     /// A step lasts longer than times can say.
-    #[error("chip step {chip_step} takes longer than 4 s: times of a step are counted in picoseconds")]
+    #[error("{} takes longer than 4 s: the target's hops, link_flit or other times are too long", step_name(*chip_step))]
     StepTooLong {
         /// Chip step; -1 = before the first.
         chip_step: i32,
     },
-    /// The sample lasts longer than times can say.
-    #[error("the sample takes longer than 2^63 ps (106 days)")]
+    /// The sample, or all samples together, last longer than times can say.
+    #[error("the run takes longer than 2^63 ps (106 days): times are counted in picoseconds")]
     RunTooLong,
     /// A recording needs a level of timing.
     #[error("{what} can be recorded at timing level {need} only")]
@@ -126,10 +126,16 @@ impl RunError {
             RunError::NotFinite { .. } => "remove NaN and infinities from the data".into(),
             RunError::TooManyAtOnce { .. } => "use shorter bins, or a smaller weight exponent".into(),
             RunError::Stalled { .. } => "this is a bug of the simulator or a target without a way between two cores: report it".into(),
-            RunError::StepTooLong { .. } | RunError::RunTooLong => "check the target's timing_ns, or give fewer --steps".into(),
+            RunError::StepTooLong { .. } => "give smaller times in the target's timing_ns and compile again".into(),
+            RunError::RunTooLong => "give fewer --steps or --samples, or smaller times in the target's timing_ns".into(),
             RunError::NotTimed { need, .. } => format!("add --timing {need}"),
             RunError::Unknown { .. } => "spikec inspect lists the bundle's populations and cores".into(),
             RunError::InSample { error, .. } => error.hint(),
         }
     }
+}
+
+/// Chip steps count from 0; before the first the host loads its spikes.
+fn step_name(chip_step: i32) -> String {
+    if chip_step < 0 { "the load phase before chip step 0".into() } else { format!("chip step {chip_step}") }
 }

@@ -3,6 +3,7 @@
 //! Invariant: integers only, so the order of threads can't matter.
 
 use crate::boot::Machine;
+use crate::run_error::RunError;
 use crate::timing::{BatchTiming, Bound, CoreTiming, Detail, Events, LinkTiming, Plan, SampleTiming};
 use std::collections::BTreeMap;
 
@@ -32,11 +33,15 @@ impl Totals {
     }
 
     /// Adds a sample.
-    pub(crate) fn add(&mut self, sample: &SampleTiming, detail: &Detail) {
+    ///
+    /// # Errors
+    /// [`RunError::RunTooLong`] where the batch lasts longer than times can say; no other sum is larger than the time.
+    pub(crate) fn add(&mut self, sample: &SampleTiming, detail: &Detail) -> Result<(), RunError> {
         let t = &mut self.timing;
-        t.time_ps = t.time_ps.saturating_add(sample.time_ps);
+        t.time_ps = t.time_ps.checked_add(sample.time_ps).filter(|&sum| sum <= i64::MAX as u64).ok_or(RunError::RunTooLong)?;
         t.load_ps += sample.load_ps;
-        t.host_write_ps = t.host_write_ps.saturating_add(sample.host_write_ps);
+        t.host_write_ps =
+            t.host_write_ps.checked_add(sample.host_write_ps).filter(|&sum| sum <= i64::MAX as u64).ok_or(RunError::RunTooLong)?;
         t.events += sample.events;
         for step in &sample.steps {
             let bound = &mut t.bounds[Bound::ALL.iter().position(|b| *b == step.bound).unwrap_or(0)];
@@ -55,11 +60,12 @@ impl Totals {
             total.peak_queue = total.peak_queue.max(link.peak_queue);
         }
         for layer in &detail.layers {
-            match t.layers.iter_mut().find(|l| l.name == layer.name) {
+            match t.layers.iter_mut().find(|l| (l.kind, &l.name) == (layer.kind, &layer.name)) {
                 Some(total) => total.events += layer.events,
                 None => t.layers.push(layer.clone()),
             }
         }
+        Ok(())
     }
 
     pub(crate) fn finish(mut self) -> BatchTiming {

@@ -10,7 +10,7 @@ use spikec_chip::image::SynapseFormat;
 use spikec_chip::target::{Compression, Family, Flush};
 use spikec_chip::{CoreTables, Image};
 use spikec_data::Stimulus;
-use spikec_sim::timing::{Bound, Energy, Events, Level};
+use spikec_sim::timing::{Bound, Energy, Events, LayerKind, Level};
 use spikec_sim::{BatchRun, Machine, Record, RunOptions, SampleRun};
 
 const NEVER: u32 = (1 << 17) - 1;
@@ -248,7 +248,7 @@ fn cores_layers_steps_and_links_add_up() {
         assert_eq!(sum(&mut timing.layers.iter().map(|l| l.events)), timing.events);
         let cores = sum(&mut timing.cores.iter().map(|c| c.events));
         // What the host sends and writes belongs to no core.
-        let host = timing.layers.iter().find(|l| l.name == "input").unwrap().events;
+        let host = timing.layers.iter().find(|l| l.kind == LayerKind::Host).unwrap().events;
         let others = Events { messages_in: 0, synapses_dense: 0, synapses_sparse: 0, ..host };
         assert_eq!(sum(&mut [cores, others].into_iter()), timing.events);
         let links: u64 = timing.links.iter().map(|l| l.messages).sum();
@@ -361,11 +361,40 @@ fn recordings_need_their_level() {
 
 #[test]
 fn times_that_add_up_to_too_much_are_refused() {
-    let (mut bundle, _) = small_net();
+    type Change = fn(&mut spikec_chip::Target);
+    fn ns(t: &mut spikec_chip::Target) -> &mut spikec_chip::target::TimingNs {
+        let Family::Packed(p) = &mut t.family;
+        &mut p.timing_ns
+    }
+    let cases: [(Change, Level, &str); 5] = [
+        (|t| ns(t).synapse_dense.value = 1e9, Level::Analytic, "synapse times"),
+        (|t| ns(t).neuron_access.value = 1e9, Level::Analytic, "neuron_access"),
+        (|t| ns(t).host_spike.value = 1e9, Level::Cycle, "host_spike"),
+        (|t| (ns(t).link_flit.value, t.topology.flits_per_spike.value) = (1e9, 1024), Level::Cycle, "link_flit"),
+        (|t| ns(t).hop_chip.value = 1e9, Level::Cycle, "hop_chip"),
+    ];
+    for (change, level, key) in cases {
+        let (mut bundle, _) = small_net();
+        change(&mut bundle.target);
+        let error = Machine::boot_timed(bundle.loadable(), level).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains(key) && error.hint().contains("smaller times"), "{error}");
+        // Level none reads no time, and analytic none of the mesh.
+        assert!(Machine::boot(bundle.loadable()).is_ok());
+        assert!(level == Level::Analytic || key == "host_spike" || Machine::boot_timed(bundle.loadable(), Level::Analytic).is_ok());
+    }
+}
+
+#[test]
+fn a_batch_longer_than_its_counters_is_refused() {
+    let (mut bundle, sample) = small_net();
     let Family::Packed(p) = &mut bundle.target.family;
-    p.timing_ns.synapse_dense.value = 1e9;
-    let error = Machine::boot_timed(bundle.loadable(), Level::Analytic).unwrap_err();
-    assert!(error.to_string().contains("picoseconds of the longest step"), "{error}");
+    // The busiest core has three compartments of 0.3 s each: a million steps take 9e17 ps.
+    p.timing_ns.neuron_access.value = 3e8;
+    let machine = timed(&bundle, Level::Analytic);
+    let options = RunOptions { steps: Some(1_000_000), ..RunOptions::default() };
+    assert!(machine.run(&sample, &options).is_ok());
+    let samples = vec![sample; 11];
+    assert_eq!(machine.run_batch(&samples, &options, &|| {}).unwrap_err(), spikec_sim::RunError::RunTooLong);
 }
 
 #[test]

@@ -24,7 +24,9 @@ pub fn run(args: &ExportArgs, json: bool) -> Result<u8, Failure> {
     let export = SanaFe::new(bundle.loadable(), sample).map_err(|e| Failure::file(&args.bundle, &e).hint(e.hint()))?;
 
     let folder = &args.output;
-    std::fs::create_dir_all(folder).map_err(|e| Failure::file(folder, format_args!("can't be made: {e}")))?;
+    std::fs::create_dir_all(folder).map_err(|e| {
+        Failure::file(folder, format_args!("can't be made: {e}")).hint("name a folder, new or not, in one that is writable")
+    })?;
     let inputs: Vec<&std::path::Path> = std::iter::once(args.bundle.as_path()).chain(args.input.as_deref()).collect();
     let mut files = Files::reading(&inputs);
     let mut file = |name: &str| files.output(&folder.join(name));
@@ -37,6 +39,18 @@ pub fn run(args: &ExportArgs, json: bool) -> Result<u8, Failure> {
     }
     for file in written {
         file.put()?;
+    }
+    if export.expected().is_none() {
+        // What an earlier export expected belongs to another bundle or sample.
+        let stale = folder.join("expected.json");
+        match std::fs::remove_file(&stale) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(
+                    Failure::file(&stale, format_args!("is of an earlier export and can't be removed: {e}")).hint("remove it by hand")
+                );
+            }
+            _ => {}
+        }
     }
 
     let (groups, neurons, edges) = export.size();

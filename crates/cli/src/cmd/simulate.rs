@@ -37,11 +37,12 @@ pub fn run(args: &SimulateArgs, json: bool) -> Result<u8, Failure> {
         let counted = batch(&machine, &set, &plain, &args.input)?.totals;
         Ok((counted.neuron_spikes, counted.messages.saturating_add(counted.host_spikes)))
     })?;
-    let watch = RunOptions { watch: args.watch.clone(), ..plain.clone() };
+    let watched_places = choose::watch(args, &set, &bundle)?;
+    let watch = RunOptions { watch: watched_places.clone(), ..plain.clone() };
     let watched = match set.samples.first() {
-        Some(first) if !args.watch.is_empty() => {
+        Some(first) if !watched_places.is_empty() => {
             let run = machine.run(first, &watch).map_err(|e| failure(&e, args))?;
-            spikec_report::watch::watched(&run, &args.watch, &bundle.symbols)
+            spikec_report::watch::watched(&run, &watched_places, &bundle.symbols)
         }
         _ => Vec::new(),
     };

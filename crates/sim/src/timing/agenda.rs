@@ -56,10 +56,10 @@ impl Agenda {
         Some((key >> UNIT_BITS, unit))
     }
 
-    /// The unit is due at `time` (below [`TIME_LIMIT`]) or when it was due anyway, if that is earlier.
+    /// The unit is due at `time` (at most just below [`TIME_LIMIT`]) or when it was due anyway, if that is earlier.
     #[inline]
     pub(crate) fn due(&mut self, unit: usize, time: u64) {
-        let key = time << UNIT_BITS | unit as u64;
+        let key = time.min(TIME_LIMIT - 1) << UNIT_BITS | unit as u64;
         let mut at = unit;
         for level in &mut self.levels {
             let entry = &mut level[at / FAN][at % FAN];

@@ -141,9 +141,23 @@ pub struct LinkTiming {
     pub peak_queue: u32,
 }
 
+/// What a layer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LayerKind {
+    /// A population of the network.
+    Population,
+    /// Compartments that no population has.
+    Unnamed,
+    /// The host: its messages and register writes.
+    Host,
+}
+
 /// One population over all samples: its compartments, and all that its spikes caused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LayerTiming {
+    /// What it is.
+    pub kind: LayerKind,
     /// Name as in the network; the host's channels are `input`, compartments without a name `unnamed`.
     pub name: String,
     /// Events that its compartments and spikes caused, wherever they happened.
@@ -155,7 +169,7 @@ pub struct LayerTiming {
 pub struct BatchTiming {
     /// How it was timed.
     pub level: Level,
-    /// Routers in use and their barrier, in picoseconds.
+    /// Barrier of the routers in use, in picoseconds.
     pub barrier_ps: u64,
     /// Sum over samples and steps.
     pub time_ps: u64,

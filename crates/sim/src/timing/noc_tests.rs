@@ -158,6 +158,12 @@ fn times_beyond_the_limit_are_refused() {
     for gap in [TIME_LIMIT, TIME_LIMIT - 1, u64::MAX] {
         assert_eq!(run(&mut noc, &[&[(gap, 1, 10)], &[], &[]], &mut Log::default()), Err(Trouble::TooLong));
     }
+    // Links so slow that messages queue beyond the limit: an end, and no loop.
+    let mut target = loihi1();
+    let spikec_chip::target::Family::Packed(p) = &mut target.family;
+    (p.timing_ns.link_flit.value, target.topology.flits_per_spike.value) = (1e9, 1024);
+    let (mut slow, _) = super::tests::noc(&target, &[0, 4]);
+    assert_eq!(run(&mut slow, &[&[(5, 1, 10); 3], &[], &[]], &mut Log::default()), Err(Trouble::TooLong));
     // The mesh is usable afterwards.
     assert!(run(&mut noc, &[&[(5, 1, 10)], &[], &[]], &mut Log::default()).is_ok());
 }

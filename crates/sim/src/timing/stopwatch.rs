@@ -10,7 +10,7 @@ use super::links::LinkLoads;
 use super::noc::{Emission, Noc, Probe, Trouble};
 use super::plan::{Plan, UNNAMED};
 use super::wave::Wave;
-use super::{Bound, CoreStep, CoreTiming, LayerTiming, Level, LinkTiming, MessageEvent, SampleTiming, StepTiming};
+use super::{Bound, CoreStep, CoreTiming, LayerKind, LayerTiming, Level, LinkTiming, MessageEvent, SampleTiming, StepTiming};
 use crate::boot::{BootError, Machine};
 use crate::routes::FanOut;
 use crate::run_error::RunError;
@@ -259,8 +259,9 @@ impl Stopwatch {
         self.loads.drain(|number, messages| {
             self.link_totals[number] += messages;
             let flit = if plan.area.leaves_chip(number, &plan.mesh) { costs.chip_link } else { costs.link };
-            if messages * flit > link_ps {
-                (link_ps, busiest) = (messages * flit, Some(number));
+            let busy = messages.saturating_mul(flit);
+            if busy > link_ps {
+                (link_ps, busiest) = (busy, Some(number));
             }
         });
         let sums = generation_ps.max(processing_ps).max(host_ps);
@@ -283,8 +284,8 @@ impl Stopwatch {
             _ => {}
         }
         for (total, core) in self.totals.iter_mut().zip(&self.cores) {
-            total.generation_ps += core.generation;
-            total.processing_ps += core.processing;
+            total.generation_ps = total.generation_ps.saturating_add(core.generation);
+            total.processing_ps = total.processing_ps.saturating_add(core.processing);
         }
         if self.recording.core_steps && chip_step >= 0 {
             self.note_cores(chip_step as u32);
@@ -392,7 +393,7 @@ impl Stopwatch {
             let gaps: u64 = self.emissions[range.0 as usize..range.1 as usize].iter().map(|e| e.gap_ps).sum();
             let done = noc.times.sent_ps[k] + (core.generation - gaps);
             updated = updated.max(done);
-            self.totals[k].stalled_ps += noc.times.stalled_ps[k];
+            self.totals[k].stalled_ps = self.totals[k].stalled_ps.saturating_add(noc.times.stalled_ps[k]);
             if let Some(wave) = &mut self.recording.wave {
                 wave.updated(begin, begin + done, k);
             }
@@ -441,10 +442,15 @@ impl Stopwatch {
         let writes = bias_writes + machine.layout.lane_of.len() as u64;
         self.timing.events.host_writes = writes;
         self.timing.host_write_ps = writes.saturating_mul(plan.costs.host_write);
-        let mut layers: Vec<LayerTiming> = machine.names.layers().map(|name| LayerTiming { name, events: Events::default() }).collect();
+        let mut layers: Vec<LayerTiming> =
+            (machine.names.layers()).map(|name| LayerTiming { kind: LayerKind::Population, name, events: Events::default() }).collect();
         let unnamed = layers.len();
-        layers.push(LayerTiming { name: "unnamed".into(), events: Events::default() });
-        layers.push(LayerTiming { name: "input".into(), events: Events { host_writes: writes, ..Events::default() } });
+        layers.push(LayerTiming { kind: LayerKind::Unnamed, name: "unnamed".into(), events: Events::default() });
+        layers.push(LayerTiming {
+            kind: LayerKind::Host,
+            name: "input".into(),
+            events: Events { host_writes: writes, ..Events::default() },
+        });
         for segment in &plan.segments {
             for (lane, &count) in counts.iter().enumerate().take(segment.end).skip(segment.start) {
                 let events = self.lane_events(machine, lane, count, steps);

@@ -62,6 +62,30 @@ pub fn options(args: &SimulateArgs, bundle: &Bundle) -> Result<RunOptions, Failu
     })
 }
 
+/// Most chip steps of all watched compartments together.
+const MOST_WATCHED: u64 = 10_000_000;
+
+/// The watched compartments, each once, where the table of their steps stays of a size that can be kept.
+pub fn watch(args: &SimulateArgs, set: &DataSet, bundle: &Bundle) -> Result<Vec<(u32, u16)>, Failure> {
+    let mut places = Vec::new();
+    for &place in &args.watch {
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    let of_data = set.samples.first().and_then(spikec_data::Stimulus::steps);
+    let steps = u64::from(args.steps.or(of_data).or(bundle.host.default_steps).unwrap_or(0)) + u64::from(bundle.host.max_skew);
+    let rows = steps.saturating_mul(places.len() as u64);
+    if rows > MOST_WATCHED {
+        return Err(Failure::input(format!(
+            "--watch: {} compartments for {steps} chip steps make {rows} rows, at most {MOST_WATCHED} are kept",
+            places.len()
+        ))
+        .hint("watch fewer compartments, or give fewer --steps"));
+    }
+    Ok(places)
+}
+
 /// Neurons of `POP[:A..B|:i,j]`, each once, in the order given.
 fn probes(texts: &[String], populations: &[PopulationSymbols]) -> Result<Vec<Probe>, Failure> {
     let mut probes: Vec<Probe> = Vec::new();
