@@ -5,7 +5,7 @@ use spikec_chip::{Bundle, Target};
 use spikec_compile::{CompileOptions, Input};
 use spikec_data::Stimulus;
 use spikec_net::{Bias, Fixed, Net, PopulationId, Role};
-use spikec_sim::{Machine, Record, RunOptions};
+use spikec_sim::{Energy, Level, Machine, Record, RunOptions};
 use spikec_testkit::{generate, oracle};
 use spikec_verify::{Given, check_behaviour, check_image};
 
@@ -77,6 +77,45 @@ fn oracle_vectors_are_equal_in_u_v_and_spikes_through_the_bundle() {
     assert!(split > 20, "only {split} bundles had more than one core");
 }
 
+/// At every timing level the spikes and counters are the same, a step lasts at least as long as its busiest core and the barrier,
+/// energy is counts times the target's figures, and the parts add up.
+fn every_level_agrees(bundle: &Bundle, machine: &Machine, samples: &[Stimulus]) {
+    let options = RunOptions { steps: Some(20), record: Record { spikes: true, ..Record::default() }, ..RunOptions::default() };
+    let plain = machine.run_batch(samples, &options, &|| ()).unwrap_or_else(|e| panic!("{e}"));
+    let mut events = Vec::new();
+    for level in [Level::Analytic, Level::Cycle] {
+        let timed = Machine::boot_timed(bundle.loadable(), level).unwrap_or_else(|e| panic!("{e}"));
+        let mut batch = timed.run_batch(samples, &options, &|| ()).unwrap_or_else(|e| panic!("{e}"));
+        let total = batch.timing.take().expect("timed");
+        for run in &mut batch.samples {
+            let timing = run.timing.take().expect("timed");
+            for step in &timing.steps {
+                assert!(step.time_ps >= step.generation_ps.max(step.processing_ps).max(step.host_ps) + step.barrier_ps);
+            }
+            assert_eq!(timing.time_ps, timing.load_ps + timing.steps.iter().map(|s| s.time_ps).sum::<u64>());
+        }
+        assert_eq!(batch, plain, "watching changes nothing");
+        let e = &total.events;
+        let figures = &bundle.target.packed().energy_pj;
+        let expected = e.neuron_accesses as f64 * *figures.neuron_access
+            + e.neuron_updates as f64 * *figures.neuron_update
+            + e.neuron_spikes as f64 * *figures.spike_out
+            + e.messages_out as f64 * *figures.axon_out
+            + e.messages_in as f64 * *figures.axon_in
+            + e.synapses_dense as f64 * *figures.synapse_dense
+            + e.synapses_sparse as f64 * *figures.synapse_sparse
+            + e.hops_x as f64 * *figures.hop_x
+            + e.hops_y as f64 * *figures.hop_y
+            + e.hops_chip as f64 * *figures.hop_chip
+            + e.host_messages as f64 * *figures.host_spike;
+        assert!((Energy::of(e, &bundle.target).chip_pj() - expected).abs() <= 1e-9 * expected);
+        assert_eq!(e.messages_in, plain.totals.messages + plain.totals.host_spikes, "every message arrives");
+        assert_eq!(e.hops_x + e.hops_y + e.hops_chip, total.links.iter().map(|l| l.messages).sum::<u64>());
+        events.push(total.events);
+    }
+    assert_eq!(events[0], events[1]);
+}
+
 #[test]
 fn random_nets_run_as_their_reference_and_verify() {
     let mut compiled = 0;
@@ -109,6 +148,7 @@ fn random_nets_run_as_their_reference_and_verify() {
             let verdict = check_image(&bundle, &given).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
             assert!(verdict.holds(), "seed {seed} on {}: {:?}", target.name, verdict.differences);
             let machine = Machine::boot(bundle.loadable()).unwrap_or_else(|e| panic!("{e}"));
+            every_level_agrees(&bundle, &machine, &samples);
             let behaviour = check_behaviour(&bundle, &machine, &samples, Some(20), &|| ()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
             assert!(behaviour.holds(), "seed {seed} on {}: {:?}", target.name, behaviour.first_divergence);
         }

@@ -176,7 +176,7 @@ impl RunReport {
             ("host spikes", t.host_spikes),
             ("messages", t.messages),
             ("hops", t.hops),
-            ("neuron updates", t.neuron_updates),
+            ("neuron accesses", t.neuron_accesses),
             ("bias writes", t.host_writes),
         ];
         table(&["count", "total", "a sample"], rows.iter().map(|(name, x)| vec![name.to_string(), count(*x), each(*x)])) + "\n"

@@ -40,7 +40,7 @@ pub struct Counters {
     /// Router-to-router hops of the neurons' messages and of the host's spikes (from the host port).
     pub hops: u64,
     /// Compartments in use * chip steps.
-    pub neuron_updates: u64,
+    pub neuron_accesses: u64,
     /// Neuron updates in which u wrapped.
     pub u_wraps: u64,
     /// Neuron updates in which v was clipped.
@@ -63,7 +63,7 @@ impl AddAssign<&Counters> for Counters {
         self.neuron_spikes += o.neuron_spikes;
         self.messages += o.messages;
         self.hops += o.hops;
-        self.neuron_updates += o.neuron_updates;
+        self.neuron_accesses += o.neuron_accesses;
         self.u_wraps += o.u_wraps;
         self.v_clips += o.v_clips;
         self.input_overflows += o.input_overflows;

@@ -512,7 +512,7 @@ impl Machine {
         counters.hops = arrivals.hops;
         counters.synaptic_ops = cores.iter().map(|c| c.synaptic_ops).sum();
         counters.neuron_spikes = cores.iter().map(|c| c.neuron_spikes).sum();
-        counters.neuron_updates = self.layout.lane_of.len() as u64 * counters.chip_steps;
+        counters.neuron_accesses = self.layout.lane_of.len() as u64 * counters.chip_steps;
         counters.per_core = cores;
     }
 }

@@ -110,7 +110,7 @@ fn counters_by_hand() {
     // Hidden 0 fires in chip steps 0 and 2. Routers: core 3 -> router 0 (0, 0), core 9 -> router 2 (2, 0); host port (0, 0).
     assert_eq!((c.chip_steps, c.host_spikes, c.host_writes), (4, 4, 1));
     assert_eq!((c.neuron_spikes, c.messages, c.hops), (2, 4, 2 * 2 + 2 * 2));
-    assert_eq!((c.synaptic_ops, c.neuron_updates), (2 * 3 + 2 * 3, 3 * 4));
+    assert_eq!((c.synaptic_ops, c.neuron_accesses), (2 * 3 + 2 * 3, 3 * 4));
     assert_eq!((c.u_wraps, c.v_clips, c.input_overflows, c.bias_saturations), (0, 0, 0, 0));
     let three = CoreCounters { core: 3, messages_in: 4, messages_out: 4, synaptic_ops: 8, neuron_spikes: 2 };
     let nine = CoreCounters { core: 9, messages_in: 4, messages_out: 0, synaptic_ops: 4, neuron_spikes: 0 };

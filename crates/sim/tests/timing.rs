@@ -220,7 +220,7 @@ fn events_agree_with_the_counters() {
     assert_eq!(events.host_messages, c.host_spikes);
     assert_eq!(events.synapses_dense + events.synapses_sparse, c.synaptic_ops);
     assert_eq!(events.hops_x + events.hops_y + events.hops_chip, c.hops);
-    assert_eq!((events.neuron_accesses, events.neuron_spikes), (c.neuron_updates, c.neuron_spikes));
+    assert_eq!((events.neuron_accesses, events.neuron_spikes), (c.neuron_accesses, c.neuron_spikes));
     assert_eq!(events.host_writes, c.host_writes + 7);
     assert!(events.neuron_updates < events.neuron_accesses && events.neuron_updates > 0);
 }
