@@ -457,3 +457,16 @@ fn completions_and_help_work() {
     spikec(folder.path(), &["--help"]).ok();
     spikec(folder.path(), &["frobnicate"]).fails(2, &["frobnicate"]);
 }
+
+#[test]
+#[cfg(unix)]
+fn endless_files_and_names_with_escapes_do_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    spikec(at, &["inspect", "/dev/zero"]).fails(2, &["/dev/zero", "is a device", "expected a file"]);
+    std::fs::copy(example("mnist-gradr-poisson").join("net.nir"), at.join("a\u{1b}[31mb.nir")).unwrap();
+    let run = spikec(at, &["inspect", "a\u{1b}[31mb.nir"]).ok();
+    assert!(!run.out.contains('\u{1b}') && run.out.contains("\\u{1b}[31m"), "{}", run.out);
+    let run = spikec(at, &["inspect", "no\u{1b}[31m.nir"]).fails(2, &["\\u{1b}"]);
+    assert!(!run.err.contains('\u{1b}'), "{}", run.err);
+}

@@ -58,15 +58,16 @@ impl Failure {
     }
     /// Prints to stderr.
     pub fn print(&self) {
-        eprintln!("error: {}", self.message);
+        use crate::cmd::plain;
+        eprintln!("error: {}", plain(&self.message));
         for finding in &self.findings {
-            eprintln!("  {finding}");
+            eprintln!("  {}", plain(&finding.to_string()));
         }
         if let Some(excerpt) = &self.excerpt {
-            eprint!("{excerpt}");
+            eprint!("{}", plain(excerpt));
         }
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            eprintln!("hint: {}", plain(hint));
         }
     }
     /// The failure as JSON, for `--json`.

@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    #[cfg(unix)]
+    if std::fs::metadata(path).is_ok_and(|m| std::os::unix::fs::FileTypeExt::is_char_device(&m.file_type())) {
+        // Such as /dev/zero, which never ends.
+        return Err(Failure::file(path, "is a device, expected a file").hint("check the path"));
+    }
     std::fs::read(path).map_err(|e| {
         let f = Failure::file(path, format_args!("can't be read: {e}"));
         if e.kind() == std::io::ErrorKind::NotFound { f.hint("check the path") } else { f }
