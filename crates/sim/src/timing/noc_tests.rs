@@ -2,6 +2,10 @@
 
 use super::*;
 use proptest::prelude::*;
+
+#[path = "noc_naive.rs"]
+mod naive;
+
 use spikec_chip::target::Target;
 
 fn loihi1() -> Target {
@@ -235,6 +239,30 @@ proptest! {
         let mut again = Log::default();
         prop_assert_eq!(&run(&mut noc, &senders, &mut again).unwrap().received_ps, &times.received_ps);
         prop_assert_eq!(again, log);
+    }
+
+    /// The plainest mesh that follows the law does the same, message by message, also over the borders of chips and with long messages.
+    #[test]
+    fn the_plain_mesh_does_the_same((lists, buffer) in traffic(), flits in 1u32..4, board in any::<bool>()) {
+        let mut target = loihi1();
+        target.topology.link_buffer.value = buffer;
+        target.topology.flits_per_spike.value = flits;
+        let mut cores = [0, 1, 6, 33, 40, 41, 70, 99];
+        if board {
+            // Four chips of 2 x 2 routers: most ways cross a border.
+            (target.topology.width.value, target.topology.height.value) = (2, 2);
+            (target.topology.chips.value, target.topology.chip_columns.value) = (4, 2);
+            cores = [0, 1, 6, 17, 20, 33, 45, 63];
+        }
+        let (mut noc, _) = noc(&target, &cores);
+        let senders: Vec<&[(u64, u32, u64)]> = lists.iter().map(Vec::as_slice).collect();
+        let mut log = Log::default();
+        run(&mut noc, &senders, &mut log).unwrap();
+        log.received.sort_by_key(|r| r.4);
+        let (received, sent) = naive::run(&target, &cores, &senders);
+        prop_assert_eq!(&log.received, &received);
+        log.sent.sort_by_key(|s| s.2);
+        prop_assert_eq!(log.sent.iter().map(|s| s.0).collect::<Vec<_>>(), sent.concat());
     }
 
     /// With more room nothing gets slower at the senders.
