@@ -129,6 +129,37 @@ enum Way {
     Nowhere,
 }
 
+/// When the last messages left a place that holds `capacity` of them.
+#[derive(Debug)]
+struct Ring {
+    times: Vec<u64>,
+    at: usize,
+}
+
+impl Ring {
+    fn new() -> Ring {
+        Ring { times: Vec::new(), at: 0 }
+    }
+    fn clear(&mut self) {
+        self.times.clear();
+        self.at = 0;
+    }
+    /// When the message left whose place the next one takes; none while places are left that were never taken.
+    #[inline]
+    fn oldest(&self, capacity: usize) -> Option<u64> {
+        if self.times.len() < capacity { None } else { self.times.get(self.at).copied() }
+    }
+    #[inline]
+    fn push(&mut self, time: u64, capacity: usize) {
+        if self.times.len() < capacity {
+            self.times.push(time);
+        } else {
+            self.times[self.at] = time;
+            self.at = if self.at + 1 == capacity { 0 } else { self.at + 1 };
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Sender {
     input: u32,
@@ -138,15 +169,15 @@ struct Sender {
     /// When the last one was sent.
     done: u64,
     stalled: u64,
-    /// When its last messages left the buffer, as many as the buffer holds.
-    left: VecDeque<u64>,
+    /// When its last messages left the buffer.
+    left: Ring,
 }
 
 #[derive(Debug)]
 struct Receiver {
     free: u64,
-    /// When the last messages were taken from the queue, as many as the queue holds.
-    taken: VecDeque<u64>,
+    /// When the last messages were taken from the queue.
+    taken: Ring,
 }
 
 /// Who took how long in a step.
@@ -270,7 +301,7 @@ impl Noc {
         let mut senders = Vec::with_capacity(cores.len() + 1);
         let mut sender = |inputs: &mut Vec<Input>, input: u32| {
             inputs[input as usize].from = From::Sender(senders.len() as u32);
-            senders.push(Sender { input, next: 0, end: 0, done: 0, stalled: 0, left: VecDeque::new() });
+            senders.push(Sender { input, next: 0, end: 0, done: 0, stalled: 0, left: Ring::new() });
         };
         for (k, &core) in cores.iter().enumerate() {
             let (router, slot) = (area.index(mesh.router(core)) as u32, mesh.slot(core));
@@ -291,7 +322,7 @@ impl Noc {
             buffers,
             ports,
             senders,
-            receivers: cores.iter().map(|_| Receiver { free: 0, taken: VecDeque::new() }).collect(),
+            receivers: cores.iter().map(|_| Receiver { free: 0, taken: Ring::new() }).collect(),
             times: StepTimes::default(),
         })
     }
@@ -377,10 +408,9 @@ impl Noc {
         sender.next += 1;
         let made = sender.done.saturating_add(e.gap_ps).min(TIME_LIMIT - 1);
         let mut sent = made;
-        if sender.left.len() == self.capacity {
+        if let Some(left) = sender.left.oldest(self.capacity) {
             // It takes the place of the message that left as many messages ago as the buffer holds.
-            sent = made.max(sender.left[0] + self.credit);
-            sender.left.pop_front();
+            sent = made.max(left + self.credit);
             if sent > made {
                 sender.stalled += sent - made;
                 probe.stalled(made, sent, k);
@@ -455,13 +485,11 @@ impl Noc {
                 }
             }
             Way::Receiver(core) => {
-                let taken = &mut self.receivers[core as usize].taken;
-                if taken.len() == self.capacity {
-                    if taken[0] > time {
-                        self.agenda.due(p as usize, taken[0]);
-                        return false;
-                    }
-                    taken.pop_front();
+                if let Some(taken) = self.receivers[core as usize].taken.oldest(self.capacity)
+                    && taken > time
+                {
+                    self.agenda.due(p as usize, taken);
+                    return false;
                 }
             }
             // XY routes stay within the area: a message never wants out of it.
@@ -495,7 +523,7 @@ impl Noc {
                 let receiver = &mut self.receivers[core as usize];
                 let start = arrival.max(receiver.free);
                 receiver.free = (start + message.service_ps).min(TIME_LIMIT - 1);
-                receiver.taken.push_back(start);
+                receiver.taken.push(start, self.capacity);
                 self.times.received_ps[core as usize] = receiver.free;
                 probe.received(arrival, start, receiver.free, core as usize, message.tag);
                 true
@@ -511,7 +539,7 @@ impl Noc {
         let input = &mut self.inputs[number as usize];
         match input.from {
             From::Sender(k) => {
-                self.senders[k as usize].left.push_back(time);
+                self.senders[k as usize].left.push(time, self.capacity);
                 self.send(k as usize, again, emissions, probe);
             }
             From::Link { buffer, port } => {
