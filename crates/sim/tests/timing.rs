@@ -79,6 +79,7 @@ fn analytic_times_are_those_of_the_reference_points() {
         let bundle = all_to_all(n, k, fan);
         let step = one_step(&bundle, Level::Analytic).timing.unwrap().steps[0];
         let seconds = step.time_ps as f64 * 1e-12;
+        println!("({n}, {k}, {fan}): analytic {} ps, reference {simple:e} s", step.time_ps);
         assert!((seconds / simple - 1.0).abs() < 1e-3, "({n}, {k}, {fan}): {seconds:e} instead of {simple:e}");
     }
 }
@@ -95,8 +96,44 @@ fn cycle_times_are_near_those_of_the_reference_points() {
         let with = one_step(&bundle, Level::Cycle).timing.unwrap().steps[0].time_ps;
         assert!(with <= step.time_ps);
         let percent = |s: f64| 100.0 * (s / cycle - 1.0);
+        bundle.target.topology.flush.value = Flush::AfterUpdate;
+        ungroup(&mut bundle);
+        let single = percent(one_step(&bundle, Level::Cycle).timing.unwrap().steps[0].time_ps as f64 * 1e-12);
+        println!("({n}, {k}, {fan}) one by one: {single:+.2} %");
         let (after, with) = (percent(seconds), percent(with as f64 * 1e-12));
         println!("({n}, {k}, {fan}): {seconds:.4e} s, reference {cycle:.4e} s, {after:+.2} % ({with:+.2} % with WithUpdate)");
+    }
+}
+
+/// Compartments are updated one by one.
+fn ungroup(bundle: &mut Bundle) {
+    let Family::Packed(p) = &mut bundle.target.family;
+    p.core.update_group.value = 1;
+}
+
+/// Nanoseconds of SANA-FE 2.2.9's `cycle` for n messages to 64 active neurons of another core: what tells the rules of the flush apart.
+const FLUSH: [(usize, f64); 7] = [(1, 1484.0), (2, 1698.0), (3, 1912.0), (4, 2126.0), (8, 2982.0), (16, 4793.0), (32, 8937.0)];
+
+#[test]
+fn the_flush_follows_the_last_update() {
+    for (n, cycle) in FLUSH {
+        let mut bundle = all_to_all(n, 1, 64);
+        let after = one_step(&bundle, Level::Cycle).timing.unwrap().steps[0].time_ps as f64 * 1e-3;
+        bundle.target.topology.flush.value = Flush::WithUpdate;
+        let with = one_step(&bundle, Level::Cycle).timing.unwrap().steps[0].time_ps as f64 * 1e-3;
+        // Compartments one by one instead of in groups of four: what is left is the rule itself.
+        bundle.target.topology.flush.value = Flush::AfterUpdate;
+        ungroup(&mut bundle);
+        let single = one_step(&bundle, Level::Cycle).timing.unwrap().steps[0].time_ps as f64 * 1e-3;
+        let percent = |ns: f64| 100.0 * (ns / cycle - 1.0);
+        println!(
+            "n {n}: {after:.1} ns ({:+.2} %), one by one {single:.1} ns ({:+.2} %), with the update {with:.1} ns ({:+.2} %)",
+            percent(after),
+            percent(single),
+            percent(with)
+        );
+        assert!(percent(after).abs() < 6.0, "n {n}: {after} ns instead of {cycle}");
+        assert!(percent(single).abs() < 0.5, "n {n}: {single} ns instead of {cycle}");
     }
 }
 
