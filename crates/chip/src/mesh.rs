@@ -49,6 +49,11 @@ pub struct Mesh {
 }
 
 impl Mesh {
+    /// A square mesh of one core at each router, without borders of chips.
+    pub fn square(side: u32) -> Mesh {
+        Mesh { width: side, height: side, cores_per_router: 1, chip_columns: 1, host_port: Router { x: 0, y: 0 } }
+    }
+
     /// The mesh of a checked topology.
     pub fn new(t: &Topology) -> Mesh {
         let (x, y) = *t.host_port;
