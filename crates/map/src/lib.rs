@@ -5,4 +5,17 @@
 //! Invariant: knows neither networks nor weights: the compiler and the benchmark's files use it alike. A result is a proposal; whoever uses it
 //! counts again.
 
+pub mod anneal;
+pub mod bounds;
+pub mod check;
+pub mod grow;
+pub mod hypergraph;
+pub mod instance;
+pub mod layered;
+pub mod limits;
+pub mod pairs;
 pub mod place;
+pub mod portfolio;
+pub mod repair;
+pub mod state;
+pub mod tiles;

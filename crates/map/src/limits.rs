@@ -1,0 +1,121 @@
+//! What a core holds, in the terms of a hypergraph.
+//!
+//! Invariant: a core within these limits can be packed by the target's own rules; the words are those of the encoding that is always there.
+
+use spikec_chip::cost;
+use spikec_chip::image::SynapseFormat;
+use spikec_chip::target::{Compression, Sign, SynapseMemory, Target};
+
+/// A format in which every list of posts below `neurons` can be stored.
+pub fn guaranteed_format(memory: &SynapseMemory, neurons: u32, weight_bits: u8, delay_bits: u8) -> SynapseFormat {
+    let widest = |bits: &[u8]| bits.iter().copied().max().unwrap_or(0);
+    let compression = [Compression::Sparse, Compression::Dense, Compression::RunLength];
+    SynapseFormat {
+        weight_bits: cost::stored_weight_bits(memory, weight_bits).unwrap_or_else(|| widest(&memory.weight_bits)),
+        index_bits: cost::index_bits(memory, neurons.saturating_sub(1)).unwrap_or_else(|| widest(&memory.index_bits)),
+        skip_bits: widest(&memory.skip_bits),
+        delay_bits,
+        compression: compression.into_iter().find(|c| memory.compressions.contains(c)).unwrap_or(Compression::Sparse),
+        sign: Sign::Mixed,
+        exponent: 0,
+    }
+}
+
+/// Words of 0 .. `most` synapses of an axon in such a format, wherever they are.
+pub fn words_table(memory: &SynapseMemory, format: &SynapseFormat, most: u32) -> Vec<u32> {
+    let bits = |n: u32| match format.compression {
+        Compression::Sparse => cost::uncut_bits(memory, format, n),
+        Compression::RunLength | Compression::Dense => u64::from(n) * cost::entry_bits(memory, format, 1),
+    };
+    (0..=most).map(|n| if n == 0 { 0 } else { cost::words(memory, bits(n)) }).collect()
+}
+
+/// What limits the neurons of a core beside their axons: labels of which it holds a few kinds only (profiles, thresholds).
+#[derive(Debug, Clone)]
+pub struct Labels {
+    /// Label of each neuron, 0 .. kinds.
+    pub of_neuron: Vec<u16>,
+    /// Number of labels.
+    pub kinds: u16,
+    /// Distinct labels that a core holds.
+    pub most: u32,
+}
+
+/// Neurons that a core holds, which falls with the highest level among them (delays).
+#[derive(Debug, Clone)]
+pub struct Levels {
+    /// Level of each neuron.
+    pub of_neuron: Vec<u8>,
+    /// Neurons of a core whose highest level this is; not rising.
+    pub most_neurons: Vec<u32>,
+}
+
+/// What a core holds.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Cores of the board.
+    pub cores: u32,
+    /// Neurons of a core.
+    pub neurons: u32,
+    /// Input axons: one for each distinct axon that enters.
+    pub in_slots: u32,
+    /// Output axon entries.
+    pub out_entries: u32,
+    /// Destination cores of one neuron.
+    pub out_per_neuron: u32,
+    /// Entries of a destination on the neuron's own chip.
+    pub entry_cost: u32,
+    /// Entries more of one on another chip.
+    pub off_chip_extra: u32,
+    /// Cores of a chip.
+    pub cores_per_chip: u32,
+    /// Words of synaptic memory.
+    pub words: u32,
+    /// `words_of[class][n]`: words of an axon's n synapses on one core; the last entry stands for more.
+    pub words_of: Vec<Vec<u32>>,
+    /// Class of each axon; empty: all 0.
+    pub class_of_axon: Vec<u8>,
+    /// Labels.
+    pub labels: Vec<Labels>,
+    /// Levels.
+    pub levels: Option<Levels>,
+}
+
+impl Limits {
+    /// What a target's core holds of synapses that are all of one kind: `format` is that of the sparse entries, or of entries of one synapse
+    /// where the target has no sparse ones. The mesh is the board of the benchmark: as many cores as are needed, on one chip.
+    pub fn uniform(target: &Target, weight_bits: u8) -> Limits {
+        let (core, memory) = (&target.packed().core, &target.packed().synapse_memory);
+        let neurons = (*core.compartments).min(u32::from(u16::MAX));
+        let format = guaranteed_format(memory, neurons, weight_bits, 0);
+        Limits {
+            cores: u32::MAX,
+            neurons,
+            in_slots: *core.in_axons,
+            out_entries: *core.out_axon_entries,
+            out_per_neuron: *core.out_axons_per_neuron,
+            entry_cost: cost::out_axon_entries(core, false),
+            off_chip_extra: 0,
+            cores_per_chip: u32::MAX,
+            words: *memory.usable_words,
+            words_of: vec![words_table(memory, &format, neurons)],
+            class_of_axon: Vec::new(),
+            labels: Vec::new(),
+            levels: None,
+        }
+    }
+
+    /// Words of `synapses` of an axon on one core.
+    pub fn words(&self, axon: u32, synapses: u32) -> u32 {
+        let class = self.class_of_axon.get(axon as usize).map_or(0, |&c| usize::from(c));
+        let table = &self.words_of[class];
+        match table.get(synapses as usize) {
+            Some(&w) => w,
+            // Beyond the table: as many whole tables, and the rest.
+            None => {
+                let most = table.len() as u32 - 1;
+                table[most as usize].saturating_mul(synapses / most.max(1)) + table[(synapses % most.max(1)) as usize]
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! How often each axon enters each core.
+//!
+//! In: additions and removals of synapses. Out: counts of (axon, core) pairs, and the cores of an axon.
+//! Invariant: an axon is listed on a core exactly while its count there is not 0.
+//! Cost: a table where axons x cores is small (one step for each question), else a list for each axon (as many steps as it has cores).
+
+use crate::hypergraph::Hypergraph;
+
+/// Counts of (axon, core) pairs.
+pub trait Pairs: Send {
+    /// Synapses of `axon` on `core`.
+    fn count(&self, axon: u32, core: u32) -> u32;
+    /// Adds synapses; the count before.
+    fn add(&mut self, axon: u32, core: u32, synapses: u32) -> u32;
+    /// Removes synapses that are there; the count after.
+    fn remove(&mut self, axon: u32, core: u32, synapses: u32) -> u32;
+    /// Cores that the axon enters.
+    fn cores_of(&self, axon: u32) -> u32;
+    /// Calls `f(core, synapses)` for each core that the axon enters, in no particular but a repeatable order.
+    fn each(&self, axon: u32, f: impl FnMut(u32, u32));
+    /// For each core that any of `axons` enters, how many do: `(core, axons)` is added to `hits`, in no particular but a repeatable order.
+    /// `scratch` has an entry for each core, all 0, and is left so.
+    fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, scratch: &mut [u32]);
+    /// How many of a neuron's axons enter its core only for it.
+    fn alone(&self, graph: &Hypergraph, neuron: u32, core: u32) -> u32;
+}
+
+/// A table of axons by cores.
+///
+/// Beside the counts stand two bits for each pair: present, and there with one synapse only. A visit to a neuron reads the bits alone.
+#[derive(Debug, Clone)]
+pub struct Table {
+    cores: usize,
+    counts: Vec<u16>,
+    /// Words of bits for each axon: first those of `present`, then those of `single`.
+    width: usize,
+    bits: Vec<u64>,
+    entered: Vec<u16>,
+}
+
+/// Entries of a [`Table`] up to which it is taken: 256 MiB of counts.
+const LARGEST_TABLE: u64 = 128 << 20;
+
+/// Bits of the sum of presences over the axons of a neuron.
+const PLANES: usize = 16;
+
+/// Each bit of a number below 16 in the lowest place of 16 bits.
+const SPREAD: [u64; 16] = {
+    let mut table = [0u64; 16];
+    let mut i = 0;
+    while i < 16 {
+        let mut k = 0;
+        while k < 4 {
+            table[i] |= ((i as u64 >> k) & 1) << (16 * k);
+            k += 1;
+        }
+        i += 1;
+    }
+    table
+};
+
+/// Carry and sum of three words, bit by bit.
+fn add3(a: u64, b: u64, c: u64) -> (u64, u64) {
+    let half = a ^ b;
+    (a & b | half & c, half ^ c)
+}
+
+impl Table {
+    /// True when a table serves: small, and no count beyond its field.
+    pub fn serves(graph: &Hypergraph, cores: u32) -> bool {
+        u64::from(graph.axons()) * u64::from(cores) <= LARGEST_TABLE
+            && (0..graph.axons()).all(|a| graph.out_neurons(a).len() <= usize::from(u16::MAX))
+            && (0..graph.neurons()).all(|v| graph.in_axons(v).len() < 1 << PLANES)
+            && !graph.has_parallel()
+    }
+
+    /// No synapse on any core.
+    pub fn new(graph: &Hypergraph, cores: u32) -> Table {
+        let (axons, cores) = (graph.axons() as usize, cores as usize);
+        let width = cores.div_ceil(64);
+        Table { cores, counts: vec![0; axons * cores], width, bits: vec![0; axons * width * 2], entered: vec![0; axons] }
+    }
+
+    fn bit(&mut self, axon: u32, core: u32, single: bool) -> (&mut u64, u64) {
+        let at = (2 * axon as usize + usize::from(single)) * self.width + core as usize / 64;
+        (&mut self.bits[at], 1 << (core % 64))
+    }
+
+    fn set(&mut self, axon: u32, core: u32, single: bool, value: bool) {
+        let (word, bit) = self.bit(axon, core, single);
+        if value { *word |= bit } else { *word &= !bit }
+    }
+}
+
+impl Pairs for Table {
+    fn count(&self, axon: u32, core: u32) -> u32 {
+        self.counts[axon as usize * self.cores + core as usize].into()
+    }
+    fn add(&mut self, axon: u32, core: u32, synapses: u32) -> u32 {
+        let count = &mut self.counts[axon as usize * self.cores + core as usize];
+        let before = *count;
+        *count += synapses as u16;
+        let after = *count;
+        if before == 0 {
+            self.entered[axon as usize] += 1;
+            self.set(axon, core, false, true);
+        }
+        if before < 2 {
+            self.set(axon, core, true, after == 1);
+        }
+        before.into()
+    }
+    fn remove(&mut self, axon: u32, core: u32, synapses: u32) -> u32 {
+        let count = &mut self.counts[axon as usize * self.cores + core as usize];
+        *count -= synapses as u16;
+        let after = *count;
+        if after == 0 {
+            self.entered[axon as usize] -= 1;
+            self.set(axon, core, false, false);
+        }
+        if after < 2 {
+            self.set(axon, core, true, after == 1);
+        }
+        after.into()
+    }
+    fn cores_of(&self, axon: u32) -> u32 {
+        self.entered[axon as usize].into()
+    }
+    fn each(&self, axon: u32, mut f: impl FnMut(u32, u32)) {
+        let start = 2 * axon as usize * self.width;
+        for (w, &word) in self.bits[start..start + self.width].iter().enumerate() {
+            let mut left = word;
+            while left != 0 {
+                let core = w as u32 * 64 + left.trailing_zeros();
+                f(core, self.count(axon, core));
+                left &= left - 1;
+            }
+        }
+    }
+    fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, _: &mut [u32]) {
+        for w in 0..self.width {
+            let word = |axon: u32| self.bits[2 * axon as usize * self.width + w];
+            // planes[p] holds bit p of the sum of each of 64 cores; eight words at a time go through a tree of adders.
+            let mut planes = [0u64; PLANES];
+            let mut used = 3;
+            for eight in axons.chunks(8) {
+                let mut x = [0u64; 8];
+                for (x, &axon) in x.iter_mut().zip(eight) {
+                    *x = word(axon);
+                }
+                let (twos_a, ones) = add3(planes[0], x[0], x[1]);
+                let (twos_b, ones) = add3(ones, x[2], x[3]);
+                let (fours_a, twos) = add3(planes[1], twos_a, twos_b);
+                let (twos_a, ones) = add3(ones, x[4], x[5]);
+                let (twos_b, ones) = add3(ones, x[6], x[7]);
+                let (fours_b, twos) = add3(twos, twos_a, twos_b);
+                let (mut carry, fours) = add3(planes[2], fours_a, fours_b);
+                (planes[0], planes[1], planes[2]) = (ones, twos, fours);
+                let mut p = 3;
+                while carry != 0 {
+                    (planes[p], carry) = (planes[p] ^ carry, planes[p] & carry);
+                    p += 1;
+                }
+                used = used.max(p);
+            }
+            let any = planes.iter().fold(0, |a, p| a | p);
+            for byte in (0..8).filter(|byte| any >> (8 * byte) & 0xff != 0) {
+                // The sums of eight cores, 16 bits each.
+                let mut sums = [0u64; 2];
+                for (p, plane) in planes[..used].iter().enumerate() {
+                    let bits = (plane >> (8 * byte)) as usize;
+                    sums[0] |= SPREAD[bits & 15] << p;
+                    sums[1] |= SPREAD[bits >> 4 & 15] << p;
+                }
+                for k in 0..8 {
+                    let sum = (sums[k / 4] >> (16 * (k % 4))) as u16;
+                    if sum != 0 {
+                        hits.push(((w * 64 + 8 * byte + k) as u32, sum.into()));
+                    }
+                }
+            }
+        }
+    }
+    fn alone(&self, graph: &Hypergraph, neuron: u32, core: u32) -> u32 {
+        let at = core as usize / 64 + self.width;
+        graph.in_axons(neuron).iter().map(|&a| (self.bits[2 * a as usize * self.width + at] >> (core % 64) & 1) as u32).sum()
+    }
+}
+
+/// A list of cores for each axon.
+#[derive(Debug, Clone)]
+pub struct Lists {
+    /// First entry of each axon; it has as many as it enters neurons, for it can't enter more cores.
+    offsets: Vec<usize>,
+    used: Vec<u32>,
+    entries: Vec<(u32, u32)>,
+}
+
+impl Lists {
+    /// No synapse on any core.
+    pub fn new(graph: &Hypergraph, cores: u32) -> Lists {
+        let mut offsets = vec![0usize; graph.axons() as usize + 1];
+        for a in 0..graph.axons() {
+            offsets[a as usize + 1] = offsets[a as usize] + graph.out_neurons(a).len().min(cores as usize);
+        }
+        let entries = vec![(0, 0); *offsets.last().expect("one more than axons")];
+        Lists { used: vec![0; graph.axons() as usize], offsets, entries }
+    }
+
+    fn list(&self, axon: u32) -> &[(u32, u32)] {
+        let start = self.offsets[axon as usize];
+        &self.entries[start..start + self.used[axon as usize] as usize]
+    }
+}
+
+impl Pairs for Lists {
+    fn count(&self, axon: u32, core: u32) -> u32 {
+        self.list(axon).iter().find(|e| e.0 == core).map_or(0, |e| e.1)
+    }
+    fn add(&mut self, axon: u32, core: u32, synapses: u32) -> u32 {
+        let start = self.offsets[axon as usize];
+        let used = &mut self.used[axon as usize];
+        let list = &mut self.entries[start..];
+        match list[..*used as usize].iter_mut().find(|e| e.0 == core) {
+            Some(e) => {
+                e.1 += synapses;
+                e.1 - synapses
+            }
+            None => {
+                list[*used as usize] = (core, synapses);
+                *used += 1;
+                0
+            }
+        }
+    }
+    fn remove(&mut self, axon: u32, core: u32, synapses: u32) -> u32 {
+        let start = self.offsets[axon as usize];
+        let used = &mut self.used[axon as usize];
+        let list = &mut self.entries[start..start + *used as usize];
+        let at = list.iter().position(|e| e.0 == core).expect("only synapses that are there are removed");
+        list[at].1 -= synapses;
+        let after = list[at].1;
+        if after == 0 {
+            list[at] = list[*used as usize - 1];
+            *used -= 1;
+        }
+        after
+    }
+    fn cores_of(&self, axon: u32) -> u32 {
+        self.used[axon as usize]
+    }
+    fn each(&self, axon: u32, mut f: impl FnMut(u32, u32)) {
+        for &(core, count) in self.list(axon) {
+            f(core, count);
+        }
+    }
+    fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, scratch: &mut [u32]) {
+        let start = hits.len();
+        for &axon in axons {
+            for &(core, _) in self.list(axon) {
+                if scratch[core as usize] == 0 {
+                    hits.push((core, 0));
+                }
+                scratch[core as usize] += 1;
+            }
+        }
+        for hit in &mut hits[start..] {
+            hit.1 = std::mem::take(&mut scratch[hit.0 as usize]);
+        }
+    }
+    fn alone(&self, graph: &Hypergraph, neuron: u32, core: u32) -> u32 {
+        graph.synapses(neuron).filter(|&(a, m)| self.count(a, core) == m).count() as u32
+    }
+}

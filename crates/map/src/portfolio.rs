@@ -1,0 +1,239 @@
+//! The portfolio: strategies propose, the best legal assignment wins.
+//!
+//! In: a hypergraph, limits and options. Out: [`Mapping`], a core for each neuron.
+//! Invariant: the same input and options give the same result, on any number of threads; effort is counted in visits, not in time.
+//! Cost: linear in the synapses for nets whose layers have an order; for others, `Effort` visits of each neuron.
+//! Why: no strategy is best everywhere. Nets whose layers have an order are packed last layer first, along tiles where shapes are known; nets with
+//! loops grow by overlap, and annealing makes room where every slot is needed.
+
+use crate::anneal::{Schedule, anneal};
+use crate::grow::Grower;
+use crate::hypergraph::Hypergraph;
+use crate::layered;
+use crate::limits::Limits;
+use crate::pairs::{Lists, Pairs, Table};
+use crate::repair::{Repair, compact};
+use crate::state::State;
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use serde::Serialize;
+
+/// How hard to search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effort {
+    /// A first good result.
+    Fast,
+    /// Annealed.
+    #[default]
+    Default,
+    /// Annealed for long.
+    Best,
+}
+
+/// A way to assign neurons to cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Last layer first, tiles along the shapes.
+    Tiles,
+    /// Last layer first, layers grown by overlap.
+    Layers,
+    /// All neurons grown by overlap, then annealed.
+    Overlap,
+}
+
+impl Strategy {
+    /// All strategies, in the order in which ties are decided.
+    pub const ALL: [Strategy; 3] = [Strategy::Tiles, Strategy::Layers, Strategy::Overlap];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Strategy::Tiles => "tiles",
+            Strategy::Layers => "layers",
+            Strategy::Overlap => "overlap",
+        }
+    }
+}
+
+/// Options of a mapping.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// One strategy; `None`: the portfolio.
+    pub strategy: Option<Strategy>,
+    /// Effort.
+    pub effort: Effort,
+    /// Seed.
+    pub seed: u64,
+}
+
+/// A core for each neuron.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// Core of each neuron.
+    pub parts: Vec<u32>,
+    /// Cores.
+    pub cores: u32,
+    /// Input slots of all cores.
+    pub in_slots: u64,
+    /// True when every core is within its limits.
+    pub legal: bool,
+    /// Strategy that found it.
+    pub strategy: Strategy,
+}
+
+/// Maps; `progress` hears what is tried.
+pub fn map(graph: &Hypergraph, limits: &Limits, options: &Options, progress: &mut dyn FnMut(&str)) -> Mapping {
+    let order = layered::reverse_order(graph);
+    let shapes = graph.layers().iter().any(|l| l.shape.is_some());
+    let applies = |s: Strategy| match s {
+        Strategy::Tiles => order.is_some() && shapes,
+        Strategy::Layers | Strategy::Overlap => true,
+    };
+    let chosen: Vec<Strategy> = match options.strategy {
+        Some(s) if applies(s) => vec![s],
+        Some(_) => vec![Strategy::Overlap],
+        // A strategy that knows more about the net leaves nothing to those that know less.
+        None if order.is_none() => vec![Strategy::Overlap],
+        None if shapes && options.effort != Effort::Best => vec![Strategy::Tiles],
+        None => Strategy::ALL.into_iter().filter(|&s| applies(s)).collect(),
+    };
+    let mut best: Option<Mapping> = None;
+    for strategy in chosen {
+        progress(strategy.name());
+        let mapping = match (&order, strategy) {
+            (Some(order), Strategy::Tiles | Strategy::Layers) => ordered(graph, limits, order, strategy),
+            _ => overlap(graph, limits, options),
+        };
+        let rank = |m: &Mapping| (!m.legal, m.cores, m.in_slots);
+        if best.as_ref().is_none_or(|b| rank(&mapping) < rank(b)) {
+            best = Some(mapping);
+        }
+    }
+    best.expect("at least one strategy applies")
+}
+
+fn ordered(graph: &Hypergraph, limits: &Limits, order: &[usize], strategy: Strategy) -> Mapping {
+    let mut state = State::new(graph, limits, Lists::new(graph, u32::MAX), 0, Vec::new());
+    layered::pack(&mut state, order, strategy == Strategy::Tiles);
+    finish(state, strategy)
+}
+
+/// Repairs what is beyond a limit, empties what others can take in, and numbers the cores.
+fn finish<P: Pairs>(mut state: State<P>, strategy: Strategy) -> Mapping {
+    let mut repair = Repair::new(state.cores());
+    let legal = repair.legalise(&mut state);
+    if legal {
+        repair.dissolve(&mut state);
+    }
+    let in_slots = state.in_slots() as u64;
+    let cores = state.cores();
+    let mut parts = state.into_parts();
+    let cores = compact(&mut parts, cores);
+    Mapping { parts, cores, in_slots, legal, strategy }
+}
+
+/// Sweeps of a first annealing that tells how many cores it will take.
+const SCOUTING: u32 = 12;
+/// What the real annealing saves beside the first one.
+const SAVING: f64 = 0.99;
+
+fn overlap(graph: &Hypergraph, limits: &Limits, options: &Options) -> Mapping {
+    let neurons: Vec<u32> = (0..graph.neurons()).collect();
+    let blocks = Grower::new(graph).grow(&neurons, limits.in_slots, limits.neurons);
+    let sweeps = match options.effort {
+        Effort::Fast => SCOUTING,
+        Effort::Default => 100,
+        Effort::Best => 1000,
+    };
+    let cores = blocks.len() as u32;
+    if Table::serves(graph, cores * 2) && cores <= 256 {
+        annealed(graph, limits, options, &blocks, sweeps, |cores| Table::new(graph, cores))
+    } else {
+        annealed(graph, limits, options, &blocks, sweeps, |cores| Lists::new(graph, cores))
+    }
+}
+
+fn annealed<P: Pairs>(
+    graph: &Hypergraph,
+    limits: &Limits,
+    options: &Options,
+    blocks: &[Vec<u32>],
+    sweeps: u32,
+    pairs: impl Fn(u32) -> P,
+) -> Mapping {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(options.seed);
+    let grown = blocks.len() as u32;
+    let mut state = State::new(graph, limits, pairs(grown), grown, Vec::new());
+    for (core, block) in blocks.iter().enumerate() {
+        for &v in block {
+            state.assign(v, core as u32);
+        }
+    }
+    let schedule = |sweeps: u32| Schedule { sweeps, hot: 2.0, cold: 0.2, soft: 0.5, hard: 5.0 };
+    anneal(&mut state, &Schedule { hot: 0.5, ..schedule(SCOUTING) }, &mut rng);
+    if options.effort == Effort::Fast || grown < 2 {
+        return finish(state, Strategy::Overlap);
+    }
+    let need = |state: &State<P>| {
+        let (mut most, mut all) = (0.0f64, [0i64; 4]);
+        for u in (0..state.cores()).map(|c| state.used(c)) {
+            for (sum, used) in all.iter_mut().zip([u.neurons, u.in_slots, u.out_entries, u.words]) {
+                *sum += used;
+            }
+        }
+        for (sum, limit) in all.into_iter().zip([limits.neurons, limits.in_slots, limits.out_entries, limits.words]) {
+            most = most.max(sum as f64 / f64::from(limit.max(1)));
+        }
+        most
+    };
+    let mut cores = ((SAVING * need(&state)).ceil() as u32).clamp(1, grown.max(1));
+    let scouted = state.into_parts();
+    let mut best: Option<Mapping> = None;
+    // More cores until it is legal; the grown cores are legal but for out entries, so twice as many are enough for a net that fits at all.
+    while cores <= grown * 2 {
+        let mut state = State::new(graph, limits, pairs(cores), cores, Vec::new());
+        spread(&mut state, &scouted, grown);
+        anneal(&mut state, &schedule(sweeps), &mut rng);
+        let mapping = finish(state, Strategy::Overlap);
+        let legal = mapping.legal;
+        best = Some(mapping);
+        if legal {
+            break;
+        }
+        cores += (cores / 50).max(1);
+    }
+    best.expect("at least one round")
+}
+
+/// Takes over the largest cores of an assignment, and gives the neurons of the others to those that share most axons, the emptier the likelier.
+fn spread<P: Pairs>(state: &mut State<P>, parts: &[u32], from: u32) {
+    let mut members: Vec<Vec<u32>> = vec![Vec::new(); from as usize];
+    for (v, &p) in parts.iter().enumerate() {
+        members[p as usize].push(v as u32);
+    }
+    members.sort_by_key(|m| std::cmp::Reverse(m.len()));
+    let kept = state.cores().min(from) as usize;
+    for (core, list) in members[..kept].iter().enumerate() {
+        for &v in list {
+            state.assign(v, core as u32);
+        }
+    }
+    let mut hits = Vec::new();
+    let mut scratch = vec![0; state.cores() as usize];
+    let limits = state.limits;
+    for &v in members[kept..].iter().flatten() {
+        hits.clear();
+        state.pairs.gather(state.graph.in_axons(v), &mut hits, &mut scratch);
+        let full = |core: u32| {
+            let used = state.used(core);
+            let share = |used: i64, limit: u32| (used as f64 / f64::from(limit.max(1)) - 1.0).max(0.0);
+            share(used.in_slots, limits.in_slots) + share(used.neurons, limits.neurons)
+        };
+        let score = |&(core, hits): &(u32, u32)| f64::from(hits) - 400.0 * full(core);
+        let best = hits.iter().copied().max_by(|a, b| score(a).total_cmp(&score(b)).then(b.0.cmp(&a.0)));
+        let core = best.map_or_else(|| (0..state.cores()).min_by_key(|&c| state.used(c).neurons).unwrap_or(0), |b| b.0);
+        state.assign(v, core);
+    }
+}

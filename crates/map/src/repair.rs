@@ -1,0 +1,156 @@
+//! Legal moves only: takes cores within their limits, and empties cores that others can take in.
+//!
+//! In: a [`State`] with every neuron assigned. Out: the same, with fewer cores beyond their limits, or fewer cores.
+//! Invariant: no move takes a core beyond a limit that it was within.
+//! Cost: each try looks at the cores that share axons with a neuron.
+
+use crate::pairs::Pairs;
+use crate::state::{NONE, State};
+
+/// Cores that `dissolve` tries to empty before it gives up.
+const TRIES: usize = 24;
+/// Roomiest cores that are looked at beside those that share axons.
+const ROOMY: usize = 8;
+
+/// Scratch of legal moves.
+pub struct Repair {
+    hits: Vec<(u32, u32)>,
+    gather: Vec<u32>,
+    entries: Vec<i64>,
+}
+
+impl Repair {
+    /// Scratch for a number of cores.
+    pub fn new(cores: u32) -> Repair {
+        Repair { hits: Vec::new(), gather: vec![0; cores as usize], entries: vec![0; cores as usize] }
+    }
+
+    /// The core that takes an unassigned neuron at the least input slots, within all limits; `from` and cores without neurons are left out.
+    fn best<P: Pairs>(&mut self, state: &State<P>, neuron: u32, from: u32, roomy: &[u32]) -> Option<u32> {
+        let axons = state.graph.in_axons(neuron);
+        self.hits.clear();
+        state.pairs.gather(axons, &mut self.hits, &mut self.gather);
+        self.hits.extend(roomy.iter().map(|&c| (c, 0)));
+        self.hits.retain(|&(core, _)| core != from && state.used(core).neurons > 0);
+        self.hits.sort_unstable_by_key(|&(core, hits)| (u32::MAX - hits, core));
+        let fits = |&&(core, _): &&(u32, u32)| {
+            state.room(neuron, core, state.added(neuron, core)) && state.sources_fit(neuron, core, &mut self.entries)
+        };
+        self.hits.iter().find(fits).map(|&(core, _)| core)
+    }
+
+    /// Moves neurons off cores that are beyond a limit. True when all cores are within their limits after it.
+    pub fn legalise<P: Pairs>(&mut self, state: &mut State<P>) -> bool {
+        let mut legal = true;
+        for core in 0..state.cores() {
+            if state.within(core) {
+                continue;
+            }
+            let roomy = roomy(state);
+            // Neurons that alone bring most axons leave first: they give back most.
+            let mut members: Vec<(u32, u32)> = (0..state.graph.neurons())
+                .filter(|&v| state.part(v) == core)
+                .map(|v| (state.pairs.alone(state.graph, v, core) + state.out_entries(v, core) as u32, v))
+                .collect();
+            members.sort_unstable_by_key(|&(gain, v)| (u32::MAX - gain, v));
+            for (_, v) in members {
+                if state.within(core) {
+                    break;
+                }
+                state.unassign(v);
+                let to = self.best(state, v, core, &roomy).unwrap_or(core);
+                state.assign(v, to);
+            }
+            legal &= state.within(core);
+        }
+        legal && (0..state.cores()).all(|c| state.within(c))
+    }
+
+    /// Empties cores whose neurons all fit elsewhere, the emptiest first. Returns how many.
+    pub fn dissolve<P: Pairs>(&mut self, state: &mut State<P>) -> u32 {
+        let fill = |state: &State<P>, c: u32| {
+            let (u, l) = (state.used(c), state.limits);
+            let share = |used: i64, limit: u32| used as f64 / f64::from(limit.max(1));
+            share(u.neurons, l.neurons)
+                .max(share(u.in_slots, l.in_slots))
+                .max(share(u.words, l.words))
+                .max(share(u.out_entries, l.out_entries))
+        };
+        let mut order: Vec<u32> = (0..state.cores()).filter(|&c| state.used(c).neurons > 0).collect();
+        order.sort_by(|&a, &b| fill(state, a).total_cmp(&fill(state, b)).then(a.cmp(&b)));
+        let tried = &order[..order.len().min(TRIES)];
+        let mut members: Vec<Vec<u32>> = vec![Vec::new(); tried.len()];
+        let mut place = vec![usize::MAX; state.cores() as usize];
+        for (i, &core) in tried.iter().enumerate() {
+            place[core as usize] = i;
+        }
+        for v in 0..state.graph.neurons() {
+            if let Some(list) = members.get_mut(place[state.part(v) as usize]) {
+                list.push(v);
+            }
+        }
+        let mut emptied = 0;
+        for &core in tried {
+            // Others may have moved in since.
+            let members: Vec<u32> = members.iter().flatten().copied().filter(|&v| state.part(v) == core).collect();
+            let roomy = roomy(state);
+            let mut moved = Vec::with_capacity(members.len());
+            for &v in &members {
+                state.unassign(v);
+                match self.best(state, v, core, &roomy) {
+                    Some(to) => {
+                        state.assign(v, to);
+                        moved.push(v);
+                    }
+                    None => {
+                        state.assign(v, core);
+                        break;
+                    }
+                }
+            }
+            if moved.len() == members.len() {
+                emptied += 1;
+            } else {
+                for v in moved {
+                    state.unassign(v);
+                    state.assign(v, core);
+                }
+            }
+        }
+        emptied
+    }
+}
+
+/// Cores with the most room, by their fullest resource.
+fn roomy<P: Pairs>(state: &State<P>) -> Vec<u32> {
+    let l = state.limits;
+    let room = |core: u32| {
+        let u = state.used(core);
+        let share = |used: i64, limit: u32| used as f64 / f64::from(limit.max(1));
+        share(u.neurons, l.neurons).max(share(u.in_slots, l.in_slots)).max(share(u.out_entries, l.out_entries)).max(share(u.words, l.words))
+    };
+    let mut cores: Vec<(f64, u32)> = (0..state.cores()).filter(|&c| state.used(c).neurons > 0).map(|c| (room(c), c)).collect();
+    cores.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    cores.truncate(ROOMY);
+    cores.into_iter().map(|(_, c)| c).collect()
+}
+
+/// Cores without neurons go; the others are numbered in their order. Returns the number of cores.
+pub fn compact(parts: &mut [u32], cores: u32) -> u32 {
+    let mut used = vec![false; cores as usize];
+    for &p in parts.iter().filter(|&&p| p != NONE) {
+        used[p as usize] = true;
+    }
+    let mut next = 0;
+    let number: Vec<u32> = used
+        .into_iter()
+        .map(|used| {
+            next += u32::from(used);
+            next.wrapping_sub(1)
+        })
+        .collect();
+    for p in parts.iter_mut().filter(|p| **p != NONE) {
+        *p = number[*p as usize];
+    }
+    next
+}
