@@ -121,6 +121,18 @@ impl<'a> BitReader<'a> {
         self.at
     }
 
+    /// Bits that are left.
+    pub(crate) fn left(&self) -> usize {
+        self.end.saturating_sub(self.at)
+    }
+
+    /// Passes the bits before position `to`; the position of the first set one among them.
+    pub(crate) fn pass_zeros(&mut self, to: usize) -> Option<usize> {
+        let passed = BitReader { end: to.min(self.end), ..*self };
+        self.at = passed.end.max(self.at);
+        passed.first_one_left()
+    }
+
     /// Position of the first set bit among those left.
     pub(crate) fn first_one_left(mut self) -> Option<usize> {
         loop {

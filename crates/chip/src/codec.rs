@@ -13,6 +13,7 @@ use crate::cost;
 use crate::image::*;
 use crate::layout::*;
 use crate::target::{Compression, Packed, Target};
+use std::ops::RangeInclusive;
 
 /// Encodes a core's tables. The target must have passed [`Target::check`].
 ///
@@ -34,6 +35,7 @@ pub fn encode_core(tables: &CoreTables, target: &Target) -> Result<CoreImage, Co
         let start = memory.len();
         for entry in &axon.entries {
             write_entry(&mut memory, entry, tables, target).map_err(at(Table::SynapseMemory, i))?;
+            memory.pad_to(start + cost::aligned(m, (memory.len() - start) as u64) as usize);
         }
         let words = cost::words(m, (memory.len() - start) as u64);
         memory.pad_to(start + words as usize * word_bits);
@@ -181,7 +183,7 @@ pub fn decode_core(image: &CoreImage, target: &Target) -> Result<CoreTables, Cod
     let mut in_axons = Vec::with_capacity(lists.len());
     let mut end = 0;
     for (i, &(pointer, words)) in lists.iter().enumerate() {
-        check_list(pointer, words, end, word_count).map_err(at(Table::InAxons, i))?;
+        check_list(pointer, words, cost::words(m, 0) as usize..=word_count.saturating_sub(pointer), end).map_err(at(Table::InAxons, i))?;
         end = pointer + words;
         let word_bits = *m.word_bits as usize;
         let reader = BitReader::new(&memory, pointer * word_bits..end * word_bits);
@@ -254,33 +256,37 @@ fn read_format(r: &mut Fields, target: &Target, l: &Layout) -> Result<SynapseFor
     })
 }
 
-/// A list of `words` words at word `pointer`, where `expected` is the end of the list before.
-fn check_list(pointer: usize, words: usize, expected: usize, word_count: usize) -> Result<(), CodecProblem> {
+/// A list of `words` words at word `pointer`, where `expected` is the end of the list before and `allowed` are its possible lengths.
+fn check_list(pointer: usize, words: usize, allowed: RangeInclusive<usize>, expected: usize) -> Result<(), CodecProblem> {
     if pointer != expected {
         return Err(CodecProblem::Pointer { found: pointer as u64, expected: expected as u64 });
     }
-    let left = word_count.saturating_sub(pointer);
-    if words == 0 || words > left {
-        return Err(CodecProblem::Value { field: "words", found: words as i64, min: 1, max: left as i64 });
+    if !allowed.contains(&words) {
+        return Err(CodecProblem::Value { field: "words", found: words as i64, min: *allowed.start() as i64, max: *allowed.end() as i64 });
     }
     Ok(())
 }
 
 /// Reads the list of one input axon, `words` words long.
 fn read_list(mut r: Fields, words: usize, formats: &[SynapseFormat], target: &Target) -> Result<InAxon, CodecProblem> {
+    let m = &target.packed().synapse_memory;
     let start = r.0.at();
     let mut axon = InAxon::default();
     let mut end = start;
-    loop {
+    // Without terminators a list also ends where no format id fits any more.
+    while *m.terminator_min_free_bits > 0 || r.0.left() >= *m.format_id_bits as usize {
         match read_entry(&mut r, formats, target) {
             Ok(Some(entry)) => axon.entries.push(entry),
             Ok(None) => break,
             Err(CodecProblem::Length { .. }) => return Err(CodecProblem::Unterminated { words: words as u64 }),
             Err(problem) => return Err(problem),
         }
-        end = r.0.at();
+        end = start + cost::aligned(m, (r.0.at() - start) as u64) as usize;
+        if let Some(bit) = r.0.pass_zeros(end) {
+            return Err(CodecProblem::Padding { bit: bit as u64 });
+        }
     }
-    let taken = u64::from(cost::words(&target.packed().synapse_memory, (end - start) as u64));
+    let taken = u64::from(cost::words(m, (end - start) as u64));
     if taken != words as u64 {
         return Err(CodecProblem::Words { found: words as u64, expected: taken });
     }

@@ -5,7 +5,7 @@
 //! Cost: linear in the posts; dense with filler: posts * synapses of an entry.
 //! Why: partitioner, packer, codec and reports must never disagree about a bit. The formulas are NxTF's
 //! (`SynapseGroup`, `SynEntry`): an entry is `[format id][count]`, a prefix index unless sparse, then for each synapse
-//! `[weight][delay]` and an index (sparse), a skip (run-length) or nothing (dense).
+//! `[weight][delay]` and an index (sparse), a skip (run-length) or nothing (dense). A target may round each entry up (nengo-loihi does).
 
 use crate::image::SynapseFormat;
 use crate::target::{Compression, PackedCore, SynapseMemory};
@@ -76,12 +76,19 @@ pub fn synapse_bits(f: &SynapseFormat) -> u64 {
     u64::from(f.weight_bits) + u64::from(f.delay_bits) + u64::from(place)
 }
 
-/// Bits of an entry with `stored` synapses, filler included.
-pub fn entry_bits(m: &SynapseMemory, f: &SynapseFormat, stored: u32) -> u64 {
-    header_bits(m, f) + u64::from(stored) * synapse_bits(f)
+/// `bits` of entries, rounded up to where the next entry may start.
+pub fn aligned(m: &SynapseMemory, bits: u64) -> u64 {
+    let align = u64::from(*m.entry_align_bits);
+    if align <= 1 { bits } else { bits.next_multiple_of(align) }
 }
 
-/// Cuts an axon's posts (ascending; equal ones are parallel synapses) into entries of one format, with the least bits.
+/// Bits of an entry with `stored` synapses, filler and alignment included.
+pub fn entry_bits(m: &SynapseMemory, f: &SynapseFormat, stored: u32) -> u64 {
+    aligned(m, header_bits(m, f) + u64::from(stored) * synapse_bits(f))
+}
+
+/// Cuts an axon's posts (ascending; equal ones are parallel synapses) into entries of one format: with the least bits, except that entries
+/// without filler are made as long as they can be, also where `entry_align_bits` would favour shorter ones.
 ///
 /// Sparse: every `max_synapses_per_entry`. RunLength: also where a gap doesn't fit the skip. Dense: at every gap, or with
 /// `fill` at the cuts for which zeros in the gaps and entry headers together take the least bits. Parallel synapses share an entry only if
@@ -109,7 +116,6 @@ pub fn split(m: &SynapseMemory, f: &SynapseFormat, posts: &[u16], fill: bool) ->
 
 /// Dense entries with filler: the cuts of least bits, by dynamic programming over the last entry's first post.
 fn split_filled(m: &SynapseMemory, f: &SynapseFormat, posts: &[u16], most: usize) -> Vec<Section> {
-    let (header, each) = (header_bits(m, f), synapse_bits(f));
     // best[j] = (least bits of the first j posts, first post of the last entry); ties: the longest last entry.
     let mut best: Vec<(u64, usize)> = vec![(0, 0)];
     for end in 1..=posts.len() {
@@ -123,7 +129,7 @@ fn split_filled(m: &SynapseMemory, f: &SynapseFormat, posts: &[u16], most: usize
             if span > most {
                 break;
             }
-            let bits = best[start].0 + header + span as u64 * each;
+            let bits = best[start].0 + entry_bits(m, f, span as u32);
             if bits <= choice.0 {
                 choice = (bits, start);
             }
@@ -154,7 +160,8 @@ pub fn uncut_bits(m: &SynapseMemory, f: &SynapseFormat, stored: u32) -> u64 {
 }
 
 /// Words of an axon's whole list (all its formats together): rounded up, and one more where fewer than
-/// `terminator_min_free_bits` stay free for the terminator (NxTF: `bits % 64 == 0 or bits % 64 >= 59`).
+/// `terminator_min_free_bits` stay free for the terminator (NxTF: `bits % 64 == 0 or bits % 64 >= 59`). Without terminators an empty list
+/// takes none.
 pub fn words(m: &SynapseMemory, bits: u64) -> u32 {
     let needed = bits.saturating_add(u64::from(*m.terminator_min_free_bits));
     u32::try_from(needed.div_ceil(u64::from(*m.word_bits).max(1))).unwrap_or(u32::MAX)
@@ -174,8 +181,8 @@ pub fn out_axon_entries(core: &PackedCore, off_chip: bool) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{Family, Sign};
-    use crate::testing::{loihi1, random_entries, random_format};
+    use crate::target::{Family, Packed, Sign};
+    use crate::testing::{loihi1, loihi1_nengo, random_entries, random_format, targets};
     use proptest::prelude::*;
     use rand::SeedableRng;
 
@@ -227,6 +234,28 @@ mod tests {
         }
     }
 
+    /// nengo-loihi's rule: entries of up to 64 synapses of 18 bits behind 10 bits of header, each rounded up to 64 bits.
+    #[test]
+    fn nengo_lists_cost_as_nengo_counts_them() {
+        let target = loihi1_nengo();
+        let Packed { core, synapse_memory: m, .. } = target.packed();
+        let up64 = |bits: u64| bits.div_ceil(64) * 64;
+        let weight_bits = stored_weight_bits(m, 8).unwrap();
+        let f = SynapseFormat { weight_bits, index_bits: index_bits(m, 0).unwrap(), ..format(Compression::Sparse) };
+        for n in 0..=2000u64 {
+            let rest = if n % 64 > 0 { up64((n % 64) * 18 + 10) } else { 0 };
+            let expected = n / 64 * up64(64 * 18 + 10) + rest;
+            let mut posts: Vec<u16> = (0..n as u16).map(|i| i * 7 % 1024).collect();
+            posts.sort_unstable();
+            assert_eq!(list_bits(m, &f, &split(m, &f, &posts, false)), expected, "{n} synapses");
+            assert_eq!(uncut_bits(m, &f, n as u32), expected, "{n} synapses");
+            assert_eq!(u64::from(axon_words(m, &f, &posts, false)) * 64, expected, "{n} synapses");
+        }
+        assert_eq!(u64::from(*m.usable_words) * u64::from(*m.word_bits), 1 << 20);
+        assert_eq!((*core.compartments, *core.in_axons, *core.out_axon_entries, *core.out_axons_per_neuron), (1024, 4096, 4096, 4096));
+        assert_eq!((out_axon_entries(core, false), out_axon_entries(core, true)), (1, 1));
+    }
+
     #[test]
     fn smallest_widths() {
         let target = loihi1();
@@ -275,12 +304,15 @@ mod tests {
             seed in any::<u64>(),
             most in 1u32..12,
             fill in any::<bool>(),
+            aligned in any::<bool>(),
         ) {
             posts.sort_unstable();
             let mut target = loihi1();
             let f = random_format(&mut rand::rngs::StdRng::seed_from_u64(seed), &target);
             let Family::Packed(p) = &mut target.family;
             p.synapse_memory.max_synapses_per_entry.value = most;
+            let filled = fill && f.compression == Compression::Dense;
+            p.synapse_memory.entry_align_bits.value = if filled && aligned { 16 } else { 1 };
             let m = &p.synapse_memory;
             let sections = split(m, &f, &posts, fill);
             prop_assert_eq!(list_bits(m, &f, &sections), brute_force(m, &f, &posts, fill));
@@ -301,9 +333,9 @@ mod tests {
         }
 
         #[test]
-        fn the_codec_writes_as_many_words(posts in prop::collection::btree_set(0u16..1024, 0..300), seed in any::<u64>(), fill in any::<bool>()) {
+        fn the_codec_writes_as_many_words(posts in prop::collection::btree_set(0u16..1024, 0..300), seed in any::<u64>(), fill in any::<bool>(), which in 0usize..2) {
             use crate::image::*;
-            let target = loihi1();
+            let target = targets()[which].clone();
             let m = &target.packed().synapse_memory;
             let rng = &mut rand::rngs::StdRng::seed_from_u64(seed);
             let f = random_format(rng, &target);

@@ -19,7 +19,7 @@ pub(crate) struct Layout {
     pub(crate) in_axon_count: u8,
     pub(crate) out_axon_count: u8,
     pub(crate) word_count: u8,
-    // Input axon record.
+    // Input axon record. An empty list without a terminator may start where the memory ends.
     pub(crate) word_pointer: u8,
     pub(crate) axon_words: u8,
     // Format record (and the registers' `delay_code`).
@@ -65,7 +65,7 @@ impl Layout {
             in_axon_count: count(*core.in_axons),
             out_axon_count: count(*core.out_axon_entries),
             word_count: count(*m.usable_words),
-            word_pointer: index(*m.usable_words),
+            word_pointer: if *m.terminator_min_free_bits == 0 { count(*m.usable_words) } else { index(*m.usable_words) },
             axon_words: count(*m.max_words_per_axon),
             weight_code: codes(&m.weight_bits),
             index_code: codes(&m.index_bits),

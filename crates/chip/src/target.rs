@@ -201,7 +201,8 @@ pub struct SynapseMemory {
     pub word_bits: Sourced<u32>,
     /// Words of one input axon (C06).
     pub max_words_per_axon: Sourced<u32>,
-    /// An axon's list leaves at least this many free bits for the terminator in its last word, or takes one word more.
+    /// An axon's list leaves at least this many free bits for the terminator in its last word, or takes one word more; 0: lists have no
+    /// terminator.
     pub terminator_min_free_bits: Sourced<u32>,
     /// Distinct formats of a core (C08).
     pub max_formats: Sourced<u32>,
@@ -211,6 +212,8 @@ pub struct SynapseMemory {
     pub count_bits: Sourced<u32>,
     /// Synapses of one entry (C07).
     pub max_synapses_per_entry: Sourced<u32>,
+    /// An entry takes a multiple of this many bits.
+    pub entry_align_bits: Sourced<u32>,
     /// Weight widths that can be stored.
     pub weight_bits: Sourced<Vec<u8>>,
     /// Index widths that can be stored (C15).

@@ -5,7 +5,7 @@
 //! of [`crate::image`] holds every index, and what is compiled for it boots and can be verified: no step of docs/semantics.md passes 32 bits.
 //! Why: a chip description is input; nothing later asks again.
 
-use crate::cost::delay_limit;
+use crate::cost::{self, delay_limit};
 use crate::target::*;
 use std::fmt::{Debug, Display};
 
@@ -146,11 +146,17 @@ impl Checker {
         self.range("synapse_memory.max_words_per_axon", *m.max_words_per_axon, 1, (*m.usable_words).into());
         self.range("synapse_memory.format_id_bits", *m.format_id_bits, 1, 8);
         let (id_bits, count_bits) = ((*m.format_id_bits).min(8), (*m.count_bits).min(16));
-        self.range("synapse_memory.terminator_min_free_bits", *m.terminator_min_free_bits, id_bits.into(), (*m.word_bits).into());
+        let free = *m.terminator_min_free_bits;
+        let holds = free == 0 || (id_bits..=*m.word_bits).contains(&free);
+        let expected = format_args!("{id_bits} ..= {}, or 0 for lists without terminators", *m.word_bits).to_string();
+        self.require("synapse_memory.terminator_min_free_bits", free, holds, expected);
         // Id 0 is the terminator's.
         self.range("synapse_memory.max_formats", *m.max_formats, 1, (1i64 << id_bits) - 1);
         self.range("synapse_memory.count_bits", *m.count_bits, 1, 16);
         self.range("synapse_memory.max_synapses_per_entry", *m.max_synapses_per_entry, 1, (1i64 << count_bits) - 1);
+        let align = *m.entry_align_bits;
+        let divides = align >= 1 && m.word_bits.is_multiple_of(align);
+        self.require("synapse_memory.entry_align_bits", align, divides, format_args!("a divisor of word_bits = {}", *m.word_bits));
         self.widths("synapse_memory.index_bits", &m.index_bits, 1, 16);
         let reach = m.index_bits.iter().any(|&w| w >= 16 || u64::from(*core.compartments) <= 1u64 << w);
         self.require("synapse_memory.index_bits", &*m.index_bits, reach, format_args!("a width that holds {} indices", *core.compartments));
@@ -182,7 +188,7 @@ impl Checker {
         let synapse = widest(&m.weight_bits) + widest(&m.delay_bits) + widest(&m.index_bits) + widest(&m.skip_bits);
         let header = u64::from(*m.format_id_bits) + u64::from(*m.count_bits);
         let list = u64::from(*m.word_bits) * u64::from(*m.max_words_per_axon);
-        let needed = header + synapse + u64::from(*m.terminator_min_free_bits);
+        let needed = cost::aligned(m, header + synapse) + u64::from(*m.terminator_min_free_bits);
         let found = format!("{} bits x {} words of an axon", *m.word_bits, *m.max_words_per_axon);
         self.require(
             "synapse_memory.word_bits",
@@ -288,6 +294,16 @@ mod tests {
             (|t| p(t).synapse_memory.max_words_per_axon.value = 16_384, "synapse_memory.max_words_per_axon"),
             (|t| p(t).synapse_memory.terminator_min_free_bits.value = 3, "synapse_memory.terminator_min_free_bits"),
             (|t| p(t).synapse_memory.terminator_min_free_bits.value = 65, "synapse_memory.terminator_min_free_bits"),
+            (|t| p(t).synapse_memory.entry_align_bits.value = 0, "synapse_memory.entry_align_bits"),
+            (|t| p(t).synapse_memory.entry_align_bits.value = 24, "synapse_memory.entry_align_bits"),
+            (|t| p(t).synapse_memory.entry_align_bits.value = 128, "synapse_memory.entry_align_bits"),
+            (
+                |t| {
+                    p(t).synapse_memory.max_words_per_axon.value = 1;
+                    p(t).synapse_memory.entry_align_bits.value = 64
+                },
+                "synapse_memory.word_bits",
+            ),
             (|t| p(t).synapse_memory.max_formats.value = 16, "synapse_memory.max_formats"),
             (|t| p(t).synapse_memory.format_id_bits.value = 2, "synapse_memory.max_formats"),
             (|t| p(t).synapse_memory.count_bits.value = 5, "synapse_memory.max_synapses_per_entry"),

@@ -53,7 +53,7 @@ impl TargetError {
 
 /// Built-in targets: (name, RON text), sorted by name.
 pub fn builtin() -> &'static [(&'static str, &'static str)] {
-    &[("loihi1", include_str!("../../../targets/loihi1.ron"))]
+    &[("loihi1", include_str!("../../../targets/loihi1.ron")), ("loihi1_nengo", include_str!("../../../targets/loihi1_nengo.ron"))]
 }
 
 /// The built-in target of that name.
@@ -192,6 +192,7 @@ impl Numbers {
                 format_id_bits,
                 count_bits,
                 max_synapses_per_entry,
+                entry_align_bits,
                 weight_bits,
                 index_bits,
                 skip_bits,
@@ -339,7 +340,7 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = find("loihi9").unwrap_err();
-        assert_eq!(error.to_string(), "no target is called \"loihi9\"; known: loihi1");
+        assert_eq!(error.to_string(), "no target is called \"loihi9\"; known: loihi1, loihi1_nengo");
     }
 
     #[test]

@@ -13,6 +13,16 @@ pub(crate) fn loihi1() -> Target {
     crate::target_file::find("loihi1").unwrap()
 }
 
+/// Loihi 1 under nengo-loihi's rule: entries in whole words, lists without terminators.
+pub(crate) fn loihi1_nengo() -> Target {
+    crate::target_file::find("loihi1_nengo").unwrap()
+}
+
+/// Targets of unlike codecs.
+pub(crate) fn targets() -> [Target; 3] {
+    [loihi1(), loihi1_nengo(), odd_target()]
+}
+
 /// A target unlike Loihi 1 in every width that the codec uses.
 pub(crate) fn odd_target() -> Target {
     let mut t = loihi1();
@@ -30,7 +40,8 @@ pub(crate) fn odd_target() -> Target {
     let m = &mut p.synapse_memory;
     m.words.value = 3000;
     m.usable_words.value = 2999;
-    m.word_bits.value = 37;
+    m.word_bits.value = 35;
+    m.entry_align_bits.value = 5;
     m.max_words_per_axon.value = 200;
     m.terminator_min_free_bits.value = 5;
     m.format_id_bits.value = 3;

@@ -130,6 +130,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         format_id_bits: Refusal,
         count_bits: Refusal,
         max_synapses_per_entry: Statement,
+        entry_align_bits: Statement,
         weight_bits: Statement => |m, _| fewer(&mut m.weight_bits),
         index_bits: Statement => |m, _| fewer(&mut m.index_bits),
         skip_bits: Statement => |m, _| fewer(&mut m.skip_bits),
