@@ -1,5 +1,5 @@
-//! Targets with one or two numbers changed: whatever passes the target's own check compiles or is refused with findings, and what is
-//! compiled boots and verifies.
+//! What is compiled for a built-in target boots and verifies. Targets with one or two numbers changed: whatever passes the target's own check
+//! compiles or is refused with findings, and what is compiled boots and verifies.
 
 use spikec_chip::Target;
 use spikec_compile::{CompileOptions, Input};
@@ -63,6 +63,27 @@ fn goes_through(input: Input, given: Given, width: u32, target: &Target) -> bool
 
 fn width<N: spikec_net::Number>(net: &Net<N>) -> u32 {
     net.populations.iter().filter(|p| p.is_input()).map(|p| p.trained_len() as u32).sum()
+}
+
+#[test]
+fn every_builtin_target_boots_and_verifies() {
+    for (name, _) in spikec_chip::builtin() {
+        let target = spikec_chip::find(name).unwrap();
+        let mut registers_compiled = 0;
+        for seed in 0..6 {
+            let float = trained(seed);
+            let input = Input::Trained { net: &float, digest: [1; 32] };
+            let given = Given::Trained { net: &float, digest: [1; 32] };
+            assert!(goes_through(input, given, width(&float), &target), "{name}, seed {seed}");
+            let fixed = registers(seed);
+            let digest = fixed.digest();
+            let (input, given) = (Input::Registers { net: &fixed, digest }, Given::Registers { net: &fixed, digest });
+            registers_compiled += usize::from(goes_through(input, given, width(&fixed), &target));
+        }
+        // Not every random net in chip integers fits, and none with a sign mode that the target lacks.
+        let one_sign = target.packed().weights.signs.len() == 1;
+        assert!(one_sign || registers_compiled > 3, "{name}: {registers_compiled} of 6 nets in chip integers");
+    }
 }
 
 #[test]

@@ -271,7 +271,7 @@ impl Bundle {
         let target_text =
             std::str::from_utf8(entries[1].data).map_err(|e| BundleError::Data { section: SECTIONS[1].into(), message: e.to_string() })?;
         let bundle = Bundle {
-            target: Target::from_ron(target_text).map_err(BundleError::Target)?,
+            target: Target::from_whole_ron(target_text).map_err(BundleError::Target)?,
             image: image_from_bytes(entries[2].data).map_err(BundleError::Image)?,
             host: data(SECTIONS[3], entries[3].data)?,
             symbols: data(SECTIONS[4], entries[4].data)?,

@@ -16,7 +16,9 @@ pub mod mesh;
 mod sections;
 pub mod target;
 pub mod target_check;
+mod target_derived;
 pub mod target_file;
+pub mod target_numbers;
 #[cfg(test)]
 mod testing;
 pub mod validate;
@@ -29,5 +31,6 @@ pub use mesh::{Hops, Mesh, Router};
 pub use sections::FramingError;
 pub use target::Target;
 pub use target_check::TargetFinding;
-pub use target_file::{TargetError, TargetNumber, builtin, find};
+pub use target_file::{TargetError, builtin, find};
+pub use target_numbers::TargetNumber;
 pub use validate::BundleFinding;

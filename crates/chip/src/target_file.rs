@@ -1,11 +1,11 @@
-//! Target files: reading them, the built-in ones, and the list of numbers with their sources.
+//! Target files: reading them, and the built-in ones.
 //!
-//! In: RON text. Out: a [`Target`] whose numbers agree with each other, or the place and the findings.
+//! In: RON text, a whole target or one derived from a built-in one ([`crate::target_derived`]). Out: a [`Target`] whose numbers agree with each other, or the place and the findings.
 //! Invariant: a target from [`Target::from_ron`] or [`find`] has passed [`Target::check`].
 
 use crate::target::*;
 use crate::target_check::TargetFinding;
-use std::fmt::Debug;
+use crate::target_derived;
 
 /// Why a target can't be had.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -36,6 +36,44 @@ pub enum TargetError {
         /// Names of the built-in targets.
         known: Vec<String>,
     },
+    /// A derived target of a base that is not built in.
+    #[error("target file, line {line}, column {column}: base: found {base:?}, expected one of {}", known.join(", "))]
+    UnknownBase {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// Base of the file.
+        base: String,
+        /// Names of the built-in targets.
+        known: Vec<String>,
+    },
+    /// A target that is derived from itself.
+    #[error("the bases of the target go in a circle: {}", chain.join(", "))]
+    BaseCycle {
+        /// Names, each the base of the one before.
+        chain: Vec<String>,
+    },
+    /// The base of a derived target can't be had.
+    #[error("base {base:?}: {error}")]
+    Base {
+        /// Name of the base.
+        base: String,
+        /// What is wrong with it.
+        error: Box<TargetError>,
+    },
+    /// A derived target that changes a number which no target has.
+    #[error("target file, line {line}, column {column}: found the key {key:?}, expected one of {}", known.join(", "))]
+    UnknownKey {
+        /// Line of the value, from 1.
+        line: usize,
+        /// Column of the value, from 1.
+        column: usize,
+        /// The key.
+        key: String,
+        /// Keys of the same group, or all groups.
+        known: Vec<String>,
+    },
 }
 
 impl TargetError {
@@ -47,13 +85,34 @@ impl TargetError {
                 findings.iter().map(|f| format!("set {} to {}", f.key, f.expected)).collect::<Vec<_>>().join("; ")
             }
             TargetError::UnknownName { .. } => "give a name of the list, or the path of a .ron file".into(),
+            TargetError::UnknownBase { .. } | TargetError::BaseCycle { .. } => {
+                "name a built-in target as the base (`spikec target list`), or write the whole target".into()
+            }
+            TargetError::Base { error, .. } => error.hint(),
+            TargetError::UnknownKey { .. } => "write keys as `spikec target show` does; docs/target-format.md lists them".into(),
+        }
+    }
+
+    /// Line, column and what is wrong there, for an error that has a place in the file.
+    pub fn place(&self) -> Option<(usize, usize, String)> {
+        match self {
+            TargetError::Syntax { line, column, message } => Some((*line, *column, message.clone())),
+            TargetError::UnknownBase { line, column, .. } => Some((*line, *column, "no built-in target has this name".into())),
+            TargetError::UnknownKey { line, column, key, .. } => Some((*line, *column, format!("no target has a number {key:?}"))),
+            _ => None,
         }
     }
 }
 
 /// Built-in targets: (name, RON text), sorted by name.
 pub fn builtin() -> &'static [(&'static str, &'static str)] {
-    &[("loihi1", include_str!("../../../targets/loihi1.ron")), ("loihi1_nengo", include_str!("../../../targets/loihi1_nengo.ron"))]
+    &[
+        ("loihi1", include_str!("../../../targets/loihi1.ron")),
+        ("loihi1_nahuku32", include_str!("../../../targets/loihi1_nahuku32.ron")),
+        ("loihi1_nengo", include_str!("../../../targets/loihi1_nengo.ron")),
+        ("loihi1_pohoiki", include_str!("../../../targets/loihi1_pohoiki.ron")),
+        ("loihi1_strict", include_str!("../../../targets/loihi1_strict.ron")),
+    ]
 }
 
 /// The built-in target of that name.
@@ -67,211 +126,31 @@ pub fn find(name: &str) -> Result<Target, TargetError> {
     }
 }
 
-/// A number of a target with where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetNumber {
-    /// Path of the key, as in the file.
-    pub key: String,
-    /// The value as text.
-    pub value: String,
-    /// Where it was read.
-    pub source: String,
-    /// How far it can be trusted.
-    pub confidence: Confidence,
-}
-
 impl Target {
     /// Reads a target file and checks its numbers.
     pub fn from_ron(text: &str) -> Result<Self, TargetError> {
-        let target = Self::parse_ron(text)?;
-        let findings = target.check();
-        if findings.is_empty() { Ok(target) } else { Err(TargetError::Contradictory { name: target.name, findings }) }
+        Self::parse_ron(text)?.checked()
+    }
+
+    fn checked(self) -> Result<Self, TargetError> {
+        let findings = self.check();
+        if findings.is_empty() { Ok(self) } else { Err(TargetError::Contradictory { name: self.name, findings }) }
     }
 
     /// Reads a target file without checking its numbers.
     pub fn parse_ron(text: &str) -> Result<Self, TargetError> {
-        ron::from_str(text).map_err(|e| TargetError::Syntax {
-            line: e.span.start.line,
-            column: e.span.start.col,
-            message: e.code.to_string(),
-        })
+        target_derived::read(text, builtin(), &[])
+    }
+
+    /// Reads a whole target and checks its numbers: a bundle's, which no base may change.
+    pub(crate) fn from_whole_ron(text: &str) -> Result<Self, TargetError> {
+        target_derived::read_whole(text)?.checked()
     }
 
     /// The target as a file, for bundles: the same text for the same target.
     pub fn to_ron(&self) -> String {
         let config = ron::ser::PrettyConfig::new().new_line("\n").indentor("  ").depth_limit(5);
         ron::ser::to_string_pretty(self, config).expect("a Target has no type that RON refuses")
-    }
-
-    /// All numbers in the order of the file.
-    pub fn numbers(&self) -> Vec<TargetNumber> {
-        let mut list = Numbers(Vec::new());
-        list.topology(&self.topology);
-        match &self.family {
-            Family::Packed(p) => list.packed(p),
-        }
-        list.0
-    }
-}
-
-struct Numbers(Vec<TargetNumber>);
-
-/// Lists all fields of a struct; a field that is missing here doesn't compile.
-macro_rules! list {
-    ($self:ident, $path:literal, $value:expr, $type:ident { $($field:ident),* $(,)? }) => {{
-        let $type { $($field),* } = $value;
-        $( $self.push(concat!($path, ".", stringify!($field)), $field); )*
-    }};
-}
-
-impl Numbers {
-    fn push<T: Debug>(&mut self, key: &str, number: &Sourced<T>) {
-        self.0.push(TargetNumber {
-            key: key.into(),
-            value: format!("{:?}", number.value),
-            source: number.source.clone(),
-            confidence: number.confidence,
-        });
-    }
-
-    fn topology(&mut self, t: &Topology) {
-        list!(
-            self,
-            "topology",
-            t,
-            Topology {
-                kind,
-                width,
-                height,
-                cores_per_router,
-                chips,
-                chip_columns,
-                routing,
-                cast,
-                link_buffer,
-                flits_per_spike,
-                flush,
-                host_port,
-                input_hop_steps,
-                neuron_hop_steps,
-            }
-        );
-    }
-
-    fn packed(&mut self, p: &Packed) {
-        let Packed { core, synapse_memory, weights, neuron, timing_ns, energy_pj } = p;
-        list!(
-            self,
-            "core",
-            core,
-            PackedCore {
-                compartments,
-                update_group,
-                in_axons,
-                out_axon_entries,
-                out_axons_per_neuron,
-                out_axon_cost_discrete,
-                out_axon_cost_population,
-                out_axon_cost_off_chip_extra,
-                compartment_profiles,
-                threshold_profiles,
-                delay_slots_total,
-            }
-        );
-        list!(
-            self,
-            "synapse_memory",
-            synapse_memory,
-            SynapseMemory {
-                words,
-                usable_words,
-                word_bits,
-                max_words_per_axon,
-                terminator_min_free_bits,
-                max_formats,
-                format_id_bits,
-                count_bits,
-                max_synapses_per_entry,
-                entry_align_bits,
-                weight_bits,
-                index_bits,
-                skip_bits,
-                delay_bits,
-                max_delay,
-                compressions,
-            }
-        );
-        list!(self, "weights", weights, WeightSpec { signs, mantissa_bits, exponent, align_shift, limit_bits, off_grid, exponent_shift });
-        list!(
-            self,
-            "neuron",
-            neuron,
-            NeuronSpec {
-                model,
-                input_bits,
-                u_bits,
-                u_overflow,
-                v_overflow,
-                v_min,
-                v_max,
-                decay_bits,
-                decay_rounding,
-                u_decay_offset,
-                v_decay_offset,
-                threshold_mantissa_bits,
-                threshold_shift,
-                compare,
-                bias_mantissa_bits,
-                bias_exponent_max,
-                refractory,
-                resets,
-                soft_reset_compartments,
-            }
-        );
-        list!(
-            self,
-            "timing_ns",
-            timing_ns,
-            TimingNs {
-                neuron_access,
-                neuron_update,
-                spike_out,
-                axon_out,
-                axon_in,
-                synapse_dense,
-                synapse_sparse,
-                synapse_conv,
-                hop_x,
-                hop_y,
-                hop_chip,
-                local_port,
-                link_flit,
-                chip_link_flit,
-                barrier_by_tiles,
-                host_write,
-                host_spike,
-            }
-        );
-        list!(
-            self,
-            "energy_pj",
-            energy_pj,
-            EnergyPj {
-                neuron_access,
-                neuron_update,
-                spike_out,
-                axon_out,
-                axon_in,
-                synapse_dense,
-                synapse_sparse,
-                synapse_conv,
-                hop_x,
-                hop_y,
-                hop_chip,
-                host_write,
-                host_spike,
-            }
-        );
     }
 }
 
@@ -340,7 +219,10 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = find("loihi9").unwrap_err();
-        assert_eq!(error.to_string(), "no target is called \"loihi9\"; known: loihi1, loihi1_nengo");
+        assert_eq!(
+            error.to_string(),
+            "no target is called \"loihi9\"; known: loihi1, loihi1_nahuku32, loihi1_nengo, loihi1_pohoiki, loihi1_strict"
+        );
     }
 
     #[test]

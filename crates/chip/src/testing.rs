@@ -19,8 +19,8 @@ pub(crate) fn loihi1_nengo() -> Target {
 }
 
 /// Targets of unlike codecs.
-pub(crate) fn targets() -> [Target; 3] {
-    [loihi1(), loihi1_nengo(), odd_target()]
+pub(crate) fn targets() -> [Target; 4] {
+    [loihi1(), loihi1_nengo(), odd_target(), crate::target_file::find("loihi1_pohoiki").unwrap()]
 }
 
 /// A target unlike Loihi 1 in every width that the codec uses.

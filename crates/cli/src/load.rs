@@ -4,8 +4,8 @@ use crate::args::{CodingArg, DiscretizationArg, NetworkArgs};
 use crate::failure::Failure;
 use crate::files;
 use spikec_chip::Bundle;
+use spikec_chip::Target;
 use spikec_chip::bundle::{DecoderKind, Encoder};
-use spikec_chip::{Target, TargetError};
 use spikec_data::{DataSet, Stimulus};
 use spikec_import::{ImportError, ImportOptions, Imported, Model};
 use spikec_net::{Discretization, Fixed, Float, InputCoding, InputKind, Net, Network, code_inputs};
@@ -87,9 +87,9 @@ pub fn target_file(path: &Path) -> Result<(Target, Vec<String>), Failure> {
     let text = files::read_text(path)?;
     let target = Target::parse_ron(&text).map_err(|e| {
         let failure = Failure::file(path, &e).hint(e.hint());
-        match &e {
-            TargetError::Syntax { line, column, message } => failure.caret(path, &text, *line, *column, message),
-            _ => failure,
+        match e.place() {
+            Some((line, column, message)) => failure.caret(path, &text, line, column, &message),
+            None => failure,
         }
     })?;
     let findings = target.check().iter().map(|f| f.to_string()).collect();

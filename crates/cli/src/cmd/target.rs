@@ -19,7 +19,7 @@ pub fn run(command: &TargetCommand, json: bool) -> Result<u8, Failure> {
                 );
             } else {
                 for t in &targets {
-                    super::print(&format!("{:<12} {} ({} cores)", t.name, t.description, t.total_cores()));
+                    super::print(&format!("{:<15} {} ({} cores)", t.name, t.description, t.total_cores()));
                 }
             }
             Ok(0)
