@@ -24,6 +24,8 @@ pub(super) struct Schedule {
     pub cold: f64,
     /// Part of the moves, of 256, that go next to a partner.
     pub directed: u64,
+    /// Routers that such a move may end beside the partner.
+    pub beside: i32,
 }
 
 impl Schedule {
@@ -31,12 +33,12 @@ impl Schedule {
     pub fn new(graph: &Graph, budget: u64) -> Schedule {
         let all = MOVE * graph.parts() as u64 + 2 * graph.edges() as u64;
         let moves = budget as f64 / all.max(1) as f64;
-        Schedule { budget, hot: (moves / 8.0).powf(0.4).clamp(1.0, 8.0), cold: 0.1, directed: 64 }
+        Schedule { budget, hot: (moves / 8.0).powf(0.4).clamp(1.0, 8.0), cold: 0.1, directed: 64, beside: 1 }
     }
 }
 
-/// Anneals parts of a board.
-pub(super) struct Annealer<'a> {
+/// Anneals parts of a board. An edge costs its weight times the hops between its ends, and `STEP` hops more when there are any.
+pub(super) struct Annealer<'a, const STEP: i32> {
     graph: &'a Graph,
     board: &'a Board,
     allowed: &'a Allowed,
@@ -48,8 +50,8 @@ pub(super) struct Annealer<'a> {
     work: u64,
 }
 
-impl<'a> Annealer<'a> {
-    pub fn new(graph: &'a Graph, board: &'a Board, allowed: &'a Allowed, places: Places, seed: u64) -> Annealer<'a> {
+impl<'a, const STEP: i32> Annealer<'a, STEP> {
+    pub fn new(graph: &'a Graph, board: &'a Board, allowed: &'a Allowed, places: Places, seed: u64) -> Self {
         let movable = (0..graph.parts() as u32).filter(|&p| allowed.ranges[p as usize].len() > 1).collect();
         let bounds = allowed.ranges.iter().map(|r| board.bounds(r)).collect();
         Annealer { graph, board, allowed, movable, bounds, places, rng: Xoshiro256PlusPlus::seed_from_u64(seed), work: 0 }
@@ -57,7 +59,7 @@ impl<'a> Annealer<'a> {
 
     /// Weight times hops of all edges, in units of the graph's scale.
     pub fn cost(&self) -> f64 {
-        cost(self.graph, &self.places)
+        cost::<STEP>(self.graph, &self.places)
     }
 
     /// Change of cost when `part` alone goes to `to`; its edge to `except` is left out.
@@ -69,7 +71,7 @@ impl<'a> Annealer<'a> {
         let mut sum = 0.0f32;
         for e in edges {
             let p = self.places.pos[e.to as usize];
-            let d = distance(p, to) - distance(p, from);
+            let d = length::<STEP>(p, to) - length::<STEP>(p, from);
             sum += if e.to == except { 0.0 } else { e.weight * d as f32 };
         }
         sum
@@ -93,15 +95,15 @@ impl<'a> Annealer<'a> {
     }
 
     /// A random part and core: next to a partner with probability `directed` / 256, else within the window.
-    pub(super) fn propose(&mut self, window: i32, directed: u64) -> Option<(u32, u32)> {
+    pub(super) fn propose(&mut self, window: i32, schedule: &Schedule) -> Option<(u32, u32)> {
         self.work += MOVE;
         let (r, s) = (self.rng.next_u64(), self.rng.next_u64());
         let pick = |bits: u64, n: usize| (((bits & 0xffff_ffff) * n as u64) >> 32) as usize;
         let part = self.movable[pick(r, self.movable.len())];
         let edges = self.graph.of(part);
         let [low, high] = self.bounds[part as usize];
-        let (centre, reach) = if (r >> 32) & 255 < directed && !edges.is_empty() {
-            (self.places.pos[edges[pick(s, edges.len())].to as usize], 1)
+        let (centre, reach) = if (r >> 32) & 255 < schedule.directed && !edges.is_empty() {
+            (self.places.pos[edges[pick(s, edges.len())].to as usize], schedule.beside)
         } else {
             (self.places.pos[part as usize], window)
         };
@@ -121,10 +123,10 @@ impl<'a> Annealer<'a> {
     }
 
     /// Mean absolute change of some moves within a window.
-    fn mean_change(&mut self, window: i32) -> f64 {
+    fn mean_change(&mut self, window: i32, schedule: &Schedule) -> f64 {
         let (mut sum, mut n) = (0.0, 0u32);
         for _ in 0..2000 {
-            if let Some((part, core)) = self.propose(window, 0)
+            if let Some((part, core)) = self.propose(window, schedule)
                 && let Some(d) = self.change_of_move(part, core)
             {
                 sum += f64::from(d.abs());
@@ -140,7 +142,8 @@ impl<'a> Annealer<'a> {
             return;
         }
         let widest = i32::from(self.board.size[0].max(self.board.size[1]));
-        let (far, near) = (self.mean_change(widest), self.mean_change(1));
+        let near = Schedule { directed: 0, ..*schedule };
+        let (far, near) = (self.mean_change(widest, &near), self.mean_change(1, &near));
         if far.max(near) <= 0.0 {
             return;
         }
@@ -152,20 +155,20 @@ impl<'a> Annealer<'a> {
         while self.work < schedule.budget {
             let done = self.work as f64 / schedule.budget as f64;
             let temperature = hot * (cold / hot).powf(done);
-            let (tried, accepted) = self.batch(self.work + batch, temperature, window.round() as i32, schedule.directed);
+            let (tried, accepted) = self.batch(self.work + batch, temperature, window.round() as i32, schedule);
             let rate = f64::from(accepted) / f64::from(tried.max(1));
             window = (window * (0.56 + rate)).clamp(1.0, f64::from(widest));
         }
         // Last, only what lowers the cost.
         let end = self.work + schedule.budget / 20;
-        self.batch(end, 0.0, 2, schedule.directed);
+        self.batch(end, 0.0, 2, schedule);
     }
 
     /// Moves until `end` units of work: how many were possible, and how many made.
-    fn batch(&mut self, end: u64, temperature: f64, window: i32, directed: u64) -> (u32, u32) {
+    fn batch(&mut self, end: u64, temperature: f64, window: i32, schedule: &Schedule) -> (u32, u32) {
         let (mut tried, mut accepted) = (0, 0);
         while self.work < end {
-            let Some((part, core)) = self.propose(window, directed) else { continue };
+            let Some((part, core)) = self.propose(window, schedule) else { continue };
             let Some(d) = self.change_of_move(part, core) else { continue };
             tried += 1;
             let d = f64::from(d);
@@ -178,9 +181,16 @@ impl<'a> Annealer<'a> {
     }
 }
 
-/// Weight times hops of all edges.
-pub(super) fn cost(graph: &Graph, places: &Places) -> f64 {
+/// Hops of an edge, and `STEP` more when there are any.
+#[inline]
+fn length<const STEP: i32>(a: Point, b: Point) -> i32 {
+    let hops = distance(a, b);
+    if STEP != 0 && hops > 0 { hops + STEP } else { hops }
+}
+
+/// Weight times length of all edges.
+pub(super) fn cost<const STEP: i32>(graph: &Graph, places: &Places) -> f64 {
     let at = |p: u32| places.pos[p as usize];
-    let of = |p: u32| graph.of(p).iter().map(move |e| f64::from(e.weight) * f64::from(distance(at(p), at(e.to))));
+    let of = |p: u32| graph.of(p).iter().map(move |e| f64::from(e.weight) * f64::from(length::<STEP>(at(p), at(e.to))));
     (0..graph.parts() as u32).flat_map(of).sum::<f64>() / 2.0
 }

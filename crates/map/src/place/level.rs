@@ -174,7 +174,7 @@ impl<'a> Leveller<'a> {
     }
 
     pub(super) fn hops(&self) -> f64 {
-        super::anneal::cost(self.graph, &self.places) * self.graph.scale
+        super::anneal::cost::<0>(self.graph, &self.places) * self.graph.scale
     }
 
     /// Adds (sign 1) or takes away (sign -1) the messages of a part; those with `except` are left out.

@@ -7,6 +7,7 @@
 //! Why annealing: the nets are small graphs (some thousand parts) whose best layout no closed form gives; a move costs the partners of two parts.
 
 mod anneal;
+mod chips;
 mod level;
 mod links;
 mod sites;
@@ -16,6 +17,7 @@ mod start;
 mod tests;
 mod traffic;
 
+pub use chips::assign_chips;
 pub use links::{Quality, quality};
 pub use sites::MAX_CORES;
 pub use traffic::{MAX_PARTS, MAX_RATE, Traffic};
@@ -145,9 +147,9 @@ pub fn place(request: &Request) -> Result<Vec<u32>, PlaceError> {
     let board = Board::new(request.mesh, request.cores)?;
     let graph = Graph::new(request.traffic);
     let (allowed, any) = Allowed::new(&board, graph.parts(), request.chips, request.pins)?;
-    let first = first(&graph, &board, &allowed, any, request.seed);
+    let first = first::<0>(&graph, &board, &allowed, any, request.seed);
     let (runs, budget) = work(&graph, request.effort);
-    let best = chains(&graph, &board, &allowed, &first, request.seed, (runs, budget));
+    let best = chains::<0>(&graph, &board, &allowed, &first, request.seed, (runs, &Schedule::new(&graph, budget)));
     let best = if request.link_share > 0.0 && request.link_share.is_finite() {
         let flows = level::Flows::new(request.traffic);
         level::Leveller::new(&flows, &graph, &board, &allowed, best, request.seed).run(request.link_share, budget)
@@ -158,29 +160,36 @@ pub fn place(request: &Request) -> Result<Vec<u32>, PlaceError> {
 }
 
 /// The best of independent runs, each of some work.
-fn chains(graph: &Graph, board: &Board, allowed: &Allowed, first: &Places, seed: u64, (runs, budget): (u64, u64)) -> Places {
+fn chains<const STEP: i32>(
+    graph: &Graph,
+    board: &Board,
+    allowed: &Allowed,
+    first: &Places,
+    seed: u64,
+    (runs, schedule): (u64, &Schedule),
+) -> Places {
     let ends: Vec<(f64, Places)> = (0..runs)
         .into_par_iter()
         .map(|run| {
-            let mut annealer = Annealer::new(graph, board, allowed, first.clone(), seed.wrapping_add(run));
-            annealer.run(&Schedule::new(graph, budget));
+            let mut annealer = Annealer::<STEP>::new(graph, board, allowed, first.clone(), seed.wrapping_add(run));
+            annealer.run(schedule);
             (annealer.cost(), annealer.places)
         })
         .collect();
-    let none = (anneal::cost(graph, first), first.clone());
+    let none = (anneal::cost::<STEP>(graph, first), first.clone());
     // The earliest of equals, on any number of threads.
     ends.into_iter().fold(none, |best, end| if end.0 < best.0 { end } else { best }).1
 }
 
 /// The best of some cheap placements: in the given order along a Hilbert curve, and spectral ones at several angles.
-fn first(graph: &Graph, board: &Board, allowed: &Allowed, any: Vec<u32>, seed: u64) -> Places {
+fn first<const STEP: i32>(graph: &Graph, board: &Board, allowed: &Allowed, any: Vec<u32>, seed: u64) -> Places {
     let mut tries = vec![Places::new(board, any)];
     if let Some(groups) = start::groups(allowed) {
         tries.push(Places::new(board, start::hilbert(board, &groups)));
         let at = spectral::coordinates(graph, seed);
         tries.extend(spectral::turned(&at).map(|at| Places::new(board, start::press(board, &groups, &at))));
     }
-    let costs: Vec<f64> = tries.iter().map(|p| anneal::cost(graph, p)).collect();
+    let costs: Vec<f64> = tries.iter().map(|p| anneal::cost::<STEP>(graph, p)).collect();
     let best = (0..tries.len()).min_by(|&a, &b| costs[a].total_cmp(&costs[b])).unwrap_or(0);
     tries.swap_remove(best)
 }

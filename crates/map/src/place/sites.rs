@@ -49,6 +49,11 @@ impl Board {
         for core in 0..cores {
             at.push(point(mesh, core)?);
         }
+        Board::from_points(at, [mesh.width, mesh.height], mesh.cores_per_chip())
+    }
+
+    /// From the router of each core.
+    pub fn from_points(at: Vec<Point>, chip_size: [u32; 2], cores_per_chip: u32) -> Result<Board, PlaceError> {
         let width = at.iter().map(|p| p[0]).max().map_or(0, |x| x + 1);
         let height = at.iter().map(|p| p[1]).max().map_or(0, |y| y + 1);
         let routers = width as usize * height as usize;
@@ -65,13 +70,12 @@ impl Board {
             first[k] += first[k - 1];
         }
         let mut next = first.clone();
-        let mut by_router = vec![0u32; cores as usize];
+        let mut by_router = vec![0u32; at.len()];
         for (core, &p) in at.iter().enumerate() {
             by_router[next[key(p)] as usize] = core as u32;
             next[key(p)] += 1;
         }
-        let chip_size = [mesh.width, mesh.height];
-        Ok(Board { size: [width, height], chip_size, cores_per_chip: mesh.cores_per_chip(), at, first, cores: by_router })
+        Ok(Board { size: [width, height], chip_size, cores_per_chip, at, first, cores: by_router })
     }
 
     pub fn cores(&self) -> u32 {

@@ -159,7 +159,7 @@ fn the_result_does_not_depend_on_threads() {
         let board = Board::new(&m, 36).expect("small");
         let graph = Graph::new(&t);
         let (allowed, any) = Allowed::new(&board, 35, None, None).expect("fits");
-        pool.install(|| chains(&graph, &board, &allowed, &Places::new(&board, any), 7, (5, 100_000)).core)
+        pool.install(|| chains::<0>(&graph, &board, &allowed, &Places::new(&board, any), 7, (5, &Schedule::new(&graph, 100_000))).core)
     };
     assert_eq!(chains(1), chains(4));
 }
@@ -176,6 +176,49 @@ fn the_second_stage_lowers_the_largest_link() {
     assert!(with.largest_link <= without.largest_link);
     let value = |q: &Quality| q.hops / without.hops + 0.5 * q.largest_link / without.largest_link;
     assert!(value(&with) <= value(&without) + 1e-9, "{with:?} {without:?}");
+}
+
+#[test]
+fn chips_follow_the_clusters() {
+    // Six clusters of eight parts in a row; numbered so that part p is in cluster p % 6. Neighbouring clusters exchange a little.
+    let of = |c: u32, k: u32| k * 6 + c;
+    let mut list = Vec::new();
+    for c in 0..6 {
+        for a in 0..8 {
+            list.extend((0..8).map(|b| (of(c, a), of(c, b), 1.0)));
+            if c < 5 {
+                list.push((of(c, a), of(c + 1, a), 0.1));
+            }
+        }
+    }
+    let t = Traffic::new(48, list).expect("small");
+    let m = chips(3);
+    let chip = assign_chips(&t, &m, 9, 8, 3, Effort::Fast).expect("fits");
+    for p in 0..48 {
+        assert_eq!(chip[p], chip[p % 6], "part {p} is apart from its cluster");
+    }
+    let far = (0..5).map(|c| m.hops(m.router(chip[c] * 8), m.router(chip[c + 1] * 8)).chip).sum::<u32>();
+    assert_eq!(far, 5, "neighbouring clusters are on neighbouring chips");
+    assert_eq!(chip, assign_chips(&t, &m, 9, 8, 3, Effort::Fast).expect("fits"));
+}
+
+#[test]
+fn chips_are_few_and_not_too_full() {
+    let t = grid(5, 5);
+    let m = chips(4);
+    for (capacity, need) in [(1, 25), (3, 9), (8, 4), (25, 1), (u32::MAX, 1)] {
+        let chip = assign_chips(&t, &m, 32, capacity, 1, Effort::Fast).expect("fits");
+        let mut counts = [0u32; 32];
+        chip.iter().for_each(|&c| counts[c as usize] += 1);
+        assert!(counts.iter().all(|&n| n <= capacity));
+        assert_eq!(counts.iter().filter(|&&n| n > 0).count(), need);
+    }
+    assert_eq!(assign_chips(&t, &m, 3, 8, 1, Effort::Fast), Err(PlaceError::NoRoom { parts: 25, cores: 24 }));
+    assert_eq!(assign_chips(&t, &m, 0, 0, 1, Effort::Fast), Err(PlaceError::NoRoom { parts: 25, cores: 0 }));
+    assert_eq!(assign_chips(&t, &Mesh::square(0), 1, 64, 1, Effort::Fast), Err(PlaceError::Mesh));
+    assert!(assign_chips(&t, &m, u32::MAX, u32::MAX, 1, Effort::Fast).is_ok());
+    let none = Traffic::new(0, []).expect("empty");
+    assert_eq!(assign_chips(&none, &m, 0, 0, 1, Effort::Fast), Ok(vec![]));
 }
 
 /// Traffic of up to 24 parts.
@@ -195,16 +238,17 @@ proptest! {
         let board = Board::new(&m, 28).expect("small");
         let graph = Graph::new(&t);
         let (allowed, any) = Allowed::new(&board, t.parts(), None, None).expect("fits");
-        let mut a = Annealer::new(&graph, &board, &allowed, Places::new(&board, any), seed);
+        let schedule = Schedule::new(&graph, 20_000);
+        let mut a = Annealer::<0>::new(&graph, &board, &allowed, Places::new(&board, any), seed);
         for _ in 0..200 {
-            if let Some((part, core)) = a.propose(4, 64) && let Some(change) = a.change_of_move(part, core) {
+            if let Some((part, core)) = a.propose(4, &schedule) && let Some(change) = a.change_of_move(part, core) {
                 let before = a.cost();
                 a.places.swap(&board, part, core);
                 prop_assert!((a.cost() - before - f64::from(change)).abs() < 1e-3);
                 prop_assert_eq!(&a.places, &Places::new(&board, a.places.core.clone()));
             }
         }
-        a.run(&Schedule::new(&graph, 20_000));
+        a.run(&schedule);
         prop_assert!((a.cost() * graph.scale - quality(&t, &m, &a.places.core).expect("fits").hops).abs() < 1e-3 * (1.0 + t.total()));
     }
 
@@ -259,6 +303,6 @@ fn a_real_board_is_placed() {
     assert!(distinct(&cores));
     let board = Board::new(&m, m.cores_per_chip()).expect("fits");
     let graph = Graph::new(&t);
-    let given = cost(&graph, &Places::new(&board, (0..128).collect()));
-    assert!(cost(&graph, &Places::new(&board, cores)) < 0.5 * given);
+    let given = cost::<0>(&graph, &Places::new(&board, (0..128).collect()));
+    assert!(cost::<0>(&graph, &Places::new(&board, cores)) < 0.5 * given);
 }
