@@ -31,9 +31,19 @@ pub(super) struct Schedule {
 impl Schedule {
     /// The course for some work. Much work melts the first placement; little keeps its large shape and repairs the small one.
     pub fn new(graph: &Graph, budget: u64) -> Schedule {
-        let all = MOVE * graph.parts() as u64 + 2 * graph.edges() as u64;
-        let moves = budget as f64 / all.max(1) as f64;
+        let moves = Schedule::moves(graph, budget);
         Schedule { budget, hot: (moves / 8.0).powf(0.4).clamp(1.0, 8.0), cold: 0.1, directed: 64, beside: 1 }
+    }
+
+    /// The course for parts on chips: colder, for the clusters of the start are good, and nearly all moves go to a partner's chip.
+    pub fn chips(graph: &Graph, budget: u64) -> Schedule {
+        let moves = Schedule::moves(graph, budget);
+        Schedule { budget, hot: (moves / 2000.0).clamp(0.03, 0.5), cold: 0.03, directed: 248, beside: 0 }
+    }
+
+    /// Moves of each part, about.
+    fn moves(graph: &Graph, budget: u64) -> f64 {
+        budget as f64 / (MOVE * graph.parts() as u64 + 2 * graph.edges() as u64).max(1) as f64
     }
 }
 

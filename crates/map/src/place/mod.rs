@@ -198,7 +198,7 @@ fn first<const STEP: i32>(graph: &Graph, board: &Board, allowed: &Allowed, any: 
 fn work(graph: &Graph, effort: Effort) -> (u64, u64) {
     let (parts, edges) = (graph.parts() as u64, graph.edges() as u64);
     let all = 10_000 * (anneal::MOVE * parts + 2 * edges);
-    let budget = all.min(1_000_000_000 + 200 * edges + 4_000 * parts).max(4_000_000);
+    let budget = all.min(800_000_000 + 200 * edges + 4_000 * parts).max(4_000_000);
     match effort {
         Effort::Fast => (1, budget / 10),
         Effort::Default => (1, budget),
