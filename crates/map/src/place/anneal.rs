@@ -38,7 +38,7 @@ impl Schedule {
     /// The course for parts on chips: colder, for the clusters of the start are good, and nearly all moves go to a partner's chip.
     pub fn chips(graph: &Graph, budget: u64) -> Schedule {
         let moves = Schedule::moves(graph, budget);
-        Schedule { budget, hot: (moves / 2000.0).clamp(0.03, 0.5), cold: 0.03, directed: 248, beside: 0 }
+        Schedule { budget, hot: (moves / 2000.0).clamp(0.03, 0.3), cold: 0.03, directed: 248, beside: 0 }
     }
 
     /// Moves of each part, about.

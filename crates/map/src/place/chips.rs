@@ -19,6 +19,9 @@ use std::collections::BinaryHeap;
 /// Hops that leaving a chip costs besides the distance.
 const STEP: i32 = 2;
 
+/// Independent runs that share the work: runs often end in different valleys.
+const RUNS: u64 = 2;
+
 /// Chooses a chip for each part, so that little traffic crosses chips, and that between near ones.
 ///
 /// `capacity`: parts that a chip holds at most; `chips`: chips of the board. The traffic's rates are the weights of the cut.
@@ -54,8 +57,8 @@ pub fn assign_chips(traffic: &Traffic, mesh: &Mesh, chips: u32, capacity: u32, s
     let grown = Places::new(&board, grow(&graph, capacity, &used, seed)?);
     let first = if cost::<STEP>(&graph, &grown) < cost::<STEP>(&graph, &spread) { grown } else { spread };
     let (runs, budget) = super::work(&graph, effort);
-    let schedule = Schedule::chips(&graph, budget);
-    let places = super::chains::<STEP>(&graph, &board, &allowed, &first, seed, (runs, &schedule));
+    let schedule = Schedule::chips(&graph, budget / RUNS);
+    let places = super::chains::<STEP>(&graph, &board, &allowed, &first, seed, (RUNS * runs, &schedule));
     Ok(places.core.iter().map(|&site| used[(site / capacity) as usize].0).collect())
 }
 
