@@ -36,6 +36,8 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Prove that a bundle is the network: its image statically, its behaviour spike for spike.
     Verify(VerifyArgs),
+    /// Partition and place a bare hypergraph (the benchmark format): no network, no bundle.
+    Map(MapArgs),
     /// Show a network, a bundle or a target; compare two.
     Inspect(InspectArgs),
     /// Write a bundle down in another tool's format.
@@ -294,6 +296,56 @@ pub struct VerifyArgs {
     /// Network steps of a sample; default: the data's, else the bundle's.
     #[arg(long, value_name = "T", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub steps: Option<u32>,
+}
+
+/// A way to assign neurons to cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StrategyArg {
+    /// Last layer first, tiles along the shapes (needs shapes).
+    Tiles,
+    /// Last layer first, layers grown by overlap (needs layers without loops).
+    Layers,
+    /// All neurons grown by overlap, then annealed.
+    Overlap,
+}
+
+impl From<StrategyArg> for spikec_map::portfolio::Strategy {
+    fn from(arg: StrategyArg) -> Self {
+        match arg {
+            StrategyArg::Tiles => Self::Tiles,
+            StrategyArg::Layers => Self::Layers,
+            StrategyArg::Overlap => Self::Overlap,
+        }
+    }
+}
+
+/// `spikec map`.
+#[derive(Debug, Args)]
+pub struct MapArgs {
+    /// The instance (docs/map-format.md).
+    #[arg(value_name = "INSTANCE.npz")]
+    pub instance: PathBuf,
+    /// Chip: a built-in name or a .ron file; what its cores hold counts, the mesh is a square as large as needed.
+    #[arg(long, short, value_name = "T")]
+    pub target: String,
+    /// Effort of the search.
+    #[arg(long, value_name = "E", default_value = "default")]
+    pub effort: EffortArg,
+    /// Seed.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// One strategy alone; default: those that suit the instance.
+    #[arg(long, value_name = "P")]
+    pub partitioner: Option<StrategyArg>,
+    /// Do not use the layers' shapes.
+    #[arg(long)]
+    pub no_shapes: bool,
+    /// Write the core of each neuron and the place of each core.
+    #[arg(long, short, value_name = "MAP.npz")]
+    pub output: Option<PathBuf>,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "R.json")]
+    pub report: Option<PathBuf>,
 }
 
 /// Output format of `inspect`.

@@ -47,6 +47,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Compile(a) => cmd::compile::run(&a, json),
         Command::Simulate(a) => cmd::simulate::run(&a, json),
         Command::Verify(a) => cmd::verify::run(&a, json),
+        Command::Map(a) => cmd::map::run(&a, json),
         Command::Inspect(a) => cmd::inspect::run(&a, json),
         Command::Export(a) => cmd::export::run(&a, json),
         Command::Data(a) => cmd::data::run(&a, json),

@@ -30,6 +30,17 @@ impl Ord for Rim {
 /// Neurons of the rim that may fail to fit before a core is closed.
 const FAILURES: u32 = 50;
 
+/// What a block may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Neurons.
+    pub neurons: u32,
+    /// Input axons.
+    pub in_slots: u32,
+    /// Out entries.
+    pub out_entries: f64,
+}
+
 /// Grows cores; keeps its scratch between calls.
 pub struct Grower<'a> {
     graph: &'a Hypergraph,
@@ -66,8 +77,9 @@ impl<'a> Grower<'a> {
         self.shared[neuron as usize] / self.total[neuron as usize]
     }
 
-    /// Blocks of at most `most` neurons and `in_slots` input axons (a neuron with more is a block by itself).
-    pub fn grow(&mut self, neurons: &[u32], in_slots: u32, most: u32) -> Vec<Vec<u32>> {
+    /// Blocks within `room` (a neuron beyond it is a block by itself); `out` tells the out entries of a neuron.
+    pub fn grow(&mut self, neurons: &[u32], room: Room, out: &dyn Fn(u32) -> f64) -> Vec<Vec<u32>> {
+        let Room { neurons: most, in_slots, out_entries } = room;
         let graph = self.graph;
         for &v in neurons {
             self.free[v as usize] = true;
@@ -85,7 +97,7 @@ impl<'a> Grower<'a> {
                 self.shared[v as usize] = 0.0;
             }
             heap.clear();
-            let (block, mut used, mut failures) = (self.blocks, 0u32, 0);
+            let (block, mut used, mut entries, mut failures) = (self.blocks, 0u32, 0f64, 0);
             self.blocks += 1;
             let mut members: Vec<u32> = Vec::new();
             let mut seed = left;
@@ -98,7 +110,7 @@ impl<'a> Grower<'a> {
                 let Some(v) = next else { break };
                 let axons = graph.in_axons(v);
                 let new = axons.iter().filter(|&&a| self.entered[a as usize] != block).count() as u32;
-                if !members.is_empty() && used + new > in_slots {
+                if !members.is_empty() && (used + new > in_slots || entries + out(v) > out_entries) {
                     failures += 1;
                     if self.shared[v as usize] == 0.0 {
                         rim.push(v); // it came from the list of free neurons, which won't name it again
@@ -112,6 +124,7 @@ impl<'a> Grower<'a> {
                 self.free[v as usize] = false;
                 members.push(v);
                 used += new;
+                entries += out(v);
                 for &a in axons {
                     if std::mem::replace(&mut self.entered[a as usize], block) == block {
                         continue;

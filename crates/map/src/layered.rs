@@ -6,7 +6,7 @@
 //! Why: a layer alone binds one resource. A layer whose neurons share no axons (a first layer that a constant drives) loses nothing when it
 //! is spread: it fills what the others leave. Layers that are full of out entries are cut so that this fits.
 
-use crate::grow::Grower;
+use crate::grow::{Grower, Room};
 use crate::hypergraph::Hypergraph;
 use crate::limits::Limits;
 use crate::pairs::Pairs;
@@ -52,13 +52,34 @@ pub fn reverse_order(graph: &Hypergraph) -> Option<Vec<usize>> {
     Some(order)
 }
 
-/// Assigns all neurons, opening cores; `order` is [`reverse_order`]. With `shapes`, layers are cut along their geometry where that takes fewer
-/// cores.
-pub fn pack<P: Pairs>(state: &mut State<P>, order: &[usize], shapes: bool) {
-    let (graph, limits) = (state.graph, state.limits);
-    let mut grower = Grower::new(graph);
-    let layers: Vec<Blocks> = (0..graph.layers().len()).map(|l| blocks(graph, limits, &mut grower, l, shapes)).collect();
-    let plan = Plan::new(graph, limits, &layers);
+/// Layers in their reverse order, each cut by itself.
+pub struct Layered<'a> {
+    order: Vec<usize>,
+    cutter: Cutter<'a>,
+    layers: Vec<Blocks>,
+    /// Mean out entries of the neurons of each layer, every block a core.
+    out: Vec<f64>,
+}
+
+impl<'a> Layered<'a> {
+    /// Cuts the layers; `order` is [`reverse_order`]. With `shapes`, layers are cut along their geometry where that takes fewer cores.
+    pub fn new(graph: &'a Hypergraph, limits: &'a Limits, order: Vec<usize>, shapes: bool) -> Self {
+        let mut cutter = Cutter { graph, limits, grower: Grower::new(graph), shapes };
+        let (layers, out) = first_cut(&mut cutter, &order);
+        Layered { order, cutter, layers, out }
+    }
+
+    /// Assigns all neurons, opening cores. `share`: how far layers that are full of out entries are thinned so that others can fill their
+    /// cores, from 0 (each by itself: more cores, messages stay near) to 1 (every neuron's place is taken).
+    pub fn pack<P: Pairs>(&mut self, state: &mut State<P>, share: f64) {
+        let Layered { order, cutter, layers, out } = self;
+        let plan = Plan::new(cutter.graph, cutter.limits, layers, out, share);
+        pack(state, order, cutter, layers, &plan);
+    }
+}
+
+fn pack<P: Pairs>(state: &mut State<P>, order: &[usize], cutter: &mut Cutter, layers: &[Blocks], plan: &Plan) {
+    let limits = state.limits;
     let mut streams: Vec<Stream> = Vec::new();
     let mut open: Vec<u32> = Vec::new();
     for &l in order {
@@ -66,11 +87,13 @@ pub fn pack<P: Pairs>(state: &mut State<P>, order: &[usize], shapes: bool) {
             streams.push(Stream { neurons: layers[l].blocks.concat(), next: 0 });
             continue;
         }
-        let pieces: Vec<&[u32]> = layers[l].blocks.iter().flat_map(|b| pieces(state, b, plan.entries[l])).collect();
-        for piece in pieces {
+        let out = |v: u32| state.out_entries(v, 0) as f64;
+        let most = |blocks: &[Vec<u32>]| blocks.iter().map(|b| b.iter().map(|&v| out(v)).sum::<f64>()).fold(0.0, f64::max);
+        let again = (most(&layers[l].blocks) > plan.entries[l]).then(|| cutter.cut(l, plan.entries[l], &out).blocks);
+        for block in again.as_ref().unwrap_or(&layers[l].blocks) {
             let first = state.open();
             let mut core = first;
-            for &v in piece {
+            for &v in block {
                 if state.used(core).neurons > 0 && !state.room(v, core, state.added(v, core)) {
                     core = state.open();
                 }
@@ -94,23 +117,6 @@ pub fn pack<P: Pairs>(state: &mut State<P>, order: &[usize], shapes: bool) {
             s.next += 1;
         }
     }
-}
-
-/// A block cut in pieces of about equal entries, each at most `entries`.
-fn pieces<'b, P: Pairs>(state: &State<P>, block: &'b [u32], entries: f64) -> Vec<&'b [u32]> {
-    let out: Vec<f64> = block.iter().map(|&v| state.out_entries(v, 0) as f64).collect();
-    let total: f64 = out.iter().sum();
-    let count = (total / entries).ceil().max(1.0);
-    let (mut pieces, mut start, mut sum) = (Vec::new(), 0, 0.0);
-    for (k, out) in out.iter().enumerate() {
-        sum += out;
-        let done = (pieces.len() + 1) as f64;
-        if done < count && sum * count >= total * done || k + 1 == block.len() {
-            pieces.push(&block[start..=k]);
-            start = k + 1;
-        }
-    }
-    pieces
 }
 
 /// Neurons that wait for a core, in their order.
@@ -149,15 +155,14 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(graph: &Hypergraph, limits: &Limits, layers: &[Blocks]) -> Plan {
+    /// `out`: mean out entries of the neurons of each layer.
+    fn new(graph: &Hypergraph, limits: &Limits, layers: &[Blocks], out: &[f64], share: f64) -> Plan {
         let per_core = f64::from(limits.neurons);
         let entries = f64::from(limits.out_entries);
-        // Out entries of a neuron on the mean of its layer, if every block were a core.
-        let out = mean_out(graph, layers, f64::from(limits.entry_cost));
         let neurons: Vec<f64> = graph.layers().iter().map(|l| f64::from(l.neurons)).collect();
         let spread: Vec<bool> = layers.iter().map(|b| b.in_slots == 0).collect();
         let fillers: f64 = (0..layers.len()).filter(|&l| spread[l]).map(|l| neurons[l]).sum();
-        let mut budgets = vec![f64::INFINITY; layers.len()];
+        let mut budgets = vec![entries; layers.len()];
         if fillers == 0.0 {
             return Plan { spread, entries: budgets };
         }
@@ -180,8 +185,8 @@ impl Plan {
         };
         let least = |l: usize| neurons[l] * out[l] / entries;
         let (mut low, mut high) = (0.0, 1.0);
-        let cores = |l: usize, share: f64| least(l) + (widest(l) - least(l)).max(0.0) * share;
-        let taken = |share: f64| tight.iter().map(|&l| cores(l, share) * room(neurons[l] / cores(l, share), out[l])).sum::<f64>();
+        let cores = |l: usize, thinned: f64| least(l) + (widest(l) - least(l)).max(0.0) * thinned * share;
+        let taken = |thinned: f64| tight.iter().map(|&l| cores(l, thinned) * room(neurons[l] / cores(l, thinned), out[l])).sum::<f64>();
         if taken(1.0) > supply {
             for _ in 0..40 {
                 let middle = 0.5 * (low + high);
@@ -197,72 +202,95 @@ impl Plan {
     }
 }
 
-/// Mean out entries of the neurons of each layer, every block a core.
-fn mean_out(graph: &Hypergraph, layers: &[Blocks], cost: f64) -> Vec<f64> {
-    let mut block_of = vec![0u32; graph.neurons() as usize];
-    for (number, block) in layers.iter().flat_map(|b| &b.blocks).enumerate() {
-        for &v in block {
-            block_of[v as usize] = number as u32;
+/// Every layer cut by itself, its posts' blocks being cores, and the mean out entries of its neurons then.
+fn first_cut(cutter: &mut Cutter, order: &[usize]) -> (Vec<Blocks>, Vec<f64>) {
+    let graph = cutter.graph;
+    let cost = f64::from(cutter.limits.entry_cost);
+    let mut layers: Vec<Blocks> = graph.layers().iter().map(|_| Blocks { blocks: Vec::new(), in_slots: 0 }).collect();
+    let mut mean = vec![0.0; layers.len()];
+    let mut block_of = vec![0usize; graph.neurons() as usize];
+    let mut seen: Vec<u32> = Vec::new();
+    let mut out = vec![0f64; graph.neurons() as usize];
+    for &l in order {
+        let layer = &graph.layers()[l];
+        let range = layer.first..layer.first + layer.neurons;
+        for v in range.clone() {
+            let posts = graph.out_neurons(graph.axon(v)).iter();
+            let new = posts.filter(|&&post| std::mem::replace(&mut seen[block_of[post as usize]], v) != v);
+            out[v as usize] = new.count() as f64 * cost;
         }
-    }
-    let blocks = layers.iter().map(|b| b.blocks.len()).sum::<usize>();
-    let mut seen = vec![u32::MAX; blocks];
-    let mut mean = Vec::with_capacity(layers.len());
-    for layer in graph.layers() {
-        let mut pairs = 0u64;
-        for v in layer.first..layer.first + layer.neurons {
-            for &post in graph.out_neurons(graph.axon(v)) {
-                pairs += u64::from(std::mem::replace(&mut seen[block_of[post as usize] as usize], v) != v);
+        mean[l] = range.map(|v| out[v as usize]).sum::<f64>() / f64::from(layer.neurons.max(1));
+        layers[l] = cutter.cut(l, f64::from(cutter.limits.out_entries), &|v| out[v as usize]);
+        for block in &layers[l].blocks {
+            for &v in block {
+                block_of[v as usize] = seen.len();
             }
+            seen.push(u32::MAX);
         }
-        mean.push(pairs as f64 * cost / f64::from(layer.neurons.max(1)));
     }
-    mean
+    (layers, mean)
 }
 
-/// A layer by itself: next-fit over its tiles, or growth by overlap where that takes fewer cores.
-fn blocks(graph: &Hypergraph, limits: &Limits, grower: &mut Grower, l: usize, shapes: bool) -> Blocks {
-    let layer = &graph.layers()[l];
-    let tiled = (shapes && layer.shape.is_some()).then(|| next_fit(graph, limits, &tiles::order(layer, limits.neurons)));
-    let least = layer.neurons.div_ceil(limits.neurons.max(1)) as usize;
-    match tiled {
-        Some(tiled) if tiled.blocks.len() <= least => return tiled,
-        _ => {}
-    }
-    let neurons: Vec<u32> = (layer.first..layer.first + layer.neurons).collect();
-    let grown = grower.grow(&neurons, limits.in_slots, limits.neurons);
-    match tiled {
-        Some(tiled) if tiled.blocks.len() <= grown.len() => tiled,
-        _ => {
-            let mut entered = vec![u32::MAX; graph.axons() as usize];
-            let mut in_slots = 0;
-            for (b, block) in grown.iter().enumerate() {
-                for &a in block.iter().flat_map(|&v| graph.in_axons(v)) {
-                    in_slots += u64::from(std::mem::replace(&mut entered[a as usize], b as u32) != b as u32);
+/// Cuts a layer by itself: next-fit over its tiles, or growth by overlap where that takes fewer cores.
+struct Cutter<'a> {
+    graph: &'a Hypergraph,
+    limits: &'a Limits,
+    grower: Grower<'a>,
+    shapes: bool,
+}
+
+impl Cutter<'_> {
+    /// Blocks of at most `entries` out entries, which `out` tells.
+    fn cut(&mut self, l: usize, entries: f64, out: &dyn Fn(u32) -> f64) -> Blocks {
+        let layer = &self.graph.layers()[l];
+        let room = Room { neurons: self.limits.neurons, in_slots: self.limits.in_slots, out_entries: entries };
+        let tiled =
+            (self.shapes && layer.shape.is_some()).then(|| next_fit(self.graph, room, &tiles::order(layer, self.limits.neurons), out));
+        let neurons: Vec<u32> = (layer.first..layer.first + layer.neurons).collect();
+        let by_out = neurons.iter().map(|&v| out(v)).sum::<f64>() / entries;
+        let least = f64::from(layer.neurons.div_ceil(self.limits.neurons.max(1))).max(by_out.ceil());
+        match tiled {
+            Some(tiled) if tiled.blocks.len() as f64 <= least => return tiled,
+            _ => {}
+        }
+        let grown = self.grower.grow(&neurons, room, out);
+        match tiled {
+            Some(tiled) if tiled.blocks.len() <= grown.len() => tiled,
+            _ => {
+                let mut entered = vec![u32::MAX; self.graph.axons() as usize];
+                let mut in_slots = 0;
+                for (b, block) in grown.iter().enumerate() {
+                    for &a in block.iter().flat_map(|&v| self.graph.in_axons(v)) {
+                        in_slots += u64::from(std::mem::replace(&mut entered[a as usize], b as u32) != b as u32);
+                    }
                 }
+                Blocks { blocks: grown, in_slots }
             }
-            Blocks { blocks: grown, in_slots }
         }
     }
 }
 
 /// Cuts an order where the next neuron does not fit.
-fn next_fit(graph: &Hypergraph, limits: &Limits, order: &[u32]) -> Blocks {
+fn next_fit(graph: &Hypergraph, room: Room, order: &[u32], out: &dyn Fn(u32) -> f64) -> Blocks {
     let mut entered = vec![u32::MAX; graph.axons() as usize];
     let mut blocks: Vec<Vec<u32>> = Vec::new();
-    let (mut in_slots, mut used) = (0u64, 0u32);
+    let (mut in_slots, mut used, mut entries) = (0u64, 0u32, 0f64);
     for &v in order {
         let axons = graph.in_axons(v);
         let block = blocks.len() as u32;
         let new = axons.iter().filter(|&&a| entered[a as usize] != block).count() as u32;
         match blocks.last_mut() {
-            Some(last) if last.len() < limits.neurons as usize && used + new <= limits.in_slots => {
+            Some(last)
+                if last.len() < room.neurons as usize && used + new <= room.in_slots && entries + out(v) <= room.out_entries =>
+            {
                 last.push(v);
                 used += new;
+                entries += out(v);
             }
             _ => {
                 in_slots += u64::from(used);
                 used = axons.len() as u32;
+                entries = out(v);
                 blocks.push(vec![v]);
             }
         }

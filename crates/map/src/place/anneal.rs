@@ -35,6 +35,11 @@ impl Schedule {
         Schedule { budget, hot: (moves / 8.0).powf(0.4).clamp(1.0, 8.0), cold: 0.1, directed: 64, beside: 1 }
     }
 
+    /// The course for a placement that is good already.
+    pub fn repair(budget: u64) -> Schedule {
+        Schedule { budget, hot: 0.7, cold: 0.1, directed: 64, beside: 1 }
+    }
+
     /// The course for parts on chips: colder, for the clusters of the start are good, and nearly all moves go to a partner's chip.
     pub fn chips(graph: &Graph, budget: u64) -> Schedule {
         let moves = Schedule::moves(graph, budget);

@@ -129,6 +129,8 @@ pub struct Request<'a> {
     pub chips: Option<&'a [u32]>,
     /// Physical cores each part may take (`k..k + 1` pins it to core k), or none.
     pub pins: Option<&'a [Range<u32>]>,
+    /// A placement to go on from, its large shape kept; none: the best of some cheap ones.
+    pub start: Option<&'a [u32]>,
     /// Exchange rate of the second stage: a largest link lower by x % is worth `link_share` times x % more hops. 0 leaves the stage out.
     pub link_share: f64,
     /// Seed of the random moves.
@@ -147,9 +149,12 @@ pub fn place(request: &Request) -> Result<Vec<u32>, PlaceError> {
     let board = Board::new(request.mesh, request.cores)?;
     let graph = Graph::new(request.traffic);
     let (allowed, any) = Allowed::new(&board, graph.parts(), request.chips, request.pins)?;
-    let first = first::<0>(&graph, &board, &allowed, any, request.seed);
     let (runs, budget) = work(&graph, request.effort);
-    let best = chains::<0>(&graph, &board, &allowed, &first, request.seed, (runs, &Schedule::new(&graph, budget)));
+    let (first, schedule) = match request.start {
+        Some(cores) => (begun(&board, &allowed, graph.parts(), cores)?, Schedule::repair(budget)),
+        None => (first::<0>(&graph, &board, &allowed, any, request.seed), Schedule::new(&graph, budget)),
+    };
+    let best = chains::<0>(&graph, &board, &allowed, &first, request.seed, (runs, &schedule));
     let best = if request.link_share > 0.0 && request.link_share.is_finite() {
         let flows = level::Flows::new(request.traffic);
         level::Leveller::new(&flows, &graph, &board, &allowed, best, request.seed).run(request.link_share, budget)
@@ -157,6 +162,24 @@ pub fn place(request: &Request) -> Result<Vec<u32>, PlaceError> {
         best
     };
     Ok(best.core)
+}
+
+/// A given placement, checked.
+fn begun(board: &Board, allowed: &Allowed, parts: usize, cores: &[u32]) -> Result<Places, PlaceError> {
+    if cores.len() != parts {
+        return Err(PlaceError::Length { given: cores.len(), parts });
+    }
+    let mut taken = std::collections::BTreeMap::new();
+    for (part, &core) in cores.iter().enumerate() {
+        let part = part as u32;
+        if core >= board.cores() || !allowed.may(part, core) {
+            return Err(PlaceError::NoCore { part });
+        }
+        if let Some(other) = taken.insert(core, part) {
+            return Err(PlaceError::Twice { core, parts: [other, part] });
+        }
+    }
+    Ok(Places::new(board, cores.to_vec()))
 }
 
 /// The best of independent runs, each of some work.
