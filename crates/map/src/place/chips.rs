@@ -19,6 +19,9 @@ use std::collections::BinaryHeap;
 /// Hops that leaving a chip costs besides the distance.
 const STEP: i32 = 2;
 
+/// Routers of a tile in x and y.
+const TILE: i16 = 4;
+
 /// Independent runs that share the work: runs often end in different valleys.
 const RUNS: u64 = 2;
 
@@ -65,9 +68,7 @@ pub fn assign_chips(traffic: &Traffic, mesh: &Mesh, chips: u32, capacity: u32, s
 /// Fills one chip after the other with parts that hang together, then places the chips: a site (chip * capacity + slot) for each part.
 fn grow(graph: &Graph, capacity: u32, used: &[(u32, Point)], seed: u64) -> Result<Vec<u32>, PlaceError> {
     let cluster = clusters(graph, capacity);
-    let pairs = (0..graph.parts() as u32).flat_map(|p| graph.of(p).iter().map(move |e| (p, e)));
-    let pairs = pairs.map(|(p, e)| (cluster[p as usize], cluster[e.to as usize], f64::from(e.weight))).filter(|m| m.0 != m.1).collect();
-    let between = Graph::from_pairs(used.len(), pairs);
+    let between = merged(graph, &cluster, used.len());
     let board = Board::from_points(used.iter().map(|u| u.1).collect(), [1, 1], 1)?;
     let (allowed, any) = Allowed::new(&board, used.len(), None, None)?;
     let first = super::first::<0>(&between, &board, &allowed, any, seed);
@@ -80,6 +81,36 @@ fn grow(graph: &Graph, capacity: u32, used: &[(u32, Point)], seed: u64) -> Resul
         places.core[*c as usize] * capacity + *slot - 1
     };
     Ok(cluster.iter().map(site).collect())
+}
+
+/// Coordinates of parts from tiles of [`TILE`] x [`TILE`] routers: clusters that fill a tile are placed as parts are.
+pub(super) fn tiled(graph: &Graph, board: &Board, seed: u64) -> Vec<[f64; 2]> {
+    let [width, height] = board.size.map(|s| (s + TILE - 1) / TILE);
+    let points: Vec<Point> = (0..height).flat_map(|y| (0..width).map(move |x| [x, y])).collect();
+    let routers = board.size[0] as usize * board.size[1] as usize;
+    let capacity = (board.at.len() * (TILE * TILE) as usize).div_ceil(routers.max(1)).max(1);
+    let need = graph.parts().div_ceil(capacity);
+    let cluster = clusters(graph, capacity as u32);
+    let size = [width as u32, height as u32];
+    let tiles = Board::from_points(points, size, u32::MAX).and_then(|tiles| {
+        let between = merged(graph, &cluster, need);
+        let (allowed, any) = Allowed::new(&tiles, need, None, None)?;
+        let first = super::first::<0>(&between, &tiles, &allowed, any, seed);
+        let (_, budget) = super::work(&between, Effort::Fast);
+        Ok(super::chains::<0>(&between, &tiles, &allowed, &first, seed, (1, &Schedule::new(&between, budget))))
+    });
+    match tiles {
+        Ok(places) => cluster.iter().map(|&c| places.pos[c as usize].map(f64::from)).collect(),
+        // Fewer tiles than clusters: cores that are missing in the board's rows.
+        Err(_) => vec![[0.0; 2]; graph.parts()],
+    }
+}
+
+/// Clusters as parts.
+fn merged(graph: &Graph, cluster: &[u32], clusters: usize) -> Graph {
+    let pairs = (0..graph.parts() as u32).flat_map(|p| graph.of(p).iter().map(move |e| (p, e)));
+    let pairs = pairs.map(|(p, e)| (cluster[p as usize], cluster[e.to as usize], f64::from(e.weight)));
+    Graph::from_pairs(clusters, pairs.filter(|m| m.0 != m.1).collect())
 }
 
 /// Cluster of each part: clusters grow one after the other, each by the part that adds least to the cut towards the parts that remain.

@@ -204,12 +204,19 @@ fn chains<const STEP: i32>(
     ends.into_iter().fold(none, |best, end| if end.0 < best.0 { end } else { best }).1
 }
 
-/// The best of some cheap placements: in the given order along a Hilbert curve, and spectral ones at several angles.
+/// Parts from which on tiles of parts are placed first: below, the annealing of single parts melts any start.
+const TILED: usize = 2000;
+
+/// The best of some cheap placements: in the given order along a Hilbert curve, of many parts by tiles, and spectral ones at several angles.
 fn first<const STEP: i32>(graph: &Graph, board: &Board, allowed: &Allowed, any: Vec<u32>, seed: u64) -> Places {
     let mut tries = vec![Places::new(board, any)];
     if let Some(groups) = start::groups(allowed) {
         tries.push(Places::new(board, start::hilbert(board, &groups)));
         let at = spectral::coordinates(graph, seed);
+        if graph.parts() >= TILED {
+            let at = chips::tiled(graph, board, seed);
+            tries.push(Places::new(board, start::press(board, &groups, &at)));
+        }
         tries.extend(spectral::turned(&at).map(|at| Places::new(board, start::press(board, &groups, &at))));
     }
     let costs: Vec<f64> = tries.iter().map(|p| anneal::cost::<STEP>(graph, p)).collect();
@@ -217,10 +224,10 @@ fn first<const STEP: i32>(graph: &Graph, board: &Board, allowed: &Allowed, any: 
     tries.swap_remove(best)
 }
 
-/// Independent runs, and work units for each: 10,000 moves for each part while that is cheap, far fewer for large boards.
+/// Independent runs, and work units for each: 12,000 moves for each part while that is cheap, far fewer for large boards.
 fn work(graph: &Graph, effort: Effort) -> (u64, u64) {
     let (parts, edges) = (graph.parts() as u64, graph.edges() as u64);
-    let all = 10_000 * (anneal::MOVE * parts + 2 * edges);
+    let all = 12_000 * (anneal::MOVE * parts + 2 * edges);
     let budget = all.min(800_000_000 + 200 * edges + 4_000 * parts).max(4_000_000);
     match effort {
         Effort::Fast => (1, budget / 10),

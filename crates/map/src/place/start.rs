@@ -15,7 +15,10 @@ pub(super) struct Group {
     pub parts: Vec<u32>,
 }
 
-/// Parts by range, short ranges first; None when ranges overlap without one holding the other.
+/// Deepest nesting of ranges.
+const DEPTH: usize = 16;
+
+/// Parts by range, short ranges first; None when ranges overlap without one holding the other, or nest deeply (each level costs a pass).
 pub(super) fn groups(allowed: &Allowed) -> Option<Vec<Group>> {
     let mut order: Vec<u32> = (0..allowed.ranges.len() as u32).collect();
     let key = |p: &u32| {
@@ -31,7 +34,7 @@ pub(super) fn groups(allowed: &Allowed) -> Option<Vec<Group>> {
             Some(g) if g.range == range => g.parts.push(p),
             _ => {
                 open.retain(|&end| end > range.start);
-                if open.iter().any(|&end| end < range.end) {
+                if open.len() >= DEPTH || open.iter().any(|&end| end < range.end) {
                     return None;
                 }
                 open.push(range.end);

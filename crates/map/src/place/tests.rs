@@ -144,6 +144,17 @@ fn few_parts_on_a_large_board_stay_together() {
 }
 
 #[test]
+fn many_parts_are_placed_by_tiles() {
+    let t = grid(50, 50);
+    for (side, cores) in [(50, 2500), (60, 2501)] {
+        let m = Mesh::square(side);
+        let cores = place(&Request { link_share: 0.0, ..request(&t, &m, cores) }).expect("fits");
+        let q = quality(&t, &m, &cores).expect("fits");
+        assert!(q.hops < 2.5 * t.total(), "{} for {}", q.hops, t.total());
+    }
+}
+
+#[test]
 fn the_result_does_not_depend_on_threads() {
     let t = grid(7, 5);
     let m = Mesh::square(6);
