@@ -15,7 +15,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 /// What an annealing is given.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
-    /// Visits of each neuron.
+    /// Rounds over the neurons; those that keep staying are left out of some.
     pub sweeps: u32,
     /// Temperature at the begin, in slots.
     pub hot: f32,
@@ -34,13 +34,21 @@ pub fn anneal<P: Pairs>(state: &mut State<P>, schedule: &Schedule, rng: &mut Xos
     }
     let mut order: Vec<u32> = (0..state.graph.neurons()).collect();
     let mut visit = Visit::new(state);
+    // Visits in a row that left a neuron where it is.
+    let mut stays = vec![0u8; order.len()];
     for sweep in 0..schedule.sweeps {
         let t = sweep as f32 / (schedule.sweeps.max(2) - 1) as f32;
         visit.temperature = schedule.hot * (schedule.cold / schedule.hot).powf(t);
         visit.price = schedule.soft * (schedule.hard / schedule.soft).powf(t);
         order.shuffle(rng);
         for &neuron in &order {
+            let stay = &mut stays[neuron as usize];
+            if rng.random_range(0..PATIENCE + *stay) >= PATIENCE {
+                continue;
+            }
+            let before = state.part(neuron);
             visit.go(state, neuron, rng);
+            *stay = if state.part(neuron) == before { (*stay + 1).min(MOST_STAYS) } else { 0 };
         }
     }
 }
@@ -60,6 +68,13 @@ fn excess<P: Pairs>(state: &State<P>, core: u32, used: Use) -> f64 {
 pub fn total_excess<P: Pairs>(state: &State<P>) -> f64 {
     (0..state.cores()).map(|c| excess(state, c, state.used(c))).sum()
 }
+
+/// Costs beyond the least, in temperatures, from which on a core is not chosen: once in a hundred thousand visits.
+const UNLIKELY: f32 = 12.0;
+
+/// A neuron that stayed n times in a row is visited with a chance of PATIENCE / (PATIENCE + n), n at most [`MOST_STAYS`].
+const PATIENCE: u8 = 4;
+const MOST_STAYS: u8 = 8;
 
 /// Scratch of visits.
 struct Visit {
@@ -100,23 +115,28 @@ impl Visit {
         let alone = state.pairs.alone(graph, neuron, from);
         let own = state.out_entries(neuron, from) as f32;
         let [weight_n, weight_o, _] = self.weights;
-        let mut least = f32::MAX;
+        let price = self.price;
+        let over = |used: i64, add: f32, limit: u32| (add - ((i64::from(limit) - used) as f32).max(0.0)).max(0.0);
+        let cost = |used: Use, new: f32| {
+            let excess = over(used.in_slots, new, limits.in_slots)
+                + weight_n * over(used.neurons, 1.0, limits.neurons)
+                + weight_o * over(used.out_entries, own, limits.out_entries);
+            new + price * excess
+        };
+        // To stay is always a choice, and bounds what others may cost.
+        let mut used = state.used(from);
+        used.neurons -= 1;
+        used.in_slots -= i64::from(alone);
+        used.out_entries -= own as i64;
+        let mut least = cost(used, alone as f32);
+        self.costs.push((least, from));
+        let reach = UNLIKELY * self.temperature;
         for &(core, hits) in &self.hits {
-            let used = state.used(core);
-            let (mut new, mut in_slots, mut neurons, mut out) =
-                (axons.len() as u32 - hits, used.in_slots as f32, used.neurons as f32, used.out_entries as f32);
-            if core == from {
-                new = alone;
-                neurons -= 1.0;
-                in_slots -= alone as f32;
-                out -= own;
+            let new = (axons.len() as u32 - hits) as f32;
+            if new > least + reach || core == from {
+                continue;
             }
-            let new = new as f32;
-            let over = |used: f32, add: f32, limit: u32| (add - (limit as f32 - used).max(0.0)).max(0.0);
-            let excess = over(in_slots, new, limits.in_slots)
-                + weight_n * over(neurons, 1.0, limits.neurons)
-                + weight_o * over(out, own, limits.out_entries);
-            let cost = new + self.price * excess;
+            let cost = cost(state.used(core), new);
             self.costs.push((cost, core));
             least = least.min(cost);
         }
@@ -124,7 +144,7 @@ impl Visit {
         let scale = 1.0 / self.temperature;
         self.costs.retain_mut(|c| {
             let x = (least - c.0) * scale;
-            let near = x > -12.0;
+            let near = x > -UNLIKELY;
             if near {
                 c.0 = x.exp();
                 total += c.0;

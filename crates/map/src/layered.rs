@@ -280,9 +280,7 @@ fn next_fit(graph: &Hypergraph, room: Room, order: &[u32], out: &dyn Fn(u32) -> 
         let block = blocks.len() as u32;
         let new = axons.iter().filter(|&&a| entered[a as usize] != block).count() as u32;
         match blocks.last_mut() {
-            Some(last)
-                if last.len() < room.neurons as usize && used + new <= room.in_slots && entries + out(v) <= room.out_entries =>
-            {
+            Some(last) if last.len() < room.neurons as usize && used + new <= room.in_slots && entries + out(v) <= room.out_entries => {
                 last.push(v);
                 used += new;
                 entries += out(v);

@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::messages::messages;
 use crate::pairs::Lists;
 use crate::place::{self, LINK_SHARE, PlaceError, Request, Traffic, place};
-use crate::portfolio::{Effort, Mapping, Options, map};
+use crate::portfolio::{Effort, Mapping, Options, Strategy, map};
 use crate::settle::{Point, Settle};
 use crate::state::State;
 use rand::SeedableRng;
@@ -34,6 +34,9 @@ pub struct Mapped {
     /// What the placement took, settling included.
     pub placing: Duration,
 }
+
+/// Synapses of all rounds of settling at default effort.
+const WORK: usize = 12_000_000;
 
 /// Maps onto the benchmark's mesh: a square of single cores, as small as it can be.
 ///
@@ -59,39 +62,52 @@ pub fn map_square(
         let (cores, seed) = (side * side, options.seed);
         place(&Request { traffic, mesh: &mesh, cores, chips: None, pins: None, start, link_share, seed, effort })
     };
-    let (first, rounds) = match options.effort {
-        Effort::Fast => (place::Effort::Fast, 0),
-        Effort::Default => (place::Effort::Fast, 1),
-        Effort::Best => (place::Effort::Default, 3),
-    };
+    let first = if options.effort == Effort::Best { place::Effort::Default } else { place::Effort::Fast };
     let mut physical = placed(&traffic, None, first, 0.0)?;
-    if mapping.legal {
+    // Annealed assignments are near their best in slots, which decide their messages.
+    if mapping.legal && mapping.strategy != Strategy::Overlap {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(options.seed);
         let mut state = State::new(graph, limits, Lists::new(graph, u32::MAX), mapping.cores, Vec::new());
         for (v, &core) in mapping.parts.iter().enumerate() {
             state.assign(v as u32, core);
         }
+        let rounds = rounds(options.effort, graph.pins());
         for round in 0..=rounds {
             let points: Vec<Point> = physical.iter().map(|&c| mesh.router(c)).map(|r| (r.x as i32, r.y as i32)).collect();
             let mut settle = Settle::new(&mut state, &points, rates);
             settle.drift(2, &mut rng);
-            if options.effort != Effort::Fast {
+            if round > 0 || rounds > 1 {
                 settle.exchange();
                 settle.drift(1, &mut rng);
             }
             if round < rounds {
+                // From the start again: it finds another large shape, to which the neurons settle once more.
                 traffic = traffic_of(state.parts())?;
-                physical = placed(&traffic, Some(&physical), first, 0.0)?;
+                physical = placed(&traffic, None, place::Effort::Default, 0.0)?;
             }
         }
         mapping.in_slots = state.in_slots() as u64;
         mapping.parts = state.into_parts();
+        traffic = traffic_of(&mapping.parts)?;
     }
-    traffic = Traffic::new(mapping.cores, messages(graph, &mapping.parts, mapping.cores, rates))?;
-    let last = match options.effort {
-        Effort::Fast => place::Effort::Fast,
-        Effort::Default | Effort::Best => place::Effort::Default,
+    let last = if options.effort == Effort::Default && mapping.strategy != Strategy::Overlap {
+        first
+    } else {
+        match options.effort {
+            Effort::Fast => place::Effort::Fast,
+            Effort::Default => place::Effort::Default,
+            Effort::Best => place::Effort::Best,
+        }
     };
     physical = placed(&traffic, Some(&physical), last, LINK_SHARE)?;
     Ok(Mapped { mapping, physical, mesh, traffic, partitioning, placing: clock.elapsed() })
+}
+
+/// Rounds of placing and settling: as many as small nets can afford, for each brings less.
+fn rounds(effort: Effort, pins: usize) -> usize {
+    match effort {
+        Effort::Fast => 0,
+        Effort::Default => (WORK / pins.max(1)).clamp(1, 3),
+        Effort::Best => 6,
+    }
 }

@@ -93,9 +93,11 @@ impl Table {
 }
 
 impl Pairs for Table {
+    #[inline]
     fn count(&self, axon: u32, core: u32) -> u32 {
         self.counts[axon as usize * self.cores + core as usize].into()
     }
+    #[inline]
     fn add(&mut self, axon: u32, core: u32, synapses: u32) -> u32 {
         let count = &mut self.counts[axon as usize * self.cores + core as usize];
         let before = *count;
@@ -110,6 +112,7 @@ impl Pairs for Table {
         }
         before.into()
     }
+    #[inline]
     fn remove(&mut self, axon: u32, core: u32, synapses: u32) -> u32 {
         let count = &mut self.counts[axon as usize * self.cores + core as usize];
         *count -= synapses as u16;
@@ -123,9 +126,11 @@ impl Pairs for Table {
         }
         after.into()
     }
+    #[inline]
     fn cores_of(&self, axon: u32) -> u32 {
         self.entered[axon as usize].into()
     }
+    #[inline]
     fn each(&self, axon: u32, mut f: impl FnMut(u32, u32)) {
         let start = 2 * axon as usize * self.width;
         for (w, &word) in self.bits[start..start + self.width].iter().enumerate() {
@@ -137,6 +142,7 @@ impl Pairs for Table {
             }
         }
     }
+    #[inline]
     fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, _: &mut [u32]) {
         for w in 0..self.width {
             let word = |axon: u32| self.bits[2 * axon as usize * self.width + w];
@@ -207,6 +213,7 @@ impl Lists {
         Lists { used: vec![0; graph.axons() as usize], offsets, entries }
     }
 
+    #[inline]
     fn list(&self, axon: u32) -> &[(u32, u32)] {
         let start = self.offsets[axon as usize];
         &self.entries[start..start + self.used[axon as usize] as usize]
@@ -214,9 +221,11 @@ impl Lists {
 }
 
 impl Pairs for Lists {
+    #[inline]
     fn count(&self, axon: u32, core: u32) -> u32 {
         self.list(axon).iter().find(|e| e.0 == core).map_or(0, |e| e.1)
     }
+    #[inline]
     fn add(&mut self, axon: u32, core: u32, synapses: u32) -> u32 {
         let start = self.offsets[axon as usize];
         let used = &mut self.used[axon as usize];
@@ -233,6 +242,7 @@ impl Pairs for Lists {
             }
         }
     }
+    #[inline]
     fn remove(&mut self, axon: u32, core: u32, synapses: u32) -> u32 {
         let start = self.offsets[axon as usize];
         let used = &mut self.used[axon as usize];
@@ -246,14 +256,17 @@ impl Pairs for Lists {
         }
         after
     }
+    #[inline]
     fn cores_of(&self, axon: u32) -> u32 {
         self.used[axon as usize]
     }
+    #[inline]
     fn each(&self, axon: u32, mut f: impl FnMut(u32, u32)) {
         for &(core, count) in self.list(axon) {
             f(core, count);
         }
     }
+    #[inline]
     fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, scratch: &mut [u32]) {
         let start = hits.len();
         for &axon in axons {

@@ -7,9 +7,9 @@
 //! loops grow by overlap, and annealing makes room where every slot is needed.
 
 use crate::anneal::{Schedule, anneal};
+use crate::bounds::lower_bounds;
 use crate::grow::{Grower, Room};
 use crate::hypergraph::Hypergraph;
-use crate::bounds::lower_bounds;
 use crate::layered::{Layered, reverse_order};
 use crate::limits::Limits;
 use crate::pairs::{Lists, Pairs, Table};
@@ -157,7 +157,7 @@ fn finish<P: Pairs>(mut state: State<P>, strategy: Strategy) -> Mapping {
 /// Sweeps of a first annealing that tells how many cores it will take.
 const SCOUTING: u32 = 12;
 /// What the real annealing saves beside the first one.
-const SAVING: f64 = 0.99;
+const SAVING: f64 = 0.96;
 
 fn overlap(graph: &Hypergraph, limits: &Limits, options: &Options) -> Mapping {
     let neurons: Vec<u32> = (0..graph.neurons()).collect();
@@ -165,8 +165,8 @@ fn overlap(graph: &Hypergraph, limits: &Limits, options: &Options) -> Mapping {
     let blocks = Grower::new(graph).grow(&neurons, room, &|_| 0.0);
     let sweeps = match options.effort {
         Effort::Fast => SCOUTING,
-        Effort::Default => 100,
-        Effort::Best => 1000,
+        Effort::Default => 320,
+        Effort::Best => 3000,
     };
     let cores = blocks.len() as u32;
     if Table::serves(graph, cores * 2) && cores <= 256 {
@@ -192,7 +192,7 @@ fn annealed<P: Pairs>(
             state.assign(v, core as u32);
         }
     }
-    let schedule = |sweeps: u32| Schedule { sweeps, hot: 2.0, cold: 0.2, soft: 0.5, hard: 5.0 };
+    let schedule = |sweeps: u32| Schedule { sweeps, hot: 2.5, cold: 0.2, soft: 0.6, hard: 5.0 };
     anneal(&mut state, &Schedule { hot: 0.5, ..schedule(SCOUTING) }, &mut rng);
     if options.effort == Effort::Fast || grown < 2 {
         return finish(state, Strategy::Overlap);

@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// Partners that are looked at on a full core.
-const PARTNERS: usize = 6;
+const PARTNERS: usize = 3;
 
 /// Neurons of each core that may move, and where each stands in its list (`u32::MAX`: it may not).
 struct Loose {
@@ -55,15 +55,16 @@ impl<P: Pairs> Settle<'_, '_, P> {
     fn visit(&mut self, loose: &mut Loose, v: u32, rng: &mut Xoshiro256PlusPlus) -> f64 {
         let from = self.state.part(v);
         let Some(goal) = self.median(v, from).filter(|&goal| goal != self.points[from as usize]) else { return 0.0 };
+        let mut goals: Vec<(f32, u32)> = self.near(goal, from).map(|to| (self.gain(v, from, to), to)).filter(|g| g.0 > 0.0).collect();
+        goals.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let mut best: Option<(f32, u32, Option<u32>)> = None;
-        for to in self.near(goal, from) {
-            let gain = self.gain(v, from, to);
-            if gain <= 0.0 {
-                continue;
+        for &(gain, to) in &goals {
+            if best.is_some_and(|b| b.0 >= gain) {
+                break;
             }
-            if best.is_none_or(|b| gain > b.0) && self.room(v, to) {
+            if self.room(v, to) {
                 best = Some((gain, to, None));
-                continue;
+                break;
             }
             let partners = &loose.of_core[to as usize];
             for _ in 0..PARTNERS.min(partners.len()) {

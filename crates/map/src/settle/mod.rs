@@ -54,7 +54,8 @@ impl<'s, 'a, P: Pairs> Settle<'s, 'a, P> {
     fn near(&self, goal: Point, from: u32) -> impl Iterator<Item = u32> + use<P> {
         let steps = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)].map(|(dx, dy)| (goal.0 + dx, goal.1 + dy));
         let inside = |p: &Point| p.0 >= 0 && p.1 >= 0 && p.0 < self.width;
-        let cores = steps.map(|p| if inside(&p) { self.at.get((p.1 * self.width + p.0) as usize).copied().unwrap_or(u32::MAX) } else { u32::MAX });
+        let cores =
+            steps.map(|p| if inside(&p) { self.at.get((p.1 * self.width + p.0) as usize).copied().unwrap_or(u32::MAX) } else { u32::MAX });
         cores.into_iter().filter(move |&c| c != u32::MAX && c != from)
     }
 
