@@ -481,7 +481,7 @@ impl Stopwatch {
                 messages,
                 flits: messages * u64::from(*plan.target.topology.flits_per_spike),
                 busy_ps: messages.saturating_mul(busy),
-                peak_queue: self.noc.as_ref().map_or(0, |noc| noc.link(number).1),
+                peak_queue: self.noc.as_ref().map_or(0, |noc| noc.peak(number)),
             });
         }
         let detail = Detail {
