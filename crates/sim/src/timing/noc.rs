@@ -280,6 +280,8 @@ pub(crate) struct Noc {
     receivers: Vec<u32>,
     /// Of the buffers, then the step's messages by sender.
     places: Vec<Place>,
+    /// Places of this step.
+    used: usize,
     agenda: Agenda,
     pub times: StepTimes,
 }
@@ -322,6 +324,7 @@ impl Noc {
             senders: vec![0; cores.len() + 1],
             receivers: vec![0; cores.len()],
             places: Vec::new(),
+            used: 0,
             agenda: Agenda::new(0),
             times: StepTimes::default(),
         };
@@ -394,7 +397,7 @@ impl Noc {
             self.enter(k, &emissions[begin as usize..end as usize], probe);
         }
         // The place after a sender's last message is looked at.
-        self.places.push(EMPTY);
+        self.take(1).fill(EMPTY);
         loop {
             match self.flow(probe) {
                 Stop::Done => return self.end(),
@@ -428,7 +431,7 @@ impl Noc {
             (port.free, port.done, side.waiting) = (0, 0, 0);
             let end = begin + if side.open { side.places as usize } else { 0 };
             port.place = Ring::new(begin, end);
-            port.grows = if side.places < self.capacity { end as u32 - 1 } else { u32::MAX };
+            port.grows = if side.open && side.places < self.capacity { end as u32 - 1 } else { u32::MAX };
             self.inputs[port.to as usize].first = port.place;
             if !side.open {
                 (port.free, port.link) = (NEVER, u64::MAX);
@@ -439,35 +442,42 @@ impl Noc {
         if let Some(none) = self.inputs.last_mut() {
             none.len = 2;
         }
-        self.places.clear();
-        self.places.resize(begin, EMPTY);
+        self.used = 0;
+        self.take(begin).fill(EMPTY);
+    }
+
+    /// So many more places, with whatever was in them.
+    fn take(&mut self, count: usize) -> &mut [Place] {
+        let begin = self.used;
+        self.used += count;
+        if self.places.len() < self.used {
+            self.places.resize(self.used, EMPTY);
+        }
+        &mut self.places[begin..self.used]
     }
 
     /// A sender has these messages.
     fn enter<P: Probe>(&mut self, k: usize, emissions: &[Emission], probe: &mut P) {
-        let unit = self.senders[k] as usize;
-        let input = &mut self.inputs[unit];
         if emissions.len() > self.capacity as usize {
             // The first ones take places that are free.
-            self.places.resize(self.places.len() + self.capacity as usize, EMPTY);
-            (input.back, input.sends) = (self.capacity, u64::MAX);
-        } else {
-            input.back = 0;
+            self.take(self.capacity as usize).fill(EMPTY);
         }
+        let (unit, begin) = (self.senders[k] as usize, self.used);
+        self.take(emissions.len());
+        let input = &mut self.inputs[unit];
         input.len = emissions.len() as u32;
-        let begin = self.places.len();
+        (input.back, input.sends) = if emissions.len() > self.capacity as usize { (self.capacity, u64::MAX) } else { (0, 0) };
         input.first = Ring { at: begin as u32, begin: 0, end: u32::MAX };
         let (mut made, local, router, ways) = (0u64, self.local, self.router[unit], &self.ways);
         let (ports, row) = (router * self.outputs, router * ways.stride);
-        self.places.resize(begin + emissions.len(), EMPTY);
         for (place, e) in self.places[begin..].iter_mut().zip(emissions) {
             made = made.saturating_add(e.gap_ps).min(TIME_LIMIT / 2);
             let port = ports + ways.way(row, e.to);
             place.message = Message { arrival: made + local, service_ps: e.service_ps, to: e.to, tag: e.tag, port };
         }
         self.times.sent_ps[k] = made;
-        if let Some(first) = self.places.get(begin) {
-            let message = first.message;
+        if !emissions.is_empty() {
+            let message = self.places[begin].message;
             probe.sent(message.arrival - local, k, message.tag);
             self.agenda.view().due(unit, agenda::key(message.arrival, unit));
         }
@@ -579,7 +589,8 @@ impl Noc {
         side.places = self.capacity.min(2 * old.len());
         self.places.extend_from_within(old.begin as usize..old.end as usize);
         self.places.resize(begin + side.places as usize, EMPTY);
-        let ring = Ring::new(begin, self.places.len());
+        self.used = self.places.len();
+        let ring = Ring::new(begin, self.used);
         port.grows = if side.places < self.capacity { ring.end - 1 } else { u32::MAX };
         for moved in [&mut port.place, &mut self.inputs[port.to as usize].first] {
             *moved = Ring { at: moved.at - old.begin + ring.begin, ..ring };

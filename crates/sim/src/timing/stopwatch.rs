@@ -335,22 +335,27 @@ impl Stopwatch {
         };
         for of_core in self.order.chunk_by(|a, b| a.0 == b.0) {
             let k = of_core[0].0 as usize;
-            let lanes = machine.layout.lanes_of_core(k);
+            let (lanes, from) = (machine.layout.lanes_of_core(k), machine.layout.cores[k] as i32);
             let begin = self.emissions.len() as u32;
             let (mut gap, mut next) = (0, 0);
             for group in of_core.chunk_by(|a, b| usize::from(a.1) / plan.group == usize::from(b.1) / plan.group) {
                 let end = ((usize::from(group[0].1) / plan.group + 1) * plan.group).min(lanes.len());
-                let active: u64 = lanes[next..end].iter().map(|&lane| u64::from(self.active[lane as usize])).sum();
+                let active: u64 = if plan.in_row[k] {
+                    let first = lanes[next] as usize;
+                    self.active[first..first + (end - next)].iter().map(|&flag| u64::from(flag)).sum()
+                } else {
+                    lanes[next..end].iter().map(|&lane| u64::from(self.active[lane as usize])).sum()
+                };
                 gap += (end - next) as u64 * costs.access + active * costs.update + group.len() as u64 * costs.spike_out;
                 next = end;
                 for &(_, _, lane) in group {
-                    for i in fan_out.range(lane as usize) {
-                        let link = &fan_out.links[i];
-                        let tag = note(&mut self.messages, machine.layout.cores[k] as i32, link.core, link.ops.all());
-                        gap += costs.axon_out;
-                        self.emissions.push(Emission { gap_ps: gap, to: link.core, service_ps: plan.neuron_services[i], tag });
-                        gap = 0;
-                    }
+                    let range = fan_out.range(lane as usize);
+                    let links = fan_out.links[range.clone()].iter().zip(&plan.neuron_services[range]);
+                    self.emissions.extend(links.map(|(link, &service_ps)| {
+                        let tag = note(&mut self.messages, from, link.core, link.ops.all());
+                        let gap_ps = std::mem::take(&mut gap) + costs.axon_out;
+                        Emission { gap_ps, to: link.core, service_ps, tag }
+                    }));
                 }
             }
             self.ranges[k] = (begin, self.emissions.len() as u32);
