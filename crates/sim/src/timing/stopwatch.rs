@@ -308,11 +308,17 @@ impl Stopwatch {
     /// The work of messages at their destinations.
     #[inline]
     fn receive(&mut self, fan_out: &FanOut, services: &[u64], range: std::ops::Range<usize>) {
-        for (link, service) in fan_out.links[range.clone()].iter().zip(&services[range]) {
-            let core = &mut self.cores[link.core as usize];
-            core.processing += service;
-            core.messages_in += 1;
-            core.ops += link.ops.all();
+        let cores = &mut self.cores[..];
+        for (link, service) in fan_out.links[range.clone()].iter().zip(&services[range.clone()]) {
+            cores[link.core as usize].processing += service;
+        }
+        // The counts are only shown core by core.
+        if self.recording.core_steps {
+            for link in &fan_out.links[range] {
+                let core = &mut cores[link.core as usize];
+                core.messages_in += 1;
+                core.ops += link.ops.all();
+            }
         }
     }
 
@@ -394,9 +400,8 @@ impl Stopwatch {
         })?;
         let (sent, received) = (noc.times.last_sent_ps(), noc.times.last_received_ps());
         let mut updated = sent;
-        for (k, (core, range)) in self.cores.iter().zip(&self.ranges).enumerate() {
-            let gaps: u64 = self.emissions[range.0 as usize..range.1 as usize].iter().map(|e| e.gap_ps).sum();
-            let done = noc.times.sent_ps[k] + (core.generation - gaps);
+        for (k, core) in self.cores.iter().enumerate() {
+            let done = core.generation + noc.times.stalled_ps[k];
             updated = updated.max(done);
             self.totals[k].stalled_ps = self.totals[k].stalled_ps.saturating_add(noc.times.stalled_ps[k]);
             if let Some(wave) = &mut self.recording.wave {
