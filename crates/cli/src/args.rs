@@ -111,11 +111,11 @@ pub enum QuantizerArg {
 /// Effort of the search, in work units (never in seconds).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum EffortArg {
-    /// First legal mapping.
+    /// A first good mapping.
     Fast,
-    /// Balanced cores.
+    /// Annealed, placed and settled.
     Default,
-    /// As `default`, from several orders of the neurons: the one with the fewest cores is kept.
+    /// For long, with more starts.
     Best,
 }
 
@@ -149,9 +149,15 @@ pub struct MappingArgs {
     /// Effort of the search.
     #[arg(long, value_name = "E", default_value = "default")]
     pub effort: EffortArg,
-    /// Partitioner.
-    #[arg(long, value_name = "P", default_value = "sequential")]
+    /// Partitioner: portfolio, sequential, tiles, layers, overlap.
+    #[arg(long, value_name = "P", default_value = "portfolio")]
     pub partitioner: String,
+    /// Keep a layer on certain physical cores, such as fc1=0..3 (0, 1, 2 and 3; may be given several times).
+    #[arg(long = "pin", value_name = "LAYER=CORE..CORE", value_parser = pin)]
+    pub pins: Vec<spikec_compile::Pin>,
+    /// Use this placement (as `compile --write-placement` writes it) instead of a partitioner; it is checked like any other.
+    #[arg(long, value_name = "PLACEMENT.ron")]
+    pub placement: Option<PathBuf>,
     /// Keep neurons that can never matter.
     #[arg(long)]
     pub keep_dead: bool,
@@ -186,6 +192,19 @@ pub struct CompileArgs {
     /// Write the whole report as JSON.
     #[arg(long, value_name = "R.json")]
     pub report: Option<PathBuf>,
+    /// Write which neurons are on which core, to be edited and given back with --placement.
+    #[arg(long, value_name = "PLACEMENT.ron")]
+    pub write_placement: Option<PathBuf>,
+}
+
+/// `LAYER=CORE..CORE`, both ends included.
+fn pin(text: &str) -> Result<spikec_compile::Pin, String> {
+    let parsed = text.rsplit_once('=').and_then(|(layer, range)| {
+        let (first, last) = range.split_once("..").unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        (!layer.is_empty() && first <= last && last < u32::MAX).then(|| spikec_compile::Pin { layer: layer.into(), cores: first..last + 1 })
+    });
+    parsed.ok_or_else(|| "expected LAYER=CORE..CORE, such as fc1=0..3, the first core not after the last".into())
 }
 
 /// Level of timing.

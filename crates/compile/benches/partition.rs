@@ -47,7 +47,7 @@ fn bench(name: &str, net: &Net<Fixed>, target: &Target) {
     };
     let q = Quantized::from_bytes(&compiled.bundle.reference).expect("our own bytes");
     let propose = best(|| Sequential { effort: Effort::Default }.propose(&q, target));
-    let parts = Sequential { effort: Effort::Default }.propose(&q, target);
+    let parts = Sequential { effort: Effort::Default }.propose(&q, target).parts;
     let prove = best(|| Partitioned::new(&q, parts.clone(), target).expect("it compiled"));
     let whole = best(|| compile(input, target, &options, &mut |_| ()).expect("it compiled"));
     println!(

@@ -3,17 +3,22 @@
 //! In: an elaborated, input-coded net (or one in registers), a target, options. Out: [`Compiled`], or every finding.
 //! Invariant: the same input and options give the same bundle, on any number of threads.
 
+use crate::choose::choose;
 use crate::emit::{HostOptions, emit};
 use crate::finding::{self, Finding, Severity};
 use crate::lower::{LowerOptions, LowerReport, lower_all};
 use crate::pack::usage;
 pub use crate::partition::Effort;
-use crate::partition::{Bound, PARTITIONERS, Partitioned, Usage, lower_bounds, partitioner};
-use crate::place::{Placed, place};
+use crate::partition::{Bound, PARTITIONERS, Search, Usage, lower_bounds, partitioners};
+use crate::pins::{self, Pin};
+use crate::place::Placed;
+use crate::placement::Placement;
 use crate::quantize::{QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, adopt_all, quantize_all};
+use crate::rates;
 use serde::Serialize;
 use spikec_chip::Target;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Provenance};
+use spikec_data::Stimulus;
 use spikec_net::{Fixed, Float, Net, NetError, PopulationId, Quantized};
 use thiserror::Error;
 
@@ -34,6 +39,12 @@ pub struct CompileOptions {
     pub partitioner: String,
     /// Effort.
     pub effort: Effort,
+    /// Layers that must be on certain cores.
+    pub pins: Vec<Pin>,
+    /// Samples whose spikes tell how much neurons talk; none: all alike.
+    pub calibration: Vec<Stimulus>,
+    /// A placement to use as it is, instead of a partitioner.
+    pub placement: Option<Placement>,
     /// Removes neurons without effect.
     pub remove_dead: bool,
     /// Seed.
@@ -52,6 +63,9 @@ impl Default for CompileOptions {
             default_steps: None,
             partitioner: PARTITIONERS[0].into(),
             effort: Effort::default(),
+            pins: Vec::new(),
+            calibration: Vec::new(),
+            placement: None,
             remove_dead: true,
             seed: 0,
             provenance: Vec::new(),
@@ -144,6 +158,8 @@ pub struct Compiled {
     pub bundle: Bundle,
     /// What was done.
     pub report: CompileReport,
+    /// Which neurons are on which core, to be edited and used again.
+    pub placement: Placement,
 }
 
 /// What a compilation did.
@@ -232,8 +248,9 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     if !contradictions.is_empty() {
         return Err(CompileError::Target(contradictions));
     }
-    let strategy =
-        partitioner(&options.partitioner, options.effort).ok_or_else(|| CompileError::Partitioner(options.partitioner.clone()))?;
+    if !PARTITIONERS.contains(&options.partitioner.as_str()) {
+        return Err(CompileError::Partitioner(options.partitioner.clone()));
+    }
     let lower_options = LowerOptions { remove_dead: options.remove_dead };
     progress("lowering");
     let (q, lowering, quantization, mut findings, timed) = match input {
@@ -267,9 +284,23 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     let delays_found = !findings.is_empty();
     findings.extend(quantization.findings.iter().cloned());
     findings.extend(board_findings(&q, target));
-    let partitioned = Partitioned::new(&q, strategy.propose(&q, target), target);
-    progress("placing");
-    let placed = match partitioned.and_then(|p| place(p, target)) {
+    let (pinned, pin_findings) = pins::resolve(&q, target, &options.pins);
+    let contradicted = !pin_findings.is_empty();
+    findings.extend(pin_findings);
+    let search = Search {
+        effort: options.effort,
+        seed: options.seed,
+        rates: if timed { rates::measure(&q, target, &options.calibration, options.default_steps) } else { Vec::new() },
+        pins: if contradicted { Vec::new() } else { pinned },
+    };
+    let placed = match &options.placement {
+        Some(placement) => placement.apply(&q, target, &search.pins),
+        None => {
+            let strategies = partitioners(&options.partitioner, &search).expect("the name is known");
+            choose(&q, target, &strategies, &search)
+        }
+    };
+    let placed = match placed {
         Ok(placed) => Some(placed),
         Err(e) => {
             // Where lowering found the delays by projection, what they do to each core is nothing new.
@@ -316,7 +347,8 @@ pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress
     };
     let bundle = emit(&q, &placed, target, host, provenance);
     let report = report(&q, &placed, target, lowering, quantization);
-    Ok(Compiled { bundle, report })
+    let placement = Placement::of(&q, &placed, target);
+    Ok(Compiled { bundle, report, placement })
 }
 
 /// Everything that stands in the way of a compilation, and every warning; sorted. Empty of errors = it fits.

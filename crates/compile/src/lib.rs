@@ -3,6 +3,7 @@
 //! In: a `Net<Float>` (elaborated, inputs coded) or a `Net<Fixed>`, and a `Target`. Out: a `Bundle` and a report.
 //! Invariant: data flow one way; each stage's type is the proof of what it says; nothing here does IO.
 
+mod choose;
 pub mod driver;
 pub mod emit;
 pub mod finding;
@@ -11,8 +12,11 @@ mod fixednets;
 pub mod lower;
 pub mod pack;
 pub mod partition;
+pub mod pins;
 pub mod place;
+pub mod placement;
 pub mod quantize;
+mod rates;
 pub mod retime;
 #[cfg(test)]
 mod testnets;
@@ -20,5 +24,7 @@ mod testnets;
 pub use driver::{CompileError, CompileOptions, CompileReport, Compiled, Effort, Input, check, compile};
 pub use finding::{Finding, Severity};
 pub use partition::{FitError, NeuronRef, PARTITIONERS, Partitioned, Partitioner};
+pub use pins::Pin;
 pub use place::Placed;
+pub use placement::Placement;
 pub use quantize::Quantizer;

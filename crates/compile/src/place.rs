@@ -1,14 +1,17 @@
 //! Placement: which physical core each part gets.
 //!
 //! In: [`Partitioned`]. Out: [`Placed`]: a physical core for each part, no core twice.
-//! Invariant: part k sits on chip k / cores_per_chip, as the partition counted its output axons (off-chip destinations cost more).
-//! Cost: O(parts + routers log routers).
-//! Why Hilbert: neighbouring parts talk most, and neighbours on the curve are neighbours on the mesh.
+//! Invariant: a part sits on the chip with which the partition counted its output axons (off-chip destinations cost more).
+//! Cost: that of `spikec_map::place`, where the partition has no cores in mind.
 
 use crate::finding::Finding;
 use crate::pack::usage::remedy;
 use crate::partition::{FitError, Partitioned};
+use spikec_chip::mesh::Mesh;
 use spikec_chip::target::{Target, Topology};
+use spikec_map::place::{self as map, Request, Traffic};
+use spikec_map::portfolio::Effort;
+use spikec_map::tiles::hilbert;
 
 /// Parts with their physical cores.
 #[derive(Debug)]
@@ -35,8 +38,8 @@ impl Placed {
             match seen.get_mut(core as usize) {
                 None => add("physical core number", core.into(), f64::from(target.total_cores()) - 1.0),
                 Some(true) => add("parts on one core", 2.0, 1.0),
-                Some(_) if core / per_chip != part as u32 / per_chip => {
-                    add("chip of a part", (core / per_chip).into(), (part as u32 / per_chip).into())
+                Some(_) if core / per_chip != partitioned.chip(part as u32) => {
+                    add("chip of a part", (core / per_chip).into(), partitioned.chip(part as u32).into())
                 }
                 Some(used) => *used = true,
             }
@@ -60,43 +63,88 @@ impl Placed {
     }
 }
 
-/// Places parts along a Hilbert curve over each chip's routers, one chip after the other.
-pub fn place(partitioned: Partitioned, target: &Target) -> Result<Placed, FitError> {
+/// How to place.
+#[derive(Debug, Clone, Copy)]
+pub struct PlaceOptions<'a> {
+    /// Effort.
+    pub effort: Effort,
+    /// Seed.
+    pub seed: u64,
+    /// Spikes of a step of each unit, measured; empty: all alike.
+    pub rates: &'a [f32],
+}
+
+/// Gives each part a physical core of its chip: the one that was proposed, or the one that annealing finds.
+///
+/// # Errors
+/// As [`Placed::new`].
+pub fn place(partitioned: Partitioned, target: &Target, options: &PlaceOptions) -> Result<Placed, FitError> {
+    let cores = match partitioned.proposed_cores() {
+        Some(cores) => cores.to_vec(),
+        None => annealed(&partitioned, target, options),
+    };
+    Placed::new(partitioned, cores, target)
+}
+
+/// Along a Hilbert curve over each chip's routers, one chip after the other; then annealed. Neighbouring parts talk most.
+fn annealed(partitioned: &Partitioned, target: &Target, options: &PlaceOptions) -> Vec<u32> {
     let order = hilbert_cores(&target.topology);
     let per_chip = order.len().max(1);
     let parts = partitioned.parts().len();
-    let cores = (0..parts).map(|k| (k / per_chip * per_chip) as u32 + order.get(k % per_chip).copied().unwrap_or(0)).collect();
-    Placed::new(partitioned, cores, target)
+    let start: Vec<u32> = (0..parts).map(|k| (k / per_chip * per_chip) as u32 + order.get(k % per_chip).copied().unwrap_or(0)).collect();
+    if parts < 2 || parts as u64 > u64::from(target.total_cores()) {
+        return start;
+    }
+    let mesh = Mesh::new(&target.topology);
+    let (messages, host) = messages(partitioned, options.rates);
+    let chips: Vec<u32> = (0..parts as u32).map(|part| partitioned.chip(part)).collect();
+    let found = Traffic::new(parts as u32, messages).and_then(|traffic| {
+        map::place(&Request {
+            traffic: &traffic,
+            mesh: &mesh,
+            cores: target.total_cores(),
+            chips: Some(&chips),
+            pins: None,
+            host: Some(&host),
+            start: None,
+            link_share: map::LINK_SHARE,
+            seed: options.seed,
+            effort: match options.effort {
+                Effort::Fast => map::Effort::Fast,
+                Effort::Default => map::Effort::Default,
+                Effort::Best => map::Effort::Best,
+            },
+        })
+    });
+    found.unwrap_or(start)
+}
+
+/// Messages between different parts, and those of the host to each part, in a step.
+pub(crate) fn messages(partitioned: &Partitioned, rates: &[f32]) -> (Vec<(u32, u32, f64)>, Vec<f64>) {
+    let wiring = partitioned.wiring();
+    let mut host = vec![0.0; partitioned.parts().len()];
+    let mut between = Vec::new();
+    for unit in 0..wiring.units() {
+        let rate = f64::from(rates.get(unit as usize).copied().unwrap_or(1.0));
+        let from = partitioned.unit_place(unit).map(|place| place.0);
+        for link in partitioned.links(unit) {
+            match from {
+                None => host[link.part as usize] += rate,
+                Some(from) if from != link.part => between.push((from, link.part, rate)),
+                Some(_) => {}
+            }
+        }
+    }
+    (between, host)
 }
 
 /// Cores of a chip in the order of a Hilbert curve over its routers.
 fn hilbert_cores(topology: &Topology) -> Vec<u32> {
     let (width, height, slots) = (*topology.width, *topology.height, *topology.cores_per_router);
     let side = width.max(height).max(1).next_power_of_two();
-    let mut routers: Vec<(u64, u32)> =
-        (0..height).flat_map(|y| (0..width).map(move |x| (hilbert_index(side, x, y), y * width + x))).collect();
+    let mut routers: Vec<(u64, u32)> = (0..height).flat_map(|y| (0..width).map(move |x| (hilbert(side, x, y), y * width + x))).collect();
     routers.sort_unstable();
     routers.into_iter().flat_map(|(_, r)| (0..slots).map(move |s| r * slots + s)).collect()
-}
-
-/// Position of (x, y) on the Hilbert curve that fills a square of `side` (a power of two).
-fn hilbert_index(side: u32, x: u32, y: u32) -> u64 {
-    let (mut x, mut y, mut index) = (u64::from(x), u64::from(y), 0);
-    let mut s = u64::from(side) / 2;
-    while s > 0 {
-        let (rx, ry) = (u64::from(x & s > 0), u64::from(y & s > 0));
-        index += s * s * ((3 * rx) ^ ry);
-        // Turn the quadrant so that the curve goes on.
-        if ry == 0 {
-            if rx == 1 {
-                (x, y) = (s.wrapping_sub(1).wrapping_sub(x), s.wrapping_sub(1).wrapping_sub(y));
-            }
-            (x, y) = (y, x);
-        }
-        (x, y) = (x & (s - 1), y & (s - 1));
-        s /= 2;
-    }
-    index
 }
 
 #[cfg(test)]
@@ -109,7 +157,7 @@ mod tests {
             let mut at = vec![(0i64, 0i64); (side * side) as usize];
             for y in 0..side {
                 for x in 0..side {
-                    at[hilbert_index(side, x, y) as usize] = (x.into(), y.into());
+                    at[hilbert(side, x, y) as usize] = (x.into(), y.into());
                 }
             }
             let mut sorted = at.clone();

@@ -2,12 +2,12 @@
 
 use crate::args::{CompileArgs, DiscretizationArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg};
 use crate::failure::{DOES_NOT_FIT, Failure};
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::load::{self, Coding, Prepared};
 use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
-use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Quantizer};
+use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Placement, Quantizer};
 use std::path::{Path, PathBuf};
 
 /// Runs the command.
@@ -15,6 +15,7 @@ pub fn run(args: &CompileArgs, json: bool) -> Result<u8, Failure> {
     let mut files = Files::reading(&[]);
     let output = files.output(&args.output)?;
     let report_file = args.report.as_deref().map(|p| files.output(p)).transpose()?;
+    let placement_file = args.write_placement.as_deref().map(|p| files.output(p)).transpose()?;
     let job = Job::resolve(&args.network, &args.mapping, &mut files)?;
     let compiled = job.compile()?;
     let bytes = compiled.bundle.to_bytes();
@@ -22,6 +23,9 @@ pub fn run(args: &CompileArgs, json: bool) -> Result<u8, Failure> {
     output.commit(&bytes)?;
     if let Some(file) = report_file {
         file.commit(super::to_json(&compiled.report).as_bytes())?;
+    }
+    if let Some(file) = placement_file {
+        file.commit(placement_text(&compiled.placement).as_bytes())?;
     }
     if json {
         super::print_json(&compiled.report);
@@ -51,7 +55,8 @@ impl Job {
     /// From the arguments; `files` learns what is read.
     pub fn resolve(network: &NetworkArgs, mapping: &MappingArgs, files: &mut Files) -> Result<Self, Failure> {
         let target_file = load::is_target_file(&mapping.target).then(|| Path::new(&mapping.target));
-        for input in [Some(network.network.as_path()), mapping.calibration.as_deref(), target_file].into_iter().flatten() {
+        let inputs = [Some(network.network.as_path()), mapping.calibration.as_deref(), target_file, mapping.placement.as_deref()];
+        for input in inputs.into_iter().flatten() {
             files.read_also(input)?;
         }
         let target = load::target(&mapping.target)?;
@@ -67,6 +72,13 @@ impl Job {
             return Err(Failure::file(path, message).hint("calibrate with data of this network"));
         }
         let decoder = decoder(&mapping.decoder)?;
+        let placement = mapping.placement.as_deref().map(placement).transpose()?;
+        if let (Some(placement), Some(path)) = (&placement, &mapping.placement)
+            && placement.target != target.name
+        {
+            let message = format!("was made for target {}, not {}", placement.target, target.name);
+            return Err(Failure::file(path, message).hint("write one for this target, or change its name in the file"));
+        }
         let options = CompileOptions {
             weight_bits: mapping.weight_bits,
             quantizer: match mapping.quantizer {
@@ -82,6 +94,9 @@ impl Job {
                 EffortArg::Default => Effort::Default,
                 EffortArg::Best => Effort::Best,
             },
+            pins: mapping.pins.clone(),
+            calibration: calibration.map_or(Vec::new(), |set| set.samples),
+            placement,
             remove_dead: !mapping.keep_dead,
             seed: mapping.seed,
             provenance: provenance(network, mapping, &target, coding, &prepared, digest),
@@ -139,6 +154,23 @@ impl Job {
     }
 }
 
+/// Reads a placement file.
+fn placement(path: &Path) -> Result<Placement, Failure> {
+    let text = files::read_text(path)?;
+    ron::from_str(&text).map_err(|e| {
+        let at = e.span.start;
+        Failure::file(path, format_args!("is no placement: {}", e.code))
+            .hint("`spikec compile --write-placement` writes one")
+            .caret(path, &text, at.line, at.col, "here")
+    })
+}
+
+/// A placement as people edit it: a core on each line.
+fn placement_text(placement: &Placement) -> String {
+    let config = ron::ser::PrettyConfig::new().depth_limit(2).struct_names(false);
+    ron::ser::to_string_pretty(placement, config).expect("a placement holds numbers and names alone") + "\n"
+}
+
 fn decoder(text: &str) -> Result<DecoderKind, Failure> {
     Ok(match text {
         "count" => DecoderKind::Count,
@@ -191,6 +223,12 @@ fn provenance(
     add("decoder", mapping.decoder.clone());
     add("effort", format!("{:?}", mapping.effort));
     add("partitioner", mapping.partitioner.clone());
+    for pin in &mapping.pins {
+        add("pin", format!("{}={}..{}", pin.layer, pin.cores.start, pin.cores.end.saturating_sub(1)));
+    }
+    if mapping.placement.is_some() {
+        add("placement", "given".into());
+    }
     if let Some(steps) = mapping.steps {
         add("steps", steps.to_string());
     }

@@ -40,7 +40,9 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
         decoder: "count".into(),
         steps: None,
         effort: EffortArg::Default,
-        partitioner: "sequential".into(),
+        partitioner: "portfolio".into(),
+        pins: Vec::new(),
+        placement: None,
         keep_dead: false,
         seed: 0,
     };

@@ -7,55 +7,86 @@
 
 mod bounds;
 mod check;
+mod mapped;
 mod next_fit;
 mod order;
 mod sequential;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use crate::pack::{NeuronRef, Usage};
 pub use bounds::{Bound, lower_bounds};
+pub use mapped::Mapped;
 pub use sequential::Sequential;
+pub use view::View;
 
 use crate::finding::{Finding, sort};
 use crate::pack::usage::remedy;
 use crate::pack::{CorePack, Packer, Wiring};
 use rayon::prelude::*;
-use serde::Serialize;
 use spikec_chip::cost;
 use spikec_chip::target::Target;
+use spikec_map::portfolio::Strategy;
 use spikec_net::{PopulationId, Quantized};
+use std::ops::Range;
+
+/// What a strategy proposes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// Neurons of each part in compartment order. It need not be legal.
+    pub parts: Vec<Vec<NeuronRef>>,
+    /// Physical core of each part; `None`: parts fill one chip after the other in their order, and placement chooses the cores. Output axons are
+    /// counted with the chips of these cores.
+    pub cores: Option<Vec<u32>>,
+}
+
+impl From<Vec<Vec<NeuronRef>>> for Proposal {
+    fn from(parts: Vec<Vec<NeuronRef>>) -> Self {
+        Proposal { parts, cores: None }
+    }
+}
 
 /// A strategy that proposes parts.
 pub trait Partitioner {
     /// Its name, as given to `--partitioner`.
     fn name(&self) -> &'static str;
-    /// Parts in the order of placement (chips one after the other), neurons in compartment order. It need not be legal.
-    fn propose(&self, q: &Quantized, target: &Target) -> Vec<Vec<NeuronRef>>;
+    /// Parts, and where it knows better than their order, their cores. It need not be legal.
+    fn propose(&self, q: &Quantized, target: &Target) -> Proposal;
 }
 
-/// Names of all strategies.
-pub const PARTITIONERS: [&str; 1] = ["sequential"];
+/// Names of all strategies; `portfolio` tries those that suit the network and keeps the best.
+pub const PARTITIONERS: [&str; 5] = ["portfolio", "sequential", "tiles", "layers", "overlap"];
 
-/// Effort of the search, in work units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Effort {
-    /// First legal mapping.
-    Fast,
-    /// Balanced cores.
-    #[default]
-    Default,
-    /// As `Default`, with several orders of the neurons: the one with the fewest cores is kept.
-    Best,
+pub use spikec_map::portfolio::Effort;
+
+/// What strategies may know beside the network.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Search {
+    /// Effort.
+    pub effort: Effort,
+    /// Seed.
+    pub seed: u64,
+    /// Spikes of a step of each unit ([`Wiring::unit`]), measured; empty: all alike.
+    pub rates: Vec<f32>,
+    /// Physical cores that the neurons of a population may be on.
+    pub pins: Vec<(PopulationId, Range<u32>)>,
 }
 
-/// The strategy of that name.
-pub fn partitioner(name: &str, effort: Effort) -> Option<Box<dyn Partitioner>> {
-    match name {
-        "sequential" => Some(Box::new(Sequential { effort })),
-        _ => None,
-    }
+/// The strategies of that name, the best guess first.
+pub fn partitioners(name: &str, search: &Search) -> Option<Vec<Box<dyn Partitioner>>> {
+    let sequential = || -> Box<dyn Partitioner> { Box::new(Sequential { effort: search.effort }) };
+    let mapped = |strategy| -> Box<dyn Partitioner> { Box::new(Mapped { strategy, search: search.clone() }) };
+    Some(match name {
+        // Sequential parts know nothing of pins.
+        "portfolio" if !search.pins.is_empty() => vec![mapped(None)],
+        "portfolio" => vec![mapped(None), sequential()],
+        "sequential" => vec![sequential()],
+        "tiles" => vec![mapped(Some(Strategy::Tiles))],
+        "layers" => vec![mapped(Some(Strategy::Layers))],
+        "overlap" => vec![mapped(Some(Strategy::Overlap))],
+        _ => return None,
+    })
 }
 
 /// The network does not fit; every violation, sorted.
@@ -101,15 +132,20 @@ pub struct Partitioned {
     links: Vec<Link>,
     /// For each unit: (part, compartment), `None` for input channels.
     places: Vec<Option<(u32, u16)>>,
+    /// Chip of each part.
+    chips: Vec<u32>,
+    /// Physical core of each part as proposed.
+    cores: Option<Vec<u32>>,
 }
 
 impl Partitioned {
-    /// Counts every resource of every part and of the board from the network itself. Parts are cores of one chip in order,
-    /// then of the next chip.
+    /// Counts every resource of every part and of the board from the network itself. Parts are on the chips of the proposed cores; without these,
+    /// they are cores of one chip in order, then of the next chip.
     ///
     /// # Errors
     /// All violations: a neuron that is missing, unknown or assigned twice (P01-P03), an empty part (P04), and limits C01-C16.
-    pub fn new(q: &Quantized, parts: Vec<Vec<NeuronRef>>, target: &Target) -> Result<Partitioned, FitError> {
+    pub fn new(q: &Quantized, proposal: impl Into<Proposal>, target: &Target) -> Result<Partitioned, FitError> {
+        let Proposal { parts, cores } = proposal.into();
         let wiring = Wiring::new(q, target);
         let mut findings = wiring.problems().to_vec();
         check::registers(q, target, &mut findings);
@@ -129,12 +165,15 @@ impl Partitioned {
             .collect();
         let (link_offsets, links) = links_of(&wiring, &packs);
         let links_from = |unit: u32| &links[link_offsets[unit as usize] as usize..link_offsets[unit as usize + 1] as usize];
+        let per_chip = target.topology.cores_per_chip().max(1);
+        let core = |part: usize| cores.as_ref().map_or(part as u32, |cores| cores.get(part).copied().unwrap_or(u32::MAX));
+        let chips: Vec<u32> = (0..packs.len()).map(|part| core(part) / per_chip).collect();
         let parts: Vec<Part> = packs
             .into_iter()
             .enumerate()
             .map(|(index, pack)| {
                 let mut usage = pack.usage.clone();
-                usage.extend(out_axon_usage(target, index as u32, pack.units.iter().map(|&u| links_from(u)), |part| part));
+                usage.extend(out_axon_usage(target, index as u32, pack.units.iter().map(|&u| links_from(u)), &chips));
                 usage.sort_by_key(|u| u.code);
                 Part { pack, usage }
             })
@@ -148,20 +187,28 @@ impl Partitioned {
                 findings.extend(finding.map(|f| alone(f, q, &wiring, &part.pack.units)));
             }
         }
-        let cores = target.total_cores();
-        if parts.len() as u64 > u64::from(cores) {
-            findings.push(Finding::error("C16", "cores of the board", parts.len() as f64, cores.into(), remedy("C16")));
+        let total = target.total_cores();
+        if parts.len() as u64 > u64::from(total) {
+            findings.push(Finding::error("C16", "cores of the board", parts.len() as f64, total.into(), remedy("C16")));
         }
         if !findings.is_empty() {
             sort(&mut findings);
             return Err(FitError { findings });
         }
-        Ok(Partitioned { wiring, parts, link_offsets, links, places })
+        Ok(Partitioned { wiring, parts, link_offsets, links, places, chips, cores })
     }
 
     /// The parts.
     pub fn parts(&self) -> &[Part] {
         &self.parts
+    }
+    /// Chip of a part, by which its output axons were counted.
+    pub fn chip(&self, part: u32) -> u32 {
+        self.chips[part as usize]
+    }
+    /// Physical cores as proposed.
+    pub fn proposed_cores(&self) -> Option<&[u32]> {
+        self.cores.as_deref()
     }
     /// The net as the packer saw it.
     pub fn wiring(&self) -> &Wiring {
@@ -170,6 +217,10 @@ impl Partitioned {
     /// Input axons that a unit's spikes reach, by part.
     pub fn links(&self, unit: u32) -> &[Link] {
         &self.links[self.link_offsets[unit as usize] as usize..self.link_offsets[unit as usize + 1] as usize]
+    }
+    /// Part and compartment of a unit; `None` for input channels.
+    pub fn unit_place(&self, unit: u32) -> Option<(u32, u16)> {
+        self.places[unit as usize]
     }
     /// Part and compartment of a neuron.
     pub fn place(&self, population: PopulationId, neuron: u32) -> Option<(u32, u16)> {
@@ -199,15 +250,10 @@ fn links_of(wiring: &Wiring, packs: &[CorePack]) -> (Vec<u32>, Vec<Link>) {
 }
 
 /// C03 and C04 of a part: entries of its output axon table, and output axons of its neuron with the most.
-/// `core_of` numbers parts so that `cores_per_chip` neighbours are a chip.
-pub(crate) fn out_axon_usage<'a>(
-    target: &Target,
-    part: u32,
-    neurons: impl Iterator<Item = &'a [Link]>,
-    core_of: impl Fn(u32) -> u32,
-) -> [Usage; 2] {
+/// `chips`: chip of each part.
+pub(crate) fn out_axon_usage<'a>(target: &Target, part: u32, neurons: impl Iterator<Item = &'a [Link]>, chips: &[u32]) -> [Usage; 2] {
     let core = &target.packed().core;
-    let chip = |part: u32| core_of(part) / target.topology.cores_per_chip().max(1);
+    let chip = |part: u32| chips[part as usize];
     let (mut entries, mut most) = (0u64, 0u64);
     for links in neurons {
         most = most.max(links.len() as u64);

@@ -15,7 +15,7 @@ const ROUNDS: usize = 8;
 
 /// Parts as ranges of an order.
 #[derive(Debug, Clone)]
-pub(super) struct Proposal {
+pub(super) struct Cut {
     /// One range for each part, in order, without gaps.
     pub ranges: Vec<Range<usize>>,
     /// For each part: (source, input axons) of axons that are cut.
@@ -33,7 +33,7 @@ pub(super) struct NextFit<'a> {
 
 impl NextFit<'_> {
     /// Packs with at most `cap` neurons a part until C03 holds, or the board is full.
-    pub fn solve(&self, packer: &mut Packer, cap: usize) -> Proposal {
+    pub fn solve(&self, packer: &mut Packer, cap: usize) -> Cut {
         let mut proposal = self.pack(packer, cap, None);
         for _ in 0..ROUNDS {
             let entries = self.entries(&proposal);
@@ -50,12 +50,12 @@ impl NextFit<'_> {
         self.split(packer, proposal)
     }
 
-    fn beyond_board(&self, proposal: &Proposal) -> bool {
+    fn beyond_board(&self, proposal: &Cut) -> bool {
         proposal.ranges.len() as u64 > u64::from(self.target.total_cores())
     }
 
     /// One pass of next-fit; `entries` are output axon entries of each unit to reckon with.
-    fn pack(&self, packer: &mut Packer, cap: usize, entries: Option<&[u32]>) -> Proposal {
+    fn pack(&self, packer: &mut Packer, cap: usize, entries: Option<&[u32]>) -> Cut {
         let limit = u64::from(*self.target.packed().core.out_axon_entries);
         let (mut ranges, mut cut) = (Vec::new(), Vec::new());
         let mut start = 0;
@@ -78,11 +78,11 @@ impl NextFit<'_> {
             cut.push(need.cut);
             start += taken;
         }
-        Proposal { ranges, cut, legal: false }
+        Cut { ranges, cut, legal: false }
     }
 
     /// Output axon entries of each unit (0 for input channels).
-    fn entries(&self, proposal: &Proposal) -> Vec<u32> {
+    fn entries(&self, proposal: &Cut) -> Vec<u32> {
         let units = self.wiring.units() as usize;
         let core = &self.target.packed().core;
         let per_chip = self.target.topology.cores_per_chip().max(1) as usize;
@@ -117,14 +117,14 @@ impl NextFit<'_> {
     }
 
     /// Parts that pass C03 and have more than one neuron.
-    fn violators(&self, proposal: &Proposal, entries: &[u32]) -> Vec<usize> {
+    fn violators(&self, proposal: &Cut, entries: &[u32]) -> Vec<usize> {
         let limit = u64::from(*self.target.packed().core.out_axon_entries);
         let sum = |r: &Range<usize>| self.order[r.clone()].iter().map(|&u| u64::from(entries[u as usize])).sum::<u64>();
         (0..proposal.ranges.len()).filter(|&i| proposal.ranges[i].len() > 1 && sum(&proposal.ranges[i]) > limit).collect()
     }
 
     /// Splits violators in two, at half of their entries, and counts again until none is left or the board is full.
-    fn split(&self, packer: &mut Packer, mut proposal: Proposal) -> Proposal {
+    fn split(&self, packer: &mut Packer, mut proposal: Cut) -> Cut {
         loop {
             let entries = self.entries(&proposal);
             let violators = self.violators(&proposal, &entries);
@@ -132,7 +132,7 @@ impl NextFit<'_> {
             if proposal.legal || self.beyond_board(&proposal) {
                 return proposal;
             }
-            let mut next = Proposal { ranges: Vec::new(), cut: Vec::new(), legal: false };
+            let mut next = Cut { ranges: Vec::new(), cut: Vec::new(), legal: false };
             for (i, range) in proposal.ranges.iter().enumerate() {
                 let mut halves = vec![range.clone()];
                 if violators.binary_search(&i).is_ok() {

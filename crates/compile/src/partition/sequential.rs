@@ -1,8 +1,8 @@
 //! The sequential partitioner: an order of the neurons, next-fit, balanced.
 
-use super::next_fit::{NextFit, Proposal};
+use super::next_fit::{Cut, NextFit};
 use super::order::{other_orders, tensor_order};
-use super::{Effort, NeuronRef, Partitioner};
+use super::{Effort, Partitioner, Proposal};
 use crate::pack::{Packer, Wiring};
 use spikec_chip::target::Target;
 use spikec_net::Quantized;
@@ -23,7 +23,7 @@ impl Partitioner for Sequential {
         "sequential"
     }
 
-    fn propose(&self, q: &Quantized, target: &Target) -> Vec<Vec<NeuronRef>> {
+    fn propose(&self, q: &Quantized, target: &Target) -> Proposal {
         let wiring = Wiring::new(q, target);
         let mut order = tensor_order(q, &wiring, *target.packed().core.compartments);
         let mut packer = Packer::new(q, &wiring, target);
@@ -40,12 +40,13 @@ impl Partitioner for Sequential {
         if self.effort != Effort::Fast {
             best = balance(&NextFit { wiring: &wiring, target, order: &order }, &mut packer, best);
         }
-        best.ranges.into_iter().map(|r| order[r].iter().map(|&u| wiring.reference(u)).collect()).collect()
+        let parts: Vec<Vec<_>> = best.ranges.into_iter().map(|r| order[r].iter().map(|&u| wiring.reference(u)).collect()).collect();
+        parts.into()
     }
 }
 
 /// The same number of parts with the smallest largest part that a few probes find: caps from the mean to the present largest.
-fn balance(next_fit: &NextFit, packer: &mut Packer, mut best: Proposal) -> Proposal {
+fn balance(next_fit: &NextFit, packer: &mut Packer, mut best: Cut) -> Cut {
     let parts = best.ranges.len();
     if parts < 2 || !best.legal || parts as u64 > u64::from(next_fit.target.total_cores()) {
         return best;

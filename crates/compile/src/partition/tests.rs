@@ -3,7 +3,7 @@ use crate::fixednets::*;
 use spikec_net::{FixedNeuron, SignMode, WeightFormat};
 
 fn propose(q: &Quantized, target: &Target) -> Vec<Vec<NeuronRef>> {
-    Sequential { effort: Effort::Default }.propose(q, target)
+    Sequential { effort: Effort::Default }.propose(q, target).parts
 }
 
 fn sizes(parts: &[Vec<NeuronRef>]) -> Vec<usize> {
@@ -74,7 +74,7 @@ fn a_recurrent_net_takes_sixteen_even_cores() {
 #[test]
 fn without_balance_the_first_cores_are_full() {
     let (q, target) = (mnist(800, all_to_all(784, 800), all_to_all(800, 10)), loihi());
-    let parts = Sequential { effort: Effort::Fast }.propose(&q, &target);
+    let parts = Sequential { effort: Effort::Fast }.propose(&q, &target).parts;
     // 152 posts: 1216 bits and 3 headers of 18 make 20 words; 20 * 784 is the most below 16383.
     assert_eq!(sizes(&parts), [152, 152, 152, 152, 152, 50]);
 }
@@ -88,7 +88,7 @@ fn the_best_effort_finds_an_order_that_takes_fewer_cores() {
     b.connect((input, layer), MIXED8, (0..6000).flat_map(|i| (0..4).map(move |j| (i, 2 * j + i / 3000, 2, 0))).collect());
     let (q, target) = (b.build(), loihi());
     assert_eq!(sizes(&propose(&q, &target)), [1; 8]);
-    let parts = Sequential { effort: Effort::Best }.propose(&q, &target);
+    let parts = Sequential { effort: Effort::Best }.propose(&q, &target).parts;
     assert_eq!(sizes(&parts), [4; 2]);
     assert!(Partitioned::new(&q, parts, &target).is_ok());
 }

@@ -1,0 +1,92 @@
+//! The choice between proposals: every one is counted, the best that fits wins.
+//!
+//! In: strategies. Out: [`Placed`], or what stands in the way of the last.
+//! Invariant: fewest cores; of equals, the shortest busy time of the busiest core by the analytic model's law (docs/timing.md), then fewest spikes
+//! times hops, then the first.
+//! Cost: a packing for each strategy; for large nets the first that fits is taken.
+
+use crate::finding::Finding;
+use crate::partition::{FitError, Partitioned, Partitioner, Search};
+use crate::pins;
+use crate::place::{PlaceOptions, Placed, messages, place};
+use spikec_chip::mesh::Mesh;
+use spikec_chip::target::Target;
+use spikec_map::place::{Traffic, quality};
+use spikec_net::Quantized;
+
+/// Synapses from which on the first proposal that fits is taken.
+const LARGE: usize = 4_000_000;
+
+/// The best of the strategies' proposals.
+pub(crate) fn choose(q: &Quantized, target: &Target, strategies: &[Box<dyn Partitioner>], search: &Search) -> Result<Placed, FitError> {
+    let options = PlaceOptions { effort: search.effort, seed: search.seed, rates: &search.rates };
+    let mut best: Option<(Rank, Placed)> = None;
+    let mut refused: Option<FitError> = None;
+    for strategy in strategies {
+        let placed = Partitioned::new(q, strategy.propose(q, target), target).and_then(|p| place(p, target, &options));
+        let placed = placed.and_then(|placed| {
+            let findings = pins::violations(q, &placed, &search.pins);
+            if findings.is_empty() { Ok(placed) } else { Err(FitError { findings }) }
+        });
+        match placed {
+            Ok(placed) => {
+                let rank = rank(&placed, target, &search.rates);
+                if best.as_ref().is_none_or(|(r, _)| rank.before(r)) {
+                    best = Some((rank, placed));
+                }
+                if q.net.synapse_count() >= LARGE {
+                    break;
+                }
+            }
+            Err(e) => refused = Some(e),
+        }
+    }
+    match (best, refused) {
+        (Some((_, placed)), _) => Ok(placed),
+        (None, Some(e)) => Err(e),
+        (None, None) => Err(FitError { findings: vec![Finding::error("P01", "strategies", 0.0, 1.0, "choose a partitioner")] }),
+    }
+}
+
+/// What proposals are compared by.
+#[derive(Debug)]
+struct Rank {
+    cores: usize,
+    busiest_ns: f64,
+    hops: f64,
+}
+
+impl Rank {
+    fn before(&self, other: &Rank) -> bool {
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
+        if self.cores != other.cores {
+            self.cores < other.cores
+        } else if !near(self.busiest_ns, other.busiest_ns) {
+            self.busiest_ns < other.busiest_ns
+        } else {
+            self.hops < other.hops && !near(self.hops, other.hops)
+        }
+    }
+}
+
+fn rank(placed: &Placed, target: &Target, rates: &[f32]) -> Rank {
+    let partitioned = placed.partitioned();
+    let parts = partitioned.parts();
+    let ns = &target.packed().timing_ns;
+    let rate = |unit: u32| f64::from(rates.get(unit as usize).copied().unwrap_or(1.0));
+    let busy = |part: usize| {
+        let pack = &parts[part].pack;
+        let synapses = |axon: &spikec_chip::image::InAxon| axon.entries.iter().map(|e| e.synapses.len()).sum::<usize>() as f64;
+        let received: f64 = pack.in_axons.iter().map(|a| rate(a.source) * (*ns.axon_in + *ns.synapse_sparse * synapses(&a.axon))).sum();
+        let sent: f64 = pack.units.iter().map(|&u| rate(u) * (*ns.spike_out + *ns.axon_out * partitioned.links(u).len() as f64)).sum();
+        let updates = pack.units.len() as f64 * (*ns.neuron_access + *ns.neuron_update);
+        received.max(sent + updates)
+    };
+    let busiest_ns = (0..parts.len()).map(busy).fold(0.0, f64::max);
+    let (between, _) = messages(partitioned, rates);
+    let cores: Vec<u32> = (0..parts.len() as u32).map(|part| placed.core(part)).collect();
+    let hops = Traffic::new(parts.len() as u32, between)
+        .and_then(|traffic| quality(&traffic, &Mesh::new(&target.topology), &cores))
+        .map_or(f64::INFINITY, |q| q.hops);
+    Rank { cores: parts.len(), busiest_ns, hops }
+}

@@ -1,0 +1,89 @@
+//! The mapper as a partitioner: the strategies of `spikec_map` on the net's hypergraph.
+//!
+//! In: a `Quantized`, the target, and what [`Search`] knows. Out: parts with their physical cores.
+//! Cost: a mapping for each encoding that is tried, at most [`TIGHTER`] + 1.
+//! Why two encodings: the mapper counts words by the number of an axon's synapses, the packer by where they are. Where memory binds, the mapper
+//! hopes for the cheaper encodings and gives its words up in steps until the packer agrees; sparse entries always do.
+
+use super::view::{Encoding, View};
+use super::{NeuronRef, Partitioned, Partitioner, Proposal, Search, Sequential};
+use crate::pack::Wiring;
+use spikec_chip::mesh::Mesh;
+use spikec_chip::target::Target;
+use spikec_map::board::Board;
+use spikec_map::mapper::{Job, Mapped as Cores, map_board};
+use spikec_map::portfolio::{Options, Strategy};
+use spikec_net::Quantized;
+use std::ops::Range;
+
+/// Shares of the memory that are tried with expected encodings.
+const TIGHTER: [f64; 3] = [1.0, 0.93, 0.86];
+
+/// A strategy of the mapper, or its portfolio.
+#[derive(Debug, Clone)]
+pub struct Mapped {
+    /// The strategy; `None`: the portfolio.
+    pub strategy: Option<Strategy>,
+    /// What it may know.
+    pub search: Search,
+}
+
+impl Partitioner for Mapped {
+    fn name(&self) -> &'static str {
+        self.strategy.map_or("portfolio", Strategy::name)
+    }
+
+    fn propose(&self, q: &Quantized, target: &Target) -> Proposal {
+        let wiring = Wiring::new(q, target);
+        let memory = &target.packed().synapse_memory;
+        let denser = memory.compressions.len() > 1;
+        let sparse = || self.map(q, &wiring, target, Encoding::Sparse, 1.0);
+        let safe = sparse();
+        // Where sparse entries leave half of the memory free, nothing denser would help.
+        let binds = safe.as_ref().is_none_or(|(_, words)| *words > 0.5);
+        if denser && binds {
+            for share in TIGHTER {
+                let Some((proposal, _)) = self.map(q, &wiring, target, Encoding::Expected, share) else { continue };
+                if safe.as_ref().is_some_and(|(safe, _)| safe.parts.len() <= proposal.parts.len()) {
+                    break;
+                }
+                if Partitioned::new(q, proposal.clone(), target).is_ok() {
+                    return proposal;
+                }
+            }
+        }
+        safe.map_or_else(|| Sequential { effort: self.search.effort }.propose(q, target), |(proposal, _)| proposal)
+    }
+}
+
+impl Mapped {
+    /// A mapping, and the share of the memory that its fullest core uses; `None` where it is not legal as the mapper counts.
+    fn map(&self, q: &Quantized, wiring: &Wiring, target: &Target, encoding: Encoding, share: f64) -> Option<(Proposal, f64)> {
+        let search = &self.search;
+        let mut view = View::new(q, wiring, target, &search.pins, encoding)?;
+        let all = view.limits.words;
+        view.limits.words = (f64::from(all) * share) as u32;
+        let View { graph, limits, units, axon_units } = &view;
+        let rates: Vec<f32> = axon_units.iter().map(|&u| search.rates.get(u as usize).copied().unwrap_or(1.0)).collect();
+        let options = Options { strategy: self.strategy, effort: search.effort, seed: search.seed };
+        let board = Board { mesh: Mesh::new(&target.topology), chips: *target.topology.chips };
+        let range = |v: u32| -> Range<u32> {
+            let population = wiring.reference(units[v as usize]).population;
+            let pin = search.pins.iter().find(|p| p.0 == population);
+            pin.map_or(0..board.cores(), |p| p.1.clone())
+        };
+        let ranges: Option<&dyn Fn(u32) -> Range<u32>> = if search.pins.is_empty() { None } else { Some(&range) };
+        let job = Job { graph, limits, rates: &rates, options: &options };
+        let Cores { mapping, physical, .. } = map_board(&job, &board, ranges, &mut |_| ()).ok()?;
+        if !mapping.legal {
+            return None;
+        }
+        let mut parts: Vec<Vec<NeuronRef>> = vec![Vec::new(); mapping.cores as usize];
+        for (v, &core) in mapping.parts.iter().enumerate() {
+            parts[core as usize].push(wiring.reference(units[v]));
+        }
+        let counted = spikec_map::check::count(graph, limits, &mapping.parts, mapping.cores, &[]);
+        let fullest = counted.uses.iter().map(|u| u.words as f64 / f64::from(all.max(1))).fold(0.0, f64::max);
+        Some((Proposal { parts, cores: Some(physical) }, fullest))
+    }
+}

@@ -1,0 +1,115 @@
+//! A placement as a file: which neurons are on which core, to be written, edited and read back.
+//!
+//! In: [`Placed`]. Out: RON text, and back.
+//! Invariant: a file proves nothing: what it says goes through `Partitioned::new` and `Placed::new` as any proposal does.
+//! Cost: linear in the neurons.
+
+use crate::finding::{Finding, sort};
+use crate::partition::{FitError, NeuronRef, Partitioned, Proposal};
+use crate::pins;
+use crate::place::Placed;
+use serde::{Deserialize, Serialize};
+use spikec_chip::target::Target;
+use spikec_net::{PopulationId, Quantized};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Neurons on physical cores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Placement {
+    /// Target that it was made for.
+    pub target: String,
+    /// Cores in any order.
+    pub cores: Vec<PlacedCore>,
+}
+
+/// The neurons of a core.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlacedCore {
+    /// Physical core.
+    pub core: u32,
+    /// Neurons by layer, in compartment order: runs of indices as trained, ends not included: `("fc1", [(0, 40), (57, 58)])`.
+    pub neurons: Vec<(String, Vec<(u32, u32)>)>,
+}
+
+impl Placement {
+    /// What a compilation placed.
+    pub fn of(q: &Quantized, placed: &Placed, target: &Target) -> Placement {
+        let partitioned = placed.partitioned();
+        let cores = placed.parts_by_core().into_iter().map(|part| {
+            let mut neurons: Vec<(String, Vec<(u32, u32)>)> = Vec::new();
+            for &unit in &partitioned.parts()[part as usize].pack.units {
+                let n = partitioned.wiring().reference(unit);
+                let population = q.net.population(n.population);
+                let at = population.origin[n.neuron as usize];
+                match neurons.last_mut() {
+                    Some((name, runs)) if *name == population.name => match runs.last_mut() {
+                        Some(run) if run.1 == at => run.1 += 1,
+                        _ => runs.push((at, at + 1)),
+                    },
+                    _ => neurons.push((population.name.clone(), vec![(at, at + 1)])),
+                }
+            }
+            PlacedCore { core: placed.core(part), neurons }
+        });
+        Placement { target: target.name.clone(), cores: cores.collect() }
+    }
+
+    /// The placement on a net, checked like any other.
+    ///
+    /// # Errors
+    /// Layers (P20) and neurons (P21) that the net does not have (or that were removed as dead), cores twice (P22), and all that
+    /// [`Partitioned::new`], [`Placed::new`] and pins refuse.
+    pub(crate) fn apply(&self, q: &Quantized, target: &Target, pinned: &[(PopulationId, Range<u32>)]) -> Result<Placed, FitError> {
+        let net = &q.net;
+        let mut findings = Vec::new();
+        let mut unknown: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut seen: BTreeMap<u32, u32> = BTreeMap::new();
+        let (mut parts, mut cores) = (Vec::new(), Vec::new());
+        for placed in &self.cores {
+            *seen.entry(placed.core).or_default() += 1;
+            let mut part = Vec::new();
+            for (layer, runs) in &placed.neurons {
+                let Some(p) = net.populations.iter().position(|p| p.name == *layer && !p.is_input()) else {
+                    let finding = Finding::error("P20", "layers of that name", 0.0, 1.0, "name a layer of neurons of this network");
+                    findings.push(finding.core(placed.core).layer(&**layer));
+                    continue;
+                };
+                let population = &net.populations[p];
+                for &(start, end) in runs {
+                    // A removed neuron needs no core; a trained index beyond the layer is a mistake.
+                    let most = population.trained_len() as u32;
+                    if start > end || end > most {
+                        *unknown.entry(layer).or_default() += u64::from(end.max(start).saturating_sub(start.min(most)).max(1));
+                        continue;
+                    }
+                    let first = population.origin.partition_point(|&o| o < start);
+                    let last = population.origin.partition_point(|&o| o < end);
+                    part.extend((first..last).map(|k| NeuronRef { population: PopulationId::from(p), neuron: k as u32 }));
+                }
+            }
+            if !part.is_empty() {
+                parts.push(part);
+                cores.push(placed.core);
+            }
+        }
+        for (layer, count) in unknown {
+            let finding =
+                Finding::error("P21", "neurons beyond the layer", count as f64, 0.0, "name indices as trained, ends not included");
+            findings.push(finding.layer(layer));
+        }
+        for (&core, &times) in seen.iter().filter(|(_, n)| **n > 1) {
+            findings.push(Finding::error("P22", "entries of one core", times.into(), 1.0, "join them").core(core));
+        }
+        if !findings.is_empty() {
+            sort(&mut findings);
+            return Err(FitError { findings });
+        }
+        let partitioned = Partitioned::new(q, Proposal { parts, cores: Some(cores.clone()) }, target)?;
+        let placed = Placed::new(partitioned, cores, target)?;
+        let findings = pins::violations(q, &placed, pinned);
+        if findings.is_empty() { Ok(placed) } else { Err(FitError { findings }) }
+    }
+}
