@@ -98,7 +98,7 @@ pub fn onto_chips(
 
 /// Repairs, and numbers the cores that have neurons.
 fn finish<P: Pairs>(mut state: State<P>) -> (Vec<u32>, Vec<u32>) {
-    Repair::new(state.cores()).legalise(&mut state);
+    Repair::new(state.cores()).legalise(&mut state, 0);
     let cores = state.cores();
     let mut used = vec![false; cores as usize];
     state.parts().iter().for_each(|&p| used[p as usize] = true);

@@ -89,6 +89,9 @@ pub struct InstanceError(pub Vec<InstanceFinding>);
 /// Most neurons and inputs together, and most synapses: what the mapper's numbers can count.
 const MOST: i64 = 1 << 31;
 
+/// Inputs beyond the synapses that a file without `rates` may claim: memory grows with what a file holds.
+const SILENT: i64 = 1 << 22;
+
 struct Reader<'a> {
     arrays: &'a BTreeMap<String, Array>,
     findings: Vec<InstanceFinding>,
@@ -149,10 +152,28 @@ impl Instance {
         let layer = r.integers("layer", true);
         let shapes = if with_shapes { r.integers("shapes", false) } else { None };
         let (Some(inputs), Some(neurons)) = (inputs, neurons) else { return Err(InstanceError(r.findings)) };
-        let (n, total) = (neurons as usize, (inputs + neurons) as usize);
         if inputs + neurons >= MOST || neurons == 0 {
             let expected = "at least one neuron, and fewer than 2^31 axons".into();
             r.findings.push(InstanceFinding::Range { array: "n", index: 0, found: neurons.to_string(), expected, count: 1 });
+            return Err(InstanceError(r.findings));
+        }
+        let (n, total) = (neurons as usize, (inputs + neurons) as usize);
+        let synapses = axons.as_ref().map_or(0, |a| a.len() as i64);
+        if !arrays.contains_key("rates") && inputs > SILENT + synapses {
+            let expected = format!("at most {SILENT} inputs more than synapses, or `rates`");
+            r.findings.push(InstanceFinding::Range { array: "nin", index: 0, found: inputs.to_string(), expected, count: 1 });
+            return Err(InstanceError(r.findings));
+        }
+        let rates = match arrays.get("rates") {
+            None => vec![1.0; total],
+            Some(array) => array.to_f32().unwrap_or_else(|| {
+                r.findings.push(InstanceFinding::Kind { array: "rates", found: array.dtype_name(), expected: "floats" });
+                Vec::new()
+            }),
+        };
+        let whole = r.length("rates", rates.len(), total);
+        if whole {
+            r.each("rates", &rates, |x| x.is_finite() && x >= 0.0, "spikes of a step, not negative");
         }
         if let (Some(offsets), Some(axons)) = (&offsets, &axons)
             && r.length("ip", offsets.len(), n + 1)
@@ -164,19 +185,9 @@ impl Instance {
                 r.findings.push(InstanceFinding::Range { array: "ip", index, found: offsets[index].to_string(), expected, count: 1 });
             }
             let in_range = r.each("ix", axons, |a| (0..total as i64).contains(&a), &format!("0 .. {total} (inputs, then neurons)"));
-            if rising && in_range {
+            if rising && in_range && whole {
                 duplicates(offsets, axons, total, &mut r.findings);
             }
-        }
-        let rates = match arrays.get("rates") {
-            None => vec![1.0; total],
-            Some(array) => array.to_f32().unwrap_or_else(|| {
-                r.findings.push(InstanceFinding::Kind { array: "rates", found: array.dtype_name(), expected: "floats" });
-                Vec::new()
-            }),
-        };
-        if r.length("rates", rates.len(), total) {
-            r.each("rates", &rates, |x| x.is_finite() && x >= 0.0, "spikes of a step, not negative");
         }
         let layers = match &layer {
             Some(ids) if r.length("layer", ids.len(), n) => layers(ids, shapes.as_deref(), &mut r),

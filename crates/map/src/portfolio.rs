@@ -84,6 +84,42 @@ pub struct Mapping {
     pub strategy: Strategy,
 }
 
+/// Why a strategy does not suit a net.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsuited {
+    /// No layer has a known shape.
+    NoShapes,
+    /// A layer feeds itself, or layers feed one another in a loop.
+    Loops,
+}
+
+/// Whether a strategy can be used on a net alone; [`map`] takes [`Strategy::Overlap`] where it can't.
+///
+/// # Errors
+/// What the net lacks.
+pub fn suits(graph: &Hypergraph, strategy: Strategy) -> Result<(), Unsuited> {
+    let shapes = graph.layers().iter().any(|l| l.shape.is_some());
+    match strategy {
+        Strategy::Overlap => Ok(()),
+        Strategy::Tiles if !shapes => Err(Unsuited::NoShapes),
+        Strategy::Tiles | Strategy::Layers => reverse_order(graph).map(|_| ()).ok_or(Unsuited::Loops),
+    }
+}
+
+/// Synapses up to which annealing is tried where the layers' order did not help.
+const AFFORDABLE: usize = 1 << 21;
+
+/// True when every neuron would fit a core of its own, the others wherever they like.
+fn fits_alone(graph: &Hypergraph, limits: &Limits) -> bool {
+    (0..graph.neurons()).all(|v| {
+        let words: u64 = graph.synapses(v).map(|(axon, synapses)| u64::from(limits.words(axon, synapses))).sum();
+        let sends = !graph.out_neurons(graph.axon(v)).is_empty();
+        graph.in_axons(v).len() as u64 <= limits.in_slots.into()
+            && words <= limits.words.into()
+            && (!sends || limits.entry_cost <= limits.out_entries)
+    })
+}
+
 /// Maps; `progress` hears what is tried.
 pub fn map(graph: &Hypergraph, limits: &Limits, options: &Options, progress: &mut dyn FnMut(&str)) -> Mapping {
     let order = reverse_order(graph);
@@ -101,7 +137,14 @@ pub fn map(graph: &Hypergraph, limits: &Limits, options: &Options, progress: &mu
         None => Strategy::ALL.into_iter().filter(|&s| applies(s)).collect(),
     };
     let mut best: Option<Mapping> = None;
-    for strategy in chosen {
+    // Where none of these fits, the others may.
+    let others = Strategy::ALL.into_iter().filter(|&s| applies(s) && options.strategy.is_none() && !chosen.contains(&s));
+    let affordable = |s: Strategy| s != Strategy::Overlap || graph.pins() <= AFFORDABLE;
+    let others: Vec<Strategy> = others.filter(|&s| affordable(s) && fits_alone(graph, limits)).collect();
+    for (k, &strategy) in chosen.iter().chain(&others).enumerate() {
+        if k >= chosen.len() && best.as_ref().is_some_and(|b| b.legal) {
+            break;
+        }
         progress(strategy.name());
         let mapping = match (&order, strategy) {
             (Some(order), Strategy::Tiles | Strategy::Layers) => ordered(graph, limits, order, strategy),
@@ -127,7 +170,7 @@ fn ordered(graph: &Hypergraph, limits: &Limits, order: &[usize], strategy: Strat
     for share in SHARES {
         let mut state = State::new(graph, limits, Lists::new(graph, u32::MAX), 0, Vec::new());
         layered.pack(&mut state, share);
-        let mapping = finish(state, strategy);
+        let mapping = finish(state, strategy, graph.neurons());
         let near = f64::from(mapping.cores) <= NEAR * least as f64;
         let same = best.as_ref().is_some_and(|b| b.parts == mapping.parts);
         if best.as_ref().is_none_or(|b| (!mapping.legal, mapping.cores) < (!b.legal, b.cores)) {
@@ -140,10 +183,10 @@ fn ordered(graph: &Hypergraph, limits: &Limits, order: &[usize], strategy: Strat
     best.expect("at least one share")
 }
 
-/// Repairs what is beyond a limit, empties what others can take in, and numbers the cores.
-fn finish<P: Pairs>(mut state: State<P>, strategy: Strategy) -> Mapping {
+/// Repairs what is beyond a limit (opening `spare` cores at most), empties what others can take in, and numbers the cores.
+fn finish<P: Pairs>(mut state: State<P>, strategy: Strategy, spare: u32) -> Mapping {
     let mut repair = Repair::new(state.cores());
-    let legal = repair.legalise(&mut state);
+    let legal = repair.legalise(&mut state, spare);
     if legal {
         repair.dissolve(&mut state);
     }
@@ -195,8 +238,9 @@ fn annealed<P: Pairs>(
     let schedule = |sweeps: u32| Schedule { sweeps, hot: 2.5, cold: 0.2, soft: 0.6, hard: 5.0 };
     anneal(&mut state, &Schedule { hot: 0.5, ..schedule(SCOUTING) }, &mut rng);
     if options.effort == Effort::Fast || grown < 2 {
-        return finish(state, Strategy::Overlap);
+        return opened(graph, limits, finish(state, Strategy::Overlap, 0), pairs);
     }
+    let hopeless = !fits_alone(graph, limits);
     let need = |state: &State<P>| {
         let (mut most, mut all) = (0.0f64, [0i64; 4]);
         for u in (0..state.cores()).map(|c| state.used(c)) {
@@ -217,15 +261,27 @@ fn annealed<P: Pairs>(
         let mut state = State::new(graph, limits, pairs(cores), cores, Vec::new());
         spread(&mut state, &scouted, grown);
         anneal(&mut state, &schedule(sweeps), &mut rng);
-        let mapping = finish(state, Strategy::Overlap);
-        let legal = mapping.legal;
+        let mapping = finish(state, Strategy::Overlap, 0);
+        let done = mapping.legal || hopeless;
         best = Some(mapping);
-        if legal {
+        if done {
             break;
         }
         cores += (cores / 50).max(1);
     }
-    best.expect("at least one round")
+    opened(graph, limits, best.expect("at least one round"), pairs)
+}
+
+/// An illegal assignment repaired once more, with as many cores again that may be opened.
+fn opened<P: Pairs>(graph: &Hypergraph, limits: &Limits, mapping: Mapping, pairs: impl Fn(u32) -> P) -> Mapping {
+    if mapping.legal {
+        return mapping;
+    }
+    let mut state = State::new(graph, limits, pairs(2 * mapping.cores), mapping.cores, Vec::new());
+    for (v, &core) in mapping.parts.iter().enumerate() {
+        state.assign(v as u32, core);
+    }
+    finish(state, mapping.strategy, mapping.cores)
 }
 
 /// Takes over the largest cores of an assignment, and gives the neurons of the others to those that share most axons, the emptier the likelier.

@@ -39,31 +39,83 @@ impl Repair {
         self.hits.iter().find(fits).map(|&(core, _)| core)
     }
 
-    /// Moves neurons off cores that are beyond a limit. True when all cores are within their limits after it.
-    pub fn legalise<P: Pairs>(&mut self, state: &mut State<P>) -> bool {
-        let mut legal = true;
+    /// Moves neurons off cores that are beyond a limit; those that no core takes go to a core without neurons, and `spare` such cores may be
+    /// opened (pairs must have been made for as many). True when everything is within its limits after it.
+    pub fn legalise<P: Pairs>(&mut self, state: &mut State<P>, mut spare: u32) -> bool {
         for core in 0..state.cores() {
-            if state.within(core) {
-                continue;
+            let mut moved = true;
+            while moved && !state.within(core) {
+                moved = self.relieve(state, core, &mut spare);
             }
-            let roomy = roomy(state);
-            // Neurons that alone bring most axons leave first: they give back most.
-            let mut members: Vec<(u32, u32)> = (0..state.graph.neurons())
-                .filter(|&v| state.part(v) == core)
-                .map(|v| (state.pairs.alone(state.graph, v, core) + state.out_entries(v, core) as u32, v))
-                .collect();
-            members.sort_unstable_by_key(|&(gain, v)| (u32::MAX - gain, v));
-            for (_, v) in members {
-                if state.within(core) {
-                    break;
-                }
-                state.unassign(v);
-                let to = self.best(state, v, core, &roomy).unwrap_or(core);
-                state.assign(v, to);
-            }
-            legal &= state.within(core);
         }
-        legal && (0..state.cores()).all(|c| state.within(c))
+        for v in 0..state.graph.neurons() {
+            if !state.destinations_fit(v) {
+                self.gather_posts(state, v);
+            }
+        }
+        (0..state.cores()).all(|c| state.within(c)) && (0..state.graph.neurons()).all(|v| state.destinations_fit(v))
+    }
+
+    /// Moves neurons off one core until it is within its limits. True when any moved.
+    fn relieve<P: Pairs>(&mut self, state: &mut State<P>, core: u32, spare: &mut u32) -> bool {
+        let mut roomy = roomy(state);
+        // Neurons that alone bring most axons leave first: they give back most.
+        let mut members: Vec<(u32, u32)> = (0..state.graph.neurons())
+            .filter(|&v| state.part(v) == core)
+            .map(|v| (state.pairs.alone(state.graph, v, core) + state.out_entries(v, core) as u32, v))
+            .collect();
+        members.sort_unstable_by_key(|&(gain, v)| (u32::MAX - gain, v));
+        let mut any = false;
+        for (_, v) in members {
+            if state.within(core) {
+                break;
+            }
+            state.unassign(v);
+            let to = self.best(state, v, core, &roomy).or_else(|| {
+                let empty = self.empty(state, core, spare).filter(|_| state.used(core).neurons > 0)?;
+                let fits = state.room(v, empty, state.added(v, empty)) && state.sources_fit(v, empty, &mut self.entries);
+                fits.then(|| roomy.push(empty));
+                fits.then_some(empty)
+            });
+            any |= to.is_some();
+            state.assign(v, to.unwrap_or(core));
+        }
+        any
+    }
+
+    /// A core without neurons, on the chip of `core` if there is one; opened if need be.
+    fn empty<P: Pairs>(&mut self, state: &mut State<P>, core: u32, spare: &mut u32) -> Option<u32> {
+        let chips = state.chips();
+        let away = |c: u32| !chips.is_empty() && chips[c as usize] != chips[core as usize];
+        let found = (0..state.cores()).filter(|&c| state.used(c).neurons == 0).min_by_key(|&c| (away(c), c));
+        if found.is_some() || *spare == 0 || !chips.is_empty() {
+            return found;
+        }
+        *spare -= 1;
+        self.gather.push(0);
+        self.entries.push(0);
+        Some(state.open())
+    }
+
+    /// Moves posts of a neuron that has too many destinations to others of its destinations, the cores with fewest posts first.
+    fn gather_posts<P: Pairs>(&mut self, state: &mut State<P>, neuron: u32) {
+        let (graph, axon) = (state.graph, state.graph.axon(neuron));
+        let mut cores = Vec::new();
+        state.pairs.each(axon, |core, synapses| cores.push((synapses, core)));
+        cores.sort_unstable();
+        let cores: Vec<u32> = cores.into_iter().map(|c| c.1).collect();
+        for (i, &core) in cores.iter().enumerate() {
+            for &v in graph.out_neurons(axon) {
+                if state.destinations_fit(neuron) {
+                    return;
+                }
+                if state.part(v) == core && state.used(core).neurons > 1 {
+                    state.unassign(v);
+                    let to = self.best(state, v, core, &cores[i + 1..]).unwrap_or(core);
+                    state.assign(v, to);
+                }
+            }
+        }
     }
 
     /// Empties cores whose neurons all fit elsewhere, the emptiest first. Returns how many.

@@ -231,11 +231,19 @@ impl<'a, P: Pairs> State<'a, P> {
         add
     }
 
-    /// True when the new entries that assigning `neuron` to `core` causes fit the cores of its sources. `scratch` has an entry for each
-    /// core, all 0, and is left so.
+    /// True when a neuron has no more destinations than a neuron may have.
+    pub fn destinations_fit(&self, neuron: u32) -> bool {
+        self.pairs.cores_of(self.graph.axon(neuron)) <= self.limits.out_per_neuron
+    }
+
+    /// True when the new entries that assigning `neuron` to `core` causes fit the cores of its sources, and no source gets more destinations
+    /// than it may have. `scratch` has an entry for each core, all 0, and is left so.
     pub fn sources_fit(&self, neuron: u32, core: u32, scratch: &mut [i64]) -> bool {
         let limit = i64::from(self.limits.out_entries);
-        let mut fit = true;
+        let few = |&axon: &u32| {
+            self.graph.source(axon).is_none() || self.pairs.cores_of(axon) < self.limits.out_per_neuron || self.pairs.count(axon, core) > 0
+        };
+        let mut fit = self.limits.out_per_neuron >= self.cores() || self.graph.in_axons(neuron).iter().all(few);
         let each = |f: &mut dyn FnMut(u32, i64)| {
             for &axon in self.graph.in_axons(neuron) {
                 if let Some(source) = self.graph.source(axon) {

@@ -81,12 +81,16 @@ impl<'s, 'a, P: Pairs> Settle<'s, 'a, P> {
     fn sources_within(&self, v: u32) -> bool {
         let graph = self.state.graph;
         let sources = graph.in_axons(v).iter().filter_map(|&a| graph.source(a));
-        sources.into_iter().all(|s| self.state.used(self.state.part(s)).out_entries <= self.state.limits.out_entries.into())
+        let fits =
+            |s| self.state.destinations_fit(s) && self.state.used(self.state.part(s)).out_entries <= self.state.limits.out_entries.into();
+        sources.into_iter().all(fits)
     }
 
-    /// A neuron fits a core, and its new entries fit its sources' cores.
+    /// A neuron fits a core, its new entries fit its sources' cores, and it leaves no core empty.
     fn room(&mut self, v: u32, to: u32) -> bool {
-        self.state.room(v, to, self.state.added(v, to)) && self.state.sources_fit(v, to, &mut self.entries)
+        self.state.used(self.state.part(v)).neurons > 1
+            && self.state.room(v, to, self.state.added(v, to))
+            && self.state.sources_fit(v, to, &mut self.entries)
     }
 
     /// Rate times hops that moving a neuron saves.
@@ -99,7 +103,8 @@ impl<'s, 'a, P: Pairs> Settle<'s, 'a, P> {
         let mut sum = self.rates[axon as usize] * hops;
         for (axon, synapses) in graph.synapses(v) {
             let Some(source) = graph.source(axon) else { continue };
-            let s = self.points[self.state.part(source) as usize];
+            // A neuron that enters itself sends from where it goes to.
+            let s = if source == v { b } else { self.points[self.state.part(source) as usize] };
             let mut hops = 0.0;
             if self.state.pairs.count(axon, from) == synapses {
                 hops += distance(s, a) + MESSAGE;
