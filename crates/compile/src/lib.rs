@@ -5,6 +5,7 @@
 
 pub mod driver;
 pub mod emit;
+pub mod explain;
 pub mod finding;
 #[cfg(test)]
 mod fixednets;
