@@ -76,6 +76,48 @@ impl<'a> Layered<'a> {
         let plan = Plan::new(cutter.graph, cutter.limits, layers, out, share);
         pack(state, order, cutter, layers, &plan);
     }
+
+    /// As [`Layered::pack`], every neuron on a core of its chip: `hints` names the chip of each neuron. Cores are cut again with the entries that
+    /// their chip makes of them.
+    pub fn pack_on_chips<P: Pairs>(&mut self, state: &mut State<P>, hints: &[u32]) {
+        let Layered { order, cutter, layers, .. } = self;
+        let chips = hints.iter().max().map_or(0, |&most| most + 1);
+        // A core of each chip without neurons tells what a neuron's entries would be there.
+        let probes: Vec<u32> = (0..chips).map(|chip| state.open_on(chip)).collect();
+        let mut streams: Vec<Vec<Stream>> = (0..chips).map(|_| Vec::new()).collect();
+        let mut open: Vec<Vec<u32>> = vec![Vec::new(); chips as usize];
+        for &l in order.iter() {
+            let spread = layers[l].in_slots == 0;
+            let ordered: Vec<u32> = layers[l].blocks.concat();
+            for chip in 0..chips {
+                let here: Vec<u32> = ordered.iter().copied().filter(|&v| hints[v as usize] == chip).collect();
+                if here.is_empty() {
+                    continue;
+                }
+                if spread {
+                    streams[chip as usize].push(Stream { neurons: here, next: 0 });
+                    continue;
+                }
+                let out = |v: u32| state.out_entries(v, probes[chip as usize]) as f64;
+                let blocks = cutter.cut_some(l, &here, f64::from(state.limits.out_entries), &out);
+                for block in blocks {
+                    let mut core = state.open_on(chip);
+                    let first = core;
+                    for v in block {
+                        if state.used(core).neurons > 0 && !state.room(v, core, state.added(v, core)) {
+                            core = state.open_on(chip);
+                        }
+                        state.assign(v, core);
+                    }
+                    open[chip as usize].extend((first..=core).filter(|&c| state.used(c).neurons < state.limits.neurons.into()));
+                }
+            }
+        }
+        for chip in 0..chips {
+            let streams = &mut streams[chip as usize];
+            fill_all(state, std::mem::take(&mut open[chip as usize]), streams, &mut |state| state.open_on(chip));
+        }
+    }
 }
 
 fn pack<P: Pairs>(state: &mut State<P>, order: &[usize], cutter: &mut Cutter, layers: &[Blocks], plan: &Plan) {
@@ -102,14 +144,19 @@ fn pack<P: Pairs>(state: &mut State<P>, order: &[usize], cutter: &mut Cutter, la
             open.extend((first..=core).filter(|&c| state.used(c).neurons < limits.neurons.into()));
         }
     }
+    fill_all(state, open, &mut streams, &mut |state| state.open());
+}
+
+/// Fills open cores from the streams, then cores that `more` opens, until nobody waits.
+fn fill_all<P: Pairs>(state: &mut State<P>, open: Vec<u32>, streams: &mut [Stream], more: &mut dyn FnMut(&mut State<P>) -> u32) {
     let mut scratch = vec![0i64; state.cores() as usize];
     for core in open {
-        fill(state, core, &mut streams, &mut scratch);
+        fill(state, core, streams, &mut scratch);
     }
     while let Some(waiting) = streams.iter().position(|s| s.next < s.neurons.len()) {
-        let core = state.open();
+        let core = more(state);
         scratch.push(0);
-        fill(state, core, &mut streams, &mut scratch);
+        fill(state, core, streams, &mut scratch);
         if state.used(core).neurons == 0 {
             // It fits nowhere: the recount will say why.
             let s = &mut streams[waiting];
@@ -240,6 +287,18 @@ struct Cutter<'a> {
 }
 
 impl Cutter<'_> {
+    /// Some of a layer's neurons, in the order of its tiles, in blocks of at most `entries` out entries.
+    fn cut_some(&mut self, l: usize, neurons: &[u32], entries: f64, out: &dyn Fn(u32) -> f64) -> Vec<Vec<u32>> {
+        let room = Room { neurons: self.limits.neurons, in_slots: self.limits.in_slots, out_entries: entries };
+        let fitted = next_fit(self.graph, room, neurons, out).blocks;
+        let least = neurons.len().div_ceil(self.limits.neurons.max(1) as usize);
+        if self.shapes && self.graph.layers()[l].shape.is_some() && fitted.len() <= least {
+            return fitted;
+        }
+        let grown = self.grower.grow(neurons, room, out);
+        if fitted.len() <= grown.len() { fitted } else { grown }
+    }
+
     /// Blocks of at most `entries` out entries, which `out` tells.
     fn cut(&mut self, l: usize, entries: f64, out: &dyn Fn(u32) -> f64) -> Blocks {
         let layer = &self.graph.layers()[l];

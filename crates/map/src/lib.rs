@@ -6,6 +6,7 @@
 //! counts again.
 
 pub mod anneal;
+pub mod board;
 pub mod bounds;
 pub mod check;
 pub mod grow;

@@ -35,3 +35,18 @@ pub fn messages(graph: &Hypergraph, parts: &[u32], cores: u32, rates: &[f32]) ->
     }
     all
 }
+
+/// Rate of the messages that the host sends to each core: those of the external inputs.
+pub fn host_messages(graph: &Hypergraph, parts: &[u32], cores: u32, rates: &[f32]) -> Vec<f64> {
+    let mut sums = vec![0f64; cores as usize];
+    let mut seen = vec![u32::MAX; cores as usize];
+    for axon in 0..graph.inputs() {
+        for &post in graph.out_neurons(axon) {
+            let to = parts[post as usize] as usize;
+            if std::mem::replace(&mut seen[to], axon) != axon {
+                sums[to] += f64::from(rates[axon as usize]);
+            }
+        }
+    }
+    sums
+}

@@ -66,7 +66,16 @@ impl<'a, P: Pairs> State<'a, P> {
     pub fn cores(&self) -> u32 {
         self.uses.len() as u32
     }
-    /// Opens one core more, on the only chip; pairs must have been made for as many.
+    /// Chip of each core; empty for one chip.
+    pub fn chips(&self) -> &[u32] {
+        &self.chips
+    }
+    /// Opens one core more on a chip. All cores of a state on several chips are opened so, or were given with it.
+    pub fn open_on(&mut self, chip: u32) -> u32 {
+        self.chips.push(chip);
+        self.open()
+    }
+    /// Opens one core more; pairs must have been made for as many.
     pub fn open(&mut self) -> u32 {
         self.uses.push(Use::default());
         for (l, labels) in self.limits.labels.iter().enumerate() {

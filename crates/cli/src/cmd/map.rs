@@ -11,7 +11,7 @@ use spikec_map::bounds::Bound;
 use spikec_map::check::{Violation, count};
 use spikec_map::instance::Instance;
 use spikec_map::limits::Limits;
-use spikec_map::mapper::{Mapped, map_square};
+use spikec_map::mapper::{Job, Mapped, map_square};
 use spikec_map::place::{PlaceError, quality};
 use spikec_map::portfolio::{Effort, Options, Strategy};
 use spikec_map::proof::certificate;
@@ -79,7 +79,8 @@ pub fn run(args: &MapArgs, json: bool) -> Result<u8, Failure> {
     let bar = progress::stages();
     let graph = &instance.graph;
     let limits = Limits::uniform(&target, WEIGHT_BITS);
-    let mapped = map_square(graph, &limits, &instance.rates, &options, &mut |stage| {
+    let job = Job { graph, limits: &limits, rates: &instance.rates, options: &options };
+    let mapped = map_square(&job, &mut |stage| {
         bar.set_message(stage.to_string());
         bar.tick();
     });

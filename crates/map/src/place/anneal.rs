@@ -83,7 +83,8 @@ impl<'a, const STEP: i32> Annealer<'a, STEP> {
         let from = self.places.pos[part as usize];
         let edges = self.graph.of(part);
         self.work += edges.len() as u64;
-        let mut sum = 0.0f32;
+        let port = self.graph.port;
+        let mut sum = self.graph.host(part) * (length::<STEP>(port, to) - length::<STEP>(port, from)) as f32;
         for e in edges {
             let p = self.places.pos[e.to as usize];
             let d = length::<STEP>(p, to) - length::<STEP>(p, from);
@@ -207,5 +208,7 @@ fn length<const STEP: i32>(a: Point, b: Point) -> i32 {
 pub(super) fn cost<const STEP: i32>(graph: &Graph, places: &Places) -> f64 {
     let at = |p: u32| places.pos[p as usize];
     let of = |p: u32| graph.of(p).iter().map(move |e| f64::from(e.weight) * f64::from(length::<STEP>(at(p), at(e.to))));
-    (0..graph.parts() as u32).flat_map(of).sum::<f64>() / 2.0
+    let host = |p: u32| f64::from(graph.host(p)) * f64::from(length::<STEP>(graph.port, at(p)));
+    let parts = 0..graph.parts() as u32;
+    parts.clone().flat_map(of).sum::<f64>() / 2.0 + parts.map(host).sum::<f64>()
 }

@@ -129,6 +129,8 @@ pub struct Request<'a> {
     pub chips: Option<&'a [u32]>,
     /// Physical cores each part may take (`k..k + 1` pins it to core k), or none.
     pub pins: Option<&'a [Range<u32>]>,
+    /// Rate of the messages that each part gets from the host (they enter at its router), or none.
+    pub host: Option<&'a [f64]>,
     /// A placement to go on from, its large shape kept; none: the best of some cheap ones.
     pub start: Option<&'a [u32]>,
     /// Exchange rate of the second stage: a largest link lower by x % is worth `link_share` times x % more hops. 0 leaves the stage out.
@@ -147,7 +149,14 @@ pub struct Request<'a> {
 /// More parts than cores, lists of another length than there are parts, chips and pins that leave no core for a part, a mesh without routers.
 pub fn place(request: &Request) -> Result<Vec<u32>, PlaceError> {
     let board = Board::new(request.mesh, request.cores)?;
-    let graph = Graph::new(request.traffic);
+    let mut graph = Graph::new(request.traffic);
+    if let Some(rates) = request.host {
+        if rates.len() != graph.parts() {
+            return Err(PlaceError::Length { given: rates.len(), parts: graph.parts() });
+        }
+        let port = request.mesh.host_port();
+        graph = graph.with_host(rates, [port.x.min(32767) as i16, port.y.min(32767) as i16]);
+    }
     let (allowed, any) = Allowed::new(&board, graph.parts(), request.chips, request.pins)?;
     let (runs, budget) = work(&graph, request.effort);
     let (first, schedule) = match request.start {

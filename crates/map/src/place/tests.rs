@@ -23,7 +23,18 @@ fn chips(columns: u32) -> Mesh {
 }
 
 fn request<'a>(traffic: &'a Traffic, mesh: &'a Mesh, cores: u32) -> Request<'a> {
-    Request { traffic, mesh, cores, chips: None, pins: None, start: None, link_share: LINK_SHARE, seed: 1, effort: Effort::Fast }
+    Request {
+        traffic,
+        mesh,
+        cores,
+        chips: None,
+        pins: None,
+        host: None,
+        start: None,
+        link_share: LINK_SHARE,
+        seed: 1,
+        effort: Effort::Fast,
+    }
 }
 
 /// Traffic of a grid of width x height parts with their neighbours, in a shuffled numbering.

@@ -105,6 +105,10 @@ pub(super) struct Graph {
     edges: Vec<Edge>,
     /// Rate of weight 1.
     pub scale: f64,
+    /// Weight of each part's messages from the host's router; empty: none.
+    pub host: Vec<f32>,
+    /// That router.
+    pub port: [i16; 2],
 }
 
 impl Graph {
@@ -134,7 +138,26 @@ impl Graph {
         for k in 1..first.len() {
             first[k] += first[k - 1];
         }
-        Graph { first, edges: list.iter().map(|m| Edge { to: m.1, weight: (m.2 / scale) as f32 }).collect(), scale }
+        Graph {
+            first,
+            edges: list.iter().map(|m| Edge { to: m.1, weight: (m.2 / scale) as f32 }).collect(),
+            scale,
+            host: Vec::new(),
+            port: [0; 2],
+        }
+    }
+
+    /// The same with the rate of each part's messages from the host, which enter at a router.
+    pub fn with_host(mut self, rates: &[f64], port: [i16; 2]) -> Graph {
+        self.host = rates.iter().map(|r| (r / self.scale) as f32).collect();
+        self.port = port;
+        self
+    }
+
+    /// Weight of a part's messages from the host.
+    #[inline]
+    pub fn host(&self, part: u32) -> f32 {
+        self.host.get(part as usize).copied().unwrap_or(0.0)
     }
 
     pub fn parts(&self) -> usize {

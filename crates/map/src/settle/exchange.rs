@@ -44,9 +44,14 @@ impl<P: Pairs> Settle<'_, '_, P> {
         let most = self.hits.iter().filter(|h| h.0 != from).map(|h| h.1).max().unwrap_or(0);
         let mut candidates: Vec<u32> = self.hits.iter().filter(|h| h.0 != from && h.1 == most).map(|h| h.0).take(WISHES).collect();
         if let Some(goal) = self.median(v, from) {
-            for to in self.near(goal, from) {
-                if !candidates.contains(&to) {
-                    candidates.push(to);
+            let known = candidates.len();
+            candidates.extend(self.near(goal, from));
+            let mut k = known;
+            while k < candidates.len() {
+                if candidates[..known].contains(&candidates[k]) {
+                    candidates.swap_remove(k);
+                } else {
+                    k += 1;
                 }
             }
         }

@@ -28,8 +28,8 @@ pub struct Settle<'s, 'a, P> {
     state: &'s mut State<'a, P>,
     points: &'s [Point],
     rates: &'s [f32],
-    /// Core at each point of the mesh, row by row; `u32::MAX`: none.
-    at: Vec<u32>,
+    /// Cores at each point of the mesh, row by row.
+    at: Vec<Vec<u32>>,
     width: i32,
     entries: Vec<i64>,
     hits: Vec<(u32, u32)>,
@@ -38,25 +38,24 @@ pub struct Settle<'s, 'a, P> {
 }
 
 impl<'s, 'a, P: Pairs> Settle<'s, 'a, P> {
-    /// Of a complete assignment; `points` are different points of the mesh, one for each core.
+    /// Of a complete assignment; `points` is the router of each core.
     pub fn new(state: &'s mut State<'a, P>, points: &'s [Point], rates: &'s [f32]) -> Self {
         let width = points.iter().map(|p| p.0 + 1).max().unwrap_or(1);
         let height = points.iter().map(|p| p.1 + 1).max().unwrap_or(1);
-        let mut at = vec![u32::MAX; (width * height) as usize];
+        let mut at = vec![Vec::new(); (width * height) as usize];
         for (core, p) in points.iter().enumerate() {
-            at[(p.1 * width + p.0) as usize] = core as u32;
+            at[(p.1 * width + p.0) as usize].push(core as u32);
         }
         let cores = points.len();
         Settle { state, points, rates, at, width, entries: vec![0; cores], hits: Vec::new(), gather: vec![0; cores], ends: Vec::new() }
     }
 
     /// Cores at a point and next to it, without `from`.
-    fn near(&self, goal: Point, from: u32) -> impl Iterator<Item = u32> + use<P> {
+    fn near(&self, goal: Point, from: u32) -> impl Iterator<Item = u32> + '_ {
         let steps = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)].map(|(dx, dy)| (goal.0 + dx, goal.1 + dy));
         let inside = |p: &Point| p.0 >= 0 && p.1 >= 0 && p.0 < self.width;
-        let cores =
-            steps.map(|p| if inside(&p) { self.at.get((p.1 * self.width + p.0) as usize).copied().unwrap_or(u32::MAX) } else { u32::MAX });
-        cores.into_iter().filter(move |&c| c != u32::MAX && c != from)
+        let points = steps.into_iter().filter(inside).filter_map(|p| self.at.get((p.1 * self.width + p.0) as usize));
+        points.flatten().copied().filter(move |&c| c != from)
     }
 
     /// Swaps two neurons if that gains and fits; what it saved.

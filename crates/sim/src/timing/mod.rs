@@ -12,6 +12,7 @@ mod noc;
 mod plan;
 mod stopwatch;
 mod wave;
+mod ways;
 
 pub use costs::{Energy, Events};
 pub use links::{Direction, Link};

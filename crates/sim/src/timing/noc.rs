@@ -4,17 +4,19 @@
 //! Invariant: every event happens at a whole picosecond; its consequences come at least one picosecond later, and events of one
 //! picosecond are taken by unit number, so the visiting order can't matter. A message that has no room waits where it is.
 //! Cost: one agenda entry for each hop and one for the way into the core. docs/timing.md, section 3, is the law.
-//! Why an event queue: a step lasts thousands of clock cycles in which most routers have nothing to do. Sending needs no event of its own:
-//! when a message leaves its core's buffer, it is known when the next one was or will be sent.
+//! Why an event queue: a step lasts thousands of clock cycles in which most routers have nothing to do. Units are the inputs of routers: the
+//! next event is the first message of an input that is ready to go, and nearly always it goes at once. Sending needs no event of its own:
+//! when a message leaves its core's buffer, it is known when the next one was or will be sent. Links and receivers, cores and
+//! neighbours take the same instructions, since nobody can guess which comes next.
 
-use super::agenda::{Agenda, MOST_UNITS, NEVER, TIME_LIMIT};
-use super::costs::CostsPs;
+use super::agenda::{self, Agenda, NEVER, TIME_LIMIT, View};
 use super::links::Area;
-use spikec_chip::{Mesh, Router};
-use std::collections::VecDeque;
+use super::ways::Ways;
+use spikec_chip::Router;
+use std::hint::select_unpredictable;
 
-/// Most ports that feed a router: one bit each in a mask.
-const MOST_INPUTS: u32 = 64;
+/// No sender, no input.
+const NONE: u32 = u32::MAX;
 /// A message that a core or the host sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Emission {
@@ -30,6 +32,8 @@ pub(crate) struct Emission {
 
 /// What the step showed; nothing for a run that records nothing.
 pub(crate) trait Probe {
+    /// Somebody listens.
+    const LISTENS: bool = true;
     /// A message left its sender (core position, or the number of cores for the host).
     fn sent(&mut self, _time: u64, _sender: usize, _tag: u32) {}
     /// A sender found no room.
@@ -38,7 +42,9 @@ pub(crate) trait Probe {
     fn received(&mut self, _came: u64, _start: u64, _end: u64, _core: usize, _tag: u32) {}
 }
 
-impl Probe for () {}
+impl Probe for () {
+    const LISTENS: bool = false;
+}
 
 /// The mesh can't be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,125 +65,125 @@ pub(crate) enum Trouble {
 
 #[derive(Debug, Clone, Copy)]
 struct Message {
+    /// When it is at the router, if its sender need not wait for room longer than before.
+    arrival: u64,
+    service_ps: u64,
+    /// Position of its core.
     to: u32,
     tag: u32,
-    service_ps: u64,
-    /// When it is here and may go on.
-    ready: u64,
-}
-
-/// A way into a router: from a neighbour, a core, or the host. Its first message is held here.
-#[derive(Debug, Clone, Copy)]
-struct Input {
-    /// First message; `ready` is [`NEVER`] when there is none.
-    first: Message,
-    /// Where it stands: column and row of the router, its first port, and which of its inputs this is.
-    x: u32,
-    y: u32,
-    ports: u32,
-    bit: u32,
-    /// Port of the first message.
+    /// Port by which it leaves the router that it is at.
     port: u32,
-    from: From,
 }
 
+/// A place in a buffer.
 #[derive(Debug, Clone, Copy)]
-enum From {
-    /// A neighbour's link: the buffer of that number behind the port.
-    Link { buffer: u32, port: u32 },
-    /// A sender.
-    Sender(u32),
-    /// Nobody.
-    Nobody,
-}
-
-/// Messages behind a link, but for the first.
-#[derive(Debug, Default)]
-struct Buffer {
-    queue: VecDeque<Message>,
-    /// With the first one.
-    len: u32,
-    /// From when the place that was left last can be taken; the others were left a flit earlier or more.
+struct Place {
+    /// What is in it; nothing of interest in a receiver's queue.
+    message: Message,
+    /// When it can be taken again; [`NEVER`] while that is not known.
     room: u64,
-    peak: u32,
 }
 
-/// A way out of a router: a link, or a core's receiver.
-#[derive(Debug, Clone, Copy)]
-struct Port {
-    /// Inputs of the router whose first message wants out here, one bit each.
-    wanted: u64,
-    busy_until: u64,
-    /// Waits for room downstream.
-    blocked: bool,
-    /// First input of the router.
-    inputs: u32,
-    to: Way,
-    latency: u64,
-    flit: u64,
-    sent: u64,
-}
+/// Nothing was here yet. (No sender is late for a message that comes at the limit.)
+const EMPTY: Place = Place { message: Message { arrival: TIME_LIMIT, service_ps: 0, to: 0, tag: 0, port: 0 }, room: 0 };
 
-#[derive(Debug, Clone, Copy)]
-enum Way {
-    /// A neighbour's input, and its buffer.
-    Link {
-        input: u32,
-        buffer: u32,
-    },
-    Receiver(u32),
-    Nowhere,
-}
-
-/// When the last messages left a place that holds `capacity` of them.
-#[derive(Debug)]
+/// The places of a buffer or queue in `Noc::places`, which are taken and left in turn.
+#[derive(Debug, Clone, Copy, Default)]
 struct Ring {
-    times: Vec<u64>,
-    at: usize,
+    at: u32,
+    begin: u32,
+    end: u32,
 }
 
 impl Ring {
-    fn new() -> Ring {
-        Ring { times: Vec::new(), at: 0 }
-    }
-    fn clear(&mut self) {
-        self.times.clear();
-        self.at = 0;
-    }
-    /// When the message left whose place the next one takes; none while places are left that were never taken.
-    #[inline]
-    fn oldest(&self, capacity: usize) -> Option<u64> {
-        if self.times.len() < capacity { None } else { self.times.get(self.at).copied() }
+    fn new(begin: usize, end: usize) -> Ring {
+        Ring { at: begin as u32, begin: begin as u32, end: end as u32 }
     }
     #[inline]
-    fn push(&mut self, time: u64, capacity: usize) {
-        if self.times.len() < capacity {
-            self.times.push(time);
-        } else {
-            self.times[self.at] = time;
-            self.at = if self.at + 1 == capacity { 0 } else { self.at + 1 };
+    fn advance(&mut self) {
+        let next = self.at + 1;
+        self.at = select_unpredictable(next == self.end, self.begin, next);
+    }
+    fn len(self) -> u32 {
+        self.end - self.begin
+    }
+}
+
+/// A way into a router, with its buffer: from a neighbour, a core, or the host.
+#[derive(Debug, Clone, Copy, Default)]
+struct Input {
+    /// Place of its first message. A sender's messages lie side by side, also those that are not sent yet.
+    first: Ring,
+    /// Messages; of a sender, also those that are not sent yet.
+    len: u32,
+    /// Length at which the port upstream waits; no length for a sender.
+    full: u32,
+    /// Most messages behind the link so far.
+    peak: u32,
+    /// The port that feeds it.
+    upstream: u32,
+    /// A sender's message takes the place of the one that many messages before.
+    back: u32,
+    sender: u32,
+    /// When the last message left, as a key.
+    left: u64,
+    /// What a sender's messages are late by: the time in which it found no room.
+    late: u64,
+    /// All bits for a sender that can find no room, else none.
+    sends: u64,
+}
+
+impl Input {
+    /// A sender's next message, if there is one, finds no room before that time. Gives when it is at the router.
+    #[cold]
+    fn stall<P: Probe>(&mut self, arrival: u64, room: u64, local: u64, probe: &mut P) -> u64 {
+        if self.len == 0 {
+            return arrival;
         }
+        probe.stalled(arrival - local, room - local, self.sender as usize);
+        self.late += room - arrival;
+        room
     }
 }
 
-#[derive(Debug)]
-struct Sender {
-    input: u32,
-    /// The step's emissions that are left after the one at the router.
-    next: u32,
-    end: u32,
-    /// When the last one was sent.
+/// A way out of a router: a link, or a core's receiver.
+#[derive(Debug, Clone, Copy, Default)]
+struct Port {
+    /// When it can send again: it is not busy, there is room downstream, and nobody waits. [`NEVER`] while that is not known.
+    free: u64,
+    latency: u64,
+    flit: u64,
+    /// When its receiver is done.
     done: u64,
-    stalled: u64,
-    /// When its last messages left the buffer.
-    left: Ring,
+    /// All bits for a link: the place that a message takes is free when it leaves. None for a receiver: the place is free when the
+    /// message's processing starts, so it is always known when.
+    link: u64,
+    /// Place downstream that the next message takes.
+    place: Ring,
+    /// Place after which the buffer grows.
+    grows: u32,
+    /// Input that it feeds; of a receiver an input that is none.
+    to: u32,
+    /// First port of the router downstream, and its row in the table of ways.
+    there: u32,
+    row: u32,
 }
 
-#[derive(Debug)]
-struct Receiver {
+/// What is seldom needed of a port.
+#[derive(Debug, Clone, Copy, Default)]
+struct Side {
+    /// Inputs of its router whose first message waits for it, one bit each.
+    waiting: u64,
+    /// When it can send again, while somebody waits.
     free: u64,
-    /// When the last messages were taken from the queue.
-    taken: Ring,
+    /// First input of its router.
+    inputs: u32,
+    /// The receiver's core.
+    core: u32,
+    /// Places of the buffer downstream.
+    places: u32,
+    /// It leads somewhere.
+    open: bool,
 }
 
 /// Who took how long in a step.
@@ -202,171 +208,95 @@ impl StepTimes {
     }
 }
 
+impl Side {
+    /// A message waits for the port, which is not free. Gives its input's key.
+    #[cold]
+    fn join(&mut self, port: &mut Port, bit: u64, unit: usize) -> u64 {
+        let first = self.waiting == 0;
+        self.waiting |= bit;
+        if !first {
+            return NEVER;
+        }
+        self.free = port.free;
+        port.free = NEVER;
+        agenda::at(self.free, unit)
+    }
+
+    /// It is known when the port is free. Of the messages that wait for it, the one that waits longest is due then. Gives the key.
+    #[cold]
+    fn wake(&mut self, port: &mut Port, since: &[u64], agenda: &mut View<'_>) -> u64 {
+        if self.waiting == 0 {
+            return NEVER;
+        }
+        self.free = port.free;
+        port.free = NEVER;
+        let mut waiting = self.waiting;
+        let mut oldest = (NEVER, 0);
+        while waiting != 0 {
+            let unit = (self.inputs + waiting.trailing_zeros()) as usize;
+            waiting &= waiting - 1;
+            oldest = oldest.min((since[unit], unit));
+        }
+        let key = agenda::at(self.free, oldest.1);
+        agenda.due(oldest.1, key);
+        key
+    }
+}
+
+/// Why events are not taken any more.
+enum Stop {
+    /// There are none.
+    Done,
+    TooLong,
+    /// The buffer behind a port should have more places.
+    Grow(usize),
+}
+
 /// The mesh and its state.
 #[derive(Debug)]
 pub(crate) struct Noc {
     area: Area,
     outputs: u32,
-    capacity: usize,
+    capacity: u32,
     credit: u64,
     local: u64,
-    places: Vec<Place>,
+    ways: Ways,
+    /// Of all routers, by router; then one that is none.
     inputs: Vec<Input>,
-    buffers: Vec<Buffer>,
+    /// Router of each input.
+    router: Vec<u32>,
+    /// Since when each input's first message waits for its port.
+    since: Vec<u64>,
     ports: Vec<Port>,
-    senders: Vec<Sender>,
-    receivers: Vec<Receiver>,
+    sides: Vec<Side>,
+    /// Input of each core, and last of the host.
+    senders: Vec<u32>,
+    /// Port of each core's receiver.
+    receivers: Vec<u32>,
+    /// Of the buffers, then the step's messages by sender.
+    places: Vec<Place>,
+    /// Places of this step.
+    used: usize,
     agenda: Agenda,
     pub times: StepTimes,
 }
 
-/// Where a core is: its router's column and row, and which of the router's cores it is.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    x: u32,
-    y: u32,
-    slot: u32,
-}
-
-const NO_MESSAGE: Message = Message { to: 0, tag: 0, service_ps: 0, ready: NEVER };
-
 impl Noc {
-    /// The mesh between `cores` (physical numbers) and the host's port.
-    pub(crate) fn new(mesh: &Mesh, area: Area, cores: &[u32], costs: &CostsPs, capacity: u32) -> Result<Noc, TooBig> {
-        let per_router = mesh.cores_per_router;
-        // An input for each neighbour and core, and one for the host.
-        let per_inputs = per_router + 5;
-        if per_inputs > MOST_INPUTS {
-            return Err(TooBig {
-                what: "cores at a router (timing level cycle)",
-                need: per_router.into(),
-                limit: (MOST_INPUTS - 5).into(),
-            });
-        }
-        let outputs = per_router + 4;
-        let units = area.routers() as u64 * u64::from(outputs);
-        if units > MOST_UNITS as u64 {
-            return Err(TooBig { what: "ports of the mesh (timing level cycle)", need: units, limit: MOST_UNITS as u64 });
-        }
-        let mut inputs = Vec::with_capacity(area.routers() * per_inputs as usize);
-        let mut ports = Vec::with_capacity(area.routers() * outputs as usize);
-        let mut buffers = Vec::new();
-        buffers.resize_with(4 * area.routers(), Buffer::default);
-        for r in 0..area.routers() as u32 {
-            let (x, y) = (r % area.width, r / area.width);
-            let neighbour = |direction: u32| match direction {
-                0 => (x + 1 < area.width).then(|| r + 1),
-                1 => (x > 0).then(|| r - 1),
-                2 => (y + 1 < area.height).then(|| r + area.width),
-                _ => (y > 0).then(|| r - area.width),
-            };
-            for bit in 0..per_inputs {
-                // Input `direction` holds what goes in that direction: it comes from the neighbour on the other side.
-                let from = match (bit < 4).then(|| neighbour(bit ^ 1)).flatten() {
-                    Some(n) => From::Link { buffer: 4 * r + bit, port: n * outputs + bit },
-                    None => From::Nobody,
-                };
-                inputs.push(Input { first: NO_MESSAGE, x, y, ports: r * outputs, bit, port: 0, from });
-            }
-            for direction in 0..4 {
-                let leaves = area.leaves_chip((4 * r + direction) as usize, mesh);
-                ports.push(Port {
-                    wanted: 0,
-                    busy_until: 0,
-                    blocked: false,
-                    inputs: r * per_inputs,
-                    to: neighbour(direction)
-                        .map_or(Way::Nowhere, |n| Way::Link { input: n * per_inputs + direction, buffer: 4 * n + direction }),
-                    latency: match (leaves, direction) {
-                        (true, _) => costs.hop_chip,
-                        (false, 0 | 1) => costs.hop_x,
-                        (false, _) => costs.hop_y,
-                    },
-                    flit: if leaves { costs.chip_link } else { costs.link },
-                    sent: 0,
-                });
-            }
-            ports.extend((0..per_router).map(|_| Port {
-                wanted: 0,
-                busy_until: 0,
-                blocked: false,
-                inputs: r * per_inputs,
-                to: Way::Nowhere,
-                latency: costs.local_port,
-                flit: costs.link,
-                sent: 0,
-            }));
-        }
-        let mut places = Vec::with_capacity(cores.len());
-        let mut senders = Vec::with_capacity(cores.len() + 1);
-        let mut sender = |inputs: &mut Vec<Input>, input: u32| {
-            inputs[input as usize].from = From::Sender(senders.len() as u32);
-            senders.push(Sender { input, next: 0, end: 0, done: 0, stalled: 0, left: Ring::new() });
-        };
-        for (k, &core) in cores.iter().enumerate() {
-            let (router, slot) = (area.index(mesh.router(core)) as u32, mesh.slot(core));
-            places.push(Place { x: router % area.width, y: router / area.width, slot });
-            ports[(router * outputs + 4 + slot) as usize].to = Way::Receiver(k as u32);
-            sender(&mut inputs, router * per_inputs + 4 + slot);
-        }
-        sender(&mut inputs, area.index(mesh.host_port()) as u32 * per_inputs + per_inputs - 1);
-        Ok(Noc {
-            area,
-            outputs,
-            capacity: capacity as usize,
-            credit: costs.link,
-            local: costs.local_port,
-            places,
-            agenda: Agenda::new(ports.len()),
-            inputs,
-            buffers,
-            ports,
-            senders,
-            receivers: cores.iter().map(|_| Receiver { free: 0, taken: Ring::new() }).collect(),
-            times: StepTimes::default(),
-        })
-    }
-
     /// Runs one step: sender k sends `emissions[ranges[k]]` in order. Results are in `times`.
     pub(crate) fn run<P: Probe>(&mut self, emissions: &[Emission], ranges: &[(u32, u32)], probe: &mut P) -> Result<(), Trouble> {
-        self.rest();
-        for port in &mut self.ports {
-            port.busy_until = 0;
+        self.begin();
+        for (k, &(begin, end)) in ranges.iter().enumerate() {
+            self.enter(k, &emissions[begin as usize..end as usize], probe);
         }
-        for buffer in &mut self.buffers {
-            buffer.room = 0;
-        }
-        for receiver in &mut self.receivers {
-            receiver.free = 0;
-            receiver.taken.clear();
-        }
-        let mut left = 0u64;
-        for (k, &(next, end)) in ranges.iter().enumerate() {
-            let sender = &mut self.senders[k];
-            (sender.next, sender.end, sender.done, sender.stalled) = (next, end, 0, 0);
-            sender.left.clear();
-            left += u64::from(end - next);
-            let input = sender.input;
-            self.send(k, 0, emissions, probe);
-            self.want(input);
-        }
-        while let Some((time, port)) = self.agenda.pop() {
-            if time >= TIME_LIMIT / 2 {
-                self.clear();
-                return Err(Trouble::TooLong);
+        // The place after a sender's last message is looked at.
+        self.take(1).fill(EMPTY);
+        loop {
+            match self.flow(probe) {
+                Stop::Done => return self.end(),
+                Stop::TooLong => return Err(Trouble::TooLong),
+                Stop::Grow(p) => self.grow(p),
             }
-            left -= u64::from(self.grant(time, port as u32, emissions, probe));
         }
-        if left > 0 {
-            let at = self.inputs.iter().find(|i| i.first.ready != NEVER).map_or((0, 0), |i| (i.x, i.y));
-            let router = Router { x: self.area.x + at.0, y: self.area.y + at.1 };
-            self.clear();
-            return Err(Trouble::Stalled { router, waiting: left });
-        }
-        for (k, sender) in self.senders.iter().enumerate() {
-            (self.times.sent_ps[k], self.times.stalled_ps[k]) = (sender.done, sender.stalled);
-        }
-        Ok(())
     }
 
     /// A step without messages.
@@ -381,214 +311,224 @@ impl Noc {
         }
     }
 
-    /// Empties the mesh after trouble.
-    fn clear(&mut self) {
-        while self.agenda.pop().is_some() {}
-        for buffer in &mut self.buffers {
-            *buffer = Buffer::default();
-        }
+    /// An empty mesh: buffers lie side by side.
+    fn begin(&mut self) {
+        self.rest();
+        self.agenda.clear();
         for input in &mut self.inputs {
-            input.first = NO_MESSAGE;
+            (input.len, input.late, input.left, input.sends) = (0, 0, 0, 0);
         }
-        for port in &mut self.ports {
-            (port.wanted, port.blocked) = (0, false);
+        let mut begin = 0;
+        for (port, side) in self.ports.iter_mut().zip(&mut self.sides) {
+            (port.free, port.done, side.waiting) = (0, 0, 0);
+            let end = begin + if side.open { side.places as usize } else { 0 };
+            port.place = Ring::new(begin, end);
+            port.grows = if side.open && side.places < self.capacity { end as u32 - 1 } else { u32::MAX };
+            self.inputs[port.to as usize].first = port.place;
+            if !side.open {
+                (port.free, port.link) = (NEVER, u64::MAX);
+            }
+            begin = end;
+        }
+        // It never holds a single message.
+        if let Some(none) = self.inputs.last_mut() {
+            none.len = 2;
+        }
+        self.used = 0;
+        self.take(begin).fill(EMPTY);
+    }
+
+    /// So many more places, with whatever was in them.
+    fn take(&mut self, count: usize) -> &mut [Place] {
+        let begin = self.used;
+        self.used += count;
+        if self.places.len() < self.used {
+            self.places.resize(self.used, EMPTY);
+        }
+        &mut self.places[begin..self.used]
+    }
+
+    /// A sender has these messages.
+    fn enter<P: Probe>(&mut self, k: usize, emissions: &[Emission], probe: &mut P) {
+        if emissions.len() > self.capacity as usize {
+            // The first ones take places that are free.
+            self.take(self.capacity as usize).fill(EMPTY);
+        }
+        let (unit, begin) = (self.senders[k] as usize, self.used);
+        self.take(emissions.len());
+        let input = &mut self.inputs[unit];
+        input.len = emissions.len() as u32;
+        (input.back, input.sends) = if emissions.len() > self.capacity as usize { (self.capacity, u64::MAX) } else { (0, 0) };
+        input.first = Ring { at: begin as u32, begin: 0, end: u32::MAX };
+        let (mut made, local, router, ways) = (0u64, self.local, self.router[unit], &self.ways);
+        let (ports, row) = (router * self.outputs, router * ways.stride);
+        for (place, e) in self.places[begin..].iter_mut().zip(emissions) {
+            made = made.saturating_add(e.gap_ps).min(TIME_LIMIT / 2);
+            let port = ports + ways.way(row, e.to);
+            place.message = Message { arrival: made + local, service_ps: e.service_ps, to: e.to, tag: e.tag, port };
+        }
+        self.times.sent_ps[k] = made;
+        if !emissions.is_empty() {
+            let message = self.places[begin].message;
+            probe.sent(message.arrival - local, k, message.tag);
+            self.agenda.view().due(unit, agenda::key(message.arrival, unit));
         }
     }
 
-    /// A sender's next message becomes the first of its input, not before `after`.
-    #[inline]
-    fn send<P: Probe>(&mut self, k: usize, after: u64, emissions: &[Emission], probe: &mut P) {
-        let sender = &mut self.senders[k];
-        let input = &mut self.inputs[sender.input as usize];
-        if sender.next == sender.end {
-            input.first = NO_MESSAGE;
-            return;
-        }
-        let e = &emissions[sender.next as usize];
-        sender.next += 1;
-        let made = sender.done.saturating_add(e.gap_ps).min(TIME_LIMIT - 1);
-        let mut sent = made;
-        if let Some(left) = sender.left.oldest(self.capacity) {
-            // It takes the place of the message that left as many messages ago as the buffer holds.
-            sent = made.max(left + self.credit);
-            if sent > made {
-                sender.stalled += sent - made;
-                probe.stalled(made, sent, k);
+    /// Takes one event after another: the first message of an input is ready to go.
+    fn flow<P: Probe>(&mut self, probe: &mut P) -> Stop {
+        let (credit, local) = (self.credit, self.local);
+        let (inputs, ports, places) = (&mut self.inputs[..], &mut self.ports[..], &mut self.places[..]);
+        let (sides, since, ways) = (&mut self.sides[..], &mut self.since[..], &self.ways);
+        let mut agenda = self.agenda.view();
+        let mut event = agenda.first();
+        while event != NEVER {
+            let (mut time, unit) = agenda::split(event);
+            let input = &mut inputs[unit];
+            let here = input.first.at as usize;
+            let place = &mut places[here];
+            let p = place.message.port as usize;
+            let port = &mut ports[p];
+            let mut woken = false;
+            if port.place.at == port.grows {
+                return Stop::Grow(p);
             }
-        }
-        sender.done = sent;
-        probe.sent(sent, k, e.tag);
-        let ready = (sent + self.local).max(after).min(TIME_LIMIT - 1);
-        input.first = Message { to: e.to, tag: e.tag, service_ps: e.service_ps, ready };
-    }
-
-    /// The first message of an input, if there is one, wants to go on: x first, then y, then into the core.
-    #[inline]
-    fn want(&mut self, number: u32) {
-        let input = &mut self.inputs[number as usize];
-        if input.first.ready == NEVER {
-            return;
-        }
-        let place = self.places[input.first.to as usize];
-        let way = if place.x != input.x {
-            u32::from(place.x < input.x)
-        } else if place.y != input.y {
-            2 + u32::from(place.y < input.y)
-        } else {
-            4 + place.slot
-        };
-        input.port = input.ports + way;
-        let port = &mut self.ports[input.port as usize];
-        port.wanted |= 1 << input.bit;
-        if !port.blocked {
-            self.agenda.due(input.port as usize, input.first.ready.max(port.busy_until));
-        }
-    }
-
-    /// A port may send the message that waited longest; true when it went into a core.
-    fn grant<P: Probe>(&mut self, time: u64, p: u32, emissions: &[Emission], probe: &mut P) -> bool {
-        let port = &mut self.ports[p as usize];
-        if port.wanted == 0 {
-            return false;
-        }
-        if time < port.busy_until {
-            self.agenda.due(p as usize, port.busy_until);
-            return false;
-        }
-        let mut number = port.inputs + port.wanted.trailing_zeros();
-        let mut oldest = self.inputs[number as usize].first.ready;
-        let mut second = NEVER;
-        let mut others = port.wanted & (port.wanted - 1);
-        while others != 0 {
-            let k = port.inputs + others.trailing_zeros();
-            others &= others - 1;
-            let ready = self.inputs[k as usize].first.ready;
-            second = second.min(ready.max(oldest));
-            if ready < oldest {
-                (oldest, number) = (ready, k);
-            }
-        }
-        if oldest > time {
-            self.agenda.due(p as usize, oldest);
-            return false;
-        }
-        match port.to {
-            Way::Link { buffer, .. } => {
-                let b = &self.buffers[buffer as usize];
-                if b.len as usize >= self.capacity {
-                    port.blocked = true;
-                    return false;
-                }
-                if b.len as usize + 1 == self.capacity && time < b.room {
-                    self.agenda.due(p as usize, b.room);
-                    return false;
-                }
-            }
-            Way::Receiver(core) => {
-                if let Some(taken) = self.receivers[core as usize].taken.oldest(self.capacity)
-                    && taken > time
-                {
-                    self.agenda.due(p as usize, taken);
-                    return false;
-                }
-            }
-            // XY routes stay within the area: a message never wants out of it.
-            Way::Nowhere => return false,
-        }
-        let message = self.inputs[number as usize].first;
-        port.wanted &= !(1 << (number - port.inputs));
-        port.busy_until = time + port.flit;
-        port.sent += 1;
-        let arrival = time + port.latency;
-        let (to, busy_until) = (port.to, port.busy_until);
-        self.leave(time, number, emissions, probe);
-        if second != NEVER {
-            self.agenda.due(p as usize, busy_until.max(second));
-        }
-        match to {
-            Way::Link { input, buffer } => {
-                let moved = Message { ready: arrival, ..message };
-                let b = &mut self.buffers[buffer as usize];
-                b.len += 1;
-                b.peak = b.peak.max(b.len);
-                if b.len == 1 {
-                    self.inputs[input as usize].first = moved;
-                    self.want(input);
+            if port.free > time {
+                if port.link == 0 {
+                    // A receiver's room is known beforehand, and who comes later goes later.
+                    time = port.free;
                 } else {
-                    b.queue.push_back(moved);
+                    let side = &mut sides[p];
+                    let bit = 1 << (unit as u32 - side.inputs);
+                    woken = side.waiting & bit != 0;
+                    if !woken {
+                        event = agenda.replace(unit, side.join(port, bit, unit));
+                        since[unit] = time;
+                        continue;
+                    }
+                    side.waiting ^= bit;
                 }
-                false
             }
-            Way::Receiver(core) => {
-                let receiver = &mut self.receivers[core as usize];
-                let start = arrival.max(receiver.free);
-                receiver.free = (start + message.service_ps).min(TIME_LIMIT - 1);
-                receiver.taken.push(start, self.capacity);
-                self.times.received_ps[core as usize] = receiver.free;
-                probe.received(arrival, start, receiver.free, core as usize, message.tag);
-                true
+            if time >= TIME_LIMIT / 2 {
+                return Stop::TooLong;
             }
-            Way::Nowhere => false,
+
+            // It leaves. The next one comes first a flit later; a sender may have to wait for room.
+            let again = time + credit;
+            place.room = again;
+            input.first.advance();
+            input.left = agenda::key(time, unit);
+            let (len, full, upstream) = (input.len, input.full, input.upstream);
+            input.len = len - 1;
+            let at = input.first.at as usize;
+            let following = &places[at].message;
+            let mut arrival = following.arrival + input.late;
+            let room = (places[at - input.back as usize].room & input.sends) + local;
+            if room > arrival {
+                arrival = input.stall(arrival, room, local, probe);
+            }
+            if P::LISTENS && input.sender != NONE && len > 1 {
+                probe.sent(arrival - local, input.sender as usize, following.tag);
+            }
+            let key = select_unpredictable(len > 1, agenda::key(arrival.max(again), unit), NEVER);
+            let mut next = agenda.replace(unit, key);
+            if len == full {
+                let port = &mut ports[upstream as usize];
+                let last = if port.place.at == port.place.begin { port.place.end } else { port.place.at } - 1;
+                let sent = places[last as usize].message.arrival - port.latency;
+                port.free = again.max(sent + port.flit);
+                next = next.min(sides[upstream as usize].wake(port, since, &mut agenda));
+            }
+
+            // It goes on: into the buffer behind a link, or into a core.
+            let port = &mut ports[p];
+            let arrival = time + port.latency;
+            let start = arrival.max(port.done);
+            let message = places[here].message;
+            port.done = start + message.service_ps;
+            let moved = Message { arrival, port: port.there + ways.way(port.row, message.to), ..message };
+            places[port.place.at as usize] = Place { message: moved, room: start | port.link };
+            port.place.advance();
+            port.free = (time + port.flit).max(places[port.place.at as usize].room);
+            if P::LISTENS && port.link == 0 {
+                probe.received(arrival, start, port.done, sides[p].core as usize, message.tag);
+            }
+            let to = port.to as usize;
+            if woken {
+                next = next.min(sides[p].wake(port, since, &mut agenda));
+            }
+            let behind = &mut inputs[to];
+            behind.len += 1;
+            // The last one that left may have done so beforehand.
+            let stays = behind.left > event;
+            behind.peak = behind.peak.max(behind.len + u32::from(stays));
+            if behind.len == 1 {
+                let ready = if stays { arrival.max(agenda::split(behind.left).0 + credit) } else { arrival };
+                let key = agenda::key(ready, to);
+                agenda.due(to, key);
+                next = next.min(key);
+            }
+            event = next;
+        }
+        Stop::Done
+    }
+
+    /// A buffer whose last place is about to be taken for the first time gets twice as many, at the end.
+    #[cold]
+    fn grow(&mut self, p: usize) {
+        let (port, side) = (&mut self.ports[p], &mut self.sides[p]);
+        let (old, begin) = (port.place, self.places.len());
+        side.places = self.capacity.min(2 * old.len());
+        self.places.extend_from_within(old.begin as usize..old.end as usize);
+        self.places.resize(begin + side.places as usize, EMPTY);
+        self.used = self.places.len();
+        let ring = Ring::new(begin, self.used);
+        port.grows = if side.places < self.capacity { ring.end - 1 } else { u32::MAX };
+        for moved in [&mut port.place, &mut self.inputs[port.to as usize].first] {
+            *moved = Ring { at: moved.at - old.begin + ring.begin, ..ring };
         }
     }
 
-    /// The first message of an input leaves: the next one comes first, and who waited for room may go on; both a flit later.
-    #[inline]
-    fn leave<P: Probe>(&mut self, time: u64, number: u32, emissions: &[Emission], probe: &mut P) {
-        let again = time + self.credit;
-        let input = &mut self.inputs[number as usize];
-        match input.from {
-            From::Sender(k) => {
-                self.senders[k as usize].left.push(time, self.capacity);
-                self.send(k as usize, again, emissions, probe);
-            }
-            From::Link { buffer, port } => {
-                let b = &mut self.buffers[buffer as usize];
-                b.len -= 1;
-                b.room = again;
-                input.first = match b.queue.pop_front() {
-                    Some(next) => Message { ready: next.ready.max(again), ..next },
-                    None => NO_MESSAGE,
-                };
-                let upstream = &mut self.ports[port as usize];
-                if upstream.blocked {
-                    upstream.blocked = false;
-                    self.agenda.due(port as usize, again.max(upstream.busy_until));
-                }
-            }
-            From::Nobody => input.first = NO_MESSAGE,
+    /// Nothing moves any more: sums up.
+    fn end(&mut self) -> Result<(), Trouble> {
+        if let Some(none) = self.inputs.last_mut() {
+            none.len = 0;
         }
-        self.want(number);
+        if let Some(unit) = self.inputs.iter().position(|i| i.len > 0) {
+            let router = self.area.router(self.router[unit] as usize);
+            return Err(Trouble::Stalled { router, waiting: self.inputs.iter().map(|i| u64::from(i.len)).sum() });
+        }
+        for (k, &unit) in self.senders.iter().enumerate() {
+            let late = self.inputs[unit as usize].late;
+            self.times.sent_ps[k] += late;
+            self.times.stalled_ps[k] = late;
+        }
+        for (received, &port) in self.times.received_ps.iter_mut().zip(&self.receivers) {
+            *received = self.ports[port as usize].done;
+        }
+        Ok(())
     }
 
-    /// Messages that crossed a link since the mesh was built, and the most that waited behind it (`4 * router + direction`).
-    pub(crate) fn link(&self, number: usize) -> (u64, u32) {
+    /// The most messages that waited behind a link (`4 * router + direction`) since this was forgotten.
+    pub(crate) fn peak(&self, number: usize) -> u32 {
         let p = number / 4 * self.outputs as usize + number % 4;
-        let peak = match self.ports[p].to {
-            Way::Link { buffer, .. } => self.buffers[buffer as usize].peak,
-            _ => 0,
-        };
-        (self.ports[p].sent, peak)
+        if self.sides[p].open { self.inputs[self.ports[p].to as usize].peak } else { 0 }
     }
 
     /// Forgets what was counted.
     pub(crate) fn reset_counts(&mut self) {
-        for port in &mut self.ports {
-            port.sent = 0;
-        }
-        for buffer in &mut self.buffers {
-            buffer.peak = 0;
-        }
+        self.inputs.iter_mut().for_each(|i| i.peak = 0);
     }
 
     /// Breaks a link, so that a test sees a stall.
     #[cfg(test)]
     pub(crate) fn cut(&mut self, number: usize) {
-        let p = number / 4 * self.outputs as usize + number % 4;
-        self.ports[p].to = Way::Nowhere;
+        self.sides[number / 4 * self.outputs as usize + number % 4].open = false;
     }
 }
 
+#[path = "noc_build.rs"]
+mod build;
 #[cfg(test)]
 #[path = "noc_tests.rs"]
 mod tests;

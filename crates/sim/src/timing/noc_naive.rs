@@ -40,8 +40,11 @@ type At = (u32, u32);
 /// (came, start, end, core, tag) of a message.
 type Received = (u64, u64, u64, usize, u32);
 
-/// Every message, by tag; and when each sender sent each of its messages.
-pub(super) fn run(target: &Target, cores: &[u32], lists: &[&[(u64, u32, u64)]]) -> (Vec<Received>, Vec<Vec<u64>>) {
+/// The most messages that were behind each link, by column, row and direction.
+pub(super) type Peaks = BTreeMap<(u32, u32, u32), u32>;
+
+/// Every message, by tag; when each sender sent each of its messages; and the peaks.
+pub(super) fn run(target: &Target, cores: &[u32], lists: &[&[(u64, u32, u64)]]) -> (Vec<Received>, Vec<Vec<u64>>, Peaks) {
     let mesh = Mesh::new(&target.topology);
     let t = &target.packed().timing_ns;
     let ps = |ns: f64| (ns * 1000.0).round() as u64;
@@ -59,6 +62,7 @@ pub(super) fn run(target: &Target, cores: &[u32], lists: &[&[(u64, u32, u64)]]) 
     let mut free = vec![0u64; cores.len()];
     let mut sent: Vec<Vec<u64>> = vec![Vec::new(); senders.len()];
     let mut received = Vec::new();
+    let mut peaks = Peaks::new();
     let first_tag = |k: usize| lists[..k].iter().map(|l| l.len() as u32).sum::<u32>();
     loop {
         // Whatever can be sent is sent, as far as it is known when.
@@ -145,6 +149,8 @@ pub(super) fn run(target: &Target, cores: &[u32], lists: &[&[(u64, u32, u64)]]) 
                 let behind = buffers.entry((next(r, d), From::Link(d))).or_default();
                 behind.came += 1;
                 behind.queue.push_back(Message { arrived: time + hop, ..message });
+                let peak = peaks.entry((r.0, r.1, d)).or_default();
+                *peak = (*peak).max(behind.queue.len() as u32);
             }
             To::Core(_) => {
                 busy.insert((r, to), time + credit);
@@ -157,5 +163,5 @@ pub(super) fn run(target: &Target, cores: &[u32], lists: &[&[(u64, u32, u64)]]) 
         }
     }
     received.sort_by_key(|r| r.4);
-    (received, sent)
+    (received, sent, peaks)
 }

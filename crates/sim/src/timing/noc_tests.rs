@@ -1,7 +1,9 @@
 //! Latencies counted by hand, and what must hold for any traffic.
 
 use super::*;
+use crate::timing::costs::CostsPs;
 use proptest::prelude::*;
+use spikec_chip::Mesh;
 
 #[path = "noc_naive.rs"]
 mod naive;
@@ -187,7 +189,8 @@ type Lists = Vec<Vec<(u64, u32, u64)>>;
 
 fn traffic() -> impl Strategy<Value = (Lists, u32)> {
     let list = prop::collection::vec((0u64..5000, 0u32..8, 0u64..60_000), 0..40);
-    (prop::collection::vec(list, 9), 1u32..6)
+    // Buffers of more than 16 messages grow to their size.
+    (prop::collection::vec(list, 9), prop_oneof![4 => 1u32..6, 1 => Just(20u32)])
 }
 
 proptest! {
@@ -259,10 +262,13 @@ proptest! {
         let mut log = Log::default();
         run(&mut noc, &senders, &mut log).unwrap();
         log.received.sort_by_key(|r| r.4);
-        let (received, sent) = naive::run(&target, &cores, &senders);
+        let (received, sent, peaks) = naive::run(&target, &cores, &senders);
         prop_assert_eq!(&log.received, &received);
         log.sent.sort_by_key(|s| s.2);
         prop_assert_eq!(log.sent.iter().map(|s| s.0).collect::<Vec<_>>(), sent.concat());
+        let link = |number: usize| (noc.area.router(number / 4), number as u32 % 4);
+        let found = (0..4 * noc.area.routers()).map(|n| (link(n), noc.peak(n))).filter(|f| f.1 > 0);
+        prop_assert_eq!(found.map(|((r, d), peak)| ((r.x, r.y, d), peak)).collect::<naive::Peaks>(), peaks);
     }
 
     /// With more room nothing gets slower at the senders.

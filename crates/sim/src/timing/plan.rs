@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub segments: Vec<Segment>,
     /// Compartment of its core, by lane.
     pub compartments: Vec<u16>,
+    /// Of each core: its compartments' lanes follow each other.
+    pub in_row: Vec<bool>,
     /// Population of each lane that has one: that of its first name.
     pub populations: Vec<u32>,
     pub group: usize,
@@ -100,6 +102,7 @@ impl Plan {
                 compartments[lane as usize] = index as u16;
             }
         }
+        let in_row = (0..layout.cores.len()).map(|k| layout.lanes_of_core(k).windows(2).all(|w| w[0] + 1 == w[1])).collect();
         let services = |links: &[crate::routes::Link]| links.iter().map(|l| costs.service(l.ops.dense, l.ops.sparse)).collect::<Vec<u64>>();
         let routers: Vec<u32> = home.map(|r| area.index(r) as u32).collect();
         let port = area.index(mesh.host_port()) as u32;
@@ -118,6 +121,7 @@ impl Plan {
             input_loads,
             segments,
             compartments,
+            in_row,
             populations: names.populations(lanes),
             group: *target.packed().core.update_group as usize,
             flush: *target.topology.flush,

@@ -308,11 +308,17 @@ impl Stopwatch {
     /// The work of messages at their destinations.
     #[inline]
     fn receive(&mut self, fan_out: &FanOut, services: &[u64], range: std::ops::Range<usize>) {
-        for (link, service) in fan_out.links[range.clone()].iter().zip(&services[range]) {
-            let core = &mut self.cores[link.core as usize];
-            core.processing += service;
-            core.messages_in += 1;
-            core.ops += link.ops.all();
+        let cores = &mut self.cores[..];
+        for (link, service) in fan_out.links[range.clone()].iter().zip(&services[range.clone()]) {
+            cores[link.core as usize].processing += service;
+        }
+        // The counts are only shown core by core.
+        if self.recording.core_steps {
+            for link in &fan_out.links[range] {
+                let core = &mut cores[link.core as usize];
+                core.messages_in += 1;
+                core.ops += link.ops.all();
+            }
         }
     }
 
@@ -335,22 +341,27 @@ impl Stopwatch {
         };
         for of_core in self.order.chunk_by(|a, b| a.0 == b.0) {
             let k = of_core[0].0 as usize;
-            let lanes = machine.layout.lanes_of_core(k);
+            let (lanes, from) = (machine.layout.lanes_of_core(k), machine.layout.cores[k] as i32);
             let begin = self.emissions.len() as u32;
             let (mut gap, mut next) = (0, 0);
             for group in of_core.chunk_by(|a, b| usize::from(a.1) / plan.group == usize::from(b.1) / plan.group) {
                 let end = ((usize::from(group[0].1) / plan.group + 1) * plan.group).min(lanes.len());
-                let active: u64 = lanes[next..end].iter().map(|&lane| u64::from(self.active[lane as usize])).sum();
+                let active: u64 = if plan.in_row[k] {
+                    let first = lanes[next] as usize;
+                    self.active[first..first + (end - next)].iter().map(|&flag| u64::from(flag)).sum()
+                } else {
+                    lanes[next..end].iter().map(|&lane| u64::from(self.active[lane as usize])).sum()
+                };
                 gap += (end - next) as u64 * costs.access + active * costs.update + group.len() as u64 * costs.spike_out;
                 next = end;
                 for &(_, _, lane) in group {
-                    for i in fan_out.range(lane as usize) {
-                        let link = &fan_out.links[i];
-                        let tag = note(&mut self.messages, machine.layout.cores[k] as i32, link.core, link.ops.all());
-                        gap += costs.axon_out;
-                        self.emissions.push(Emission { gap_ps: gap, to: link.core, service_ps: plan.neuron_services[i], tag });
-                        gap = 0;
-                    }
+                    let range = fan_out.range(lane as usize);
+                    let links = fan_out.links[range.clone()].iter().zip(&plan.neuron_services[range]);
+                    self.emissions.extend(links.map(|(link, &service_ps)| {
+                        let tag = note(&mut self.messages, from, link.core, link.ops.all());
+                        let gap_ps = std::mem::take(&mut gap) + costs.axon_out;
+                        Emission { gap_ps, to: link.core, service_ps, tag }
+                    }));
                 }
             }
             self.ranges[k] = (begin, self.emissions.len() as u32);
@@ -389,9 +400,8 @@ impl Stopwatch {
         })?;
         let (sent, received) = (noc.times.last_sent_ps(), noc.times.last_received_ps());
         let mut updated = sent;
-        for (k, (core, range)) in self.cores.iter().zip(&self.ranges).enumerate() {
-            let gaps: u64 = self.emissions[range.0 as usize..range.1 as usize].iter().map(|e| e.gap_ps).sum();
-            let done = noc.times.sent_ps[k] + (core.generation - gaps);
+        for (k, core) in self.cores.iter().enumerate() {
+            let done = core.generation + noc.times.stalled_ps[k];
             updated = updated.max(done);
             self.totals[k].stalled_ps = self.totals[k].stalled_ps.saturating_add(noc.times.stalled_ps[k]);
             if let Some(wave) = &mut self.recording.wave {
@@ -481,7 +491,7 @@ impl Stopwatch {
                 messages,
                 flits: messages * u64::from(*plan.target.topology.flits_per_spike),
                 busy_ps: messages.saturating_mul(busy),
-                peak_queue: self.noc.as_ref().map_or(0, |noc| noc.link(number).1),
+                peak_queue: self.noc.as_ref().map_or(0, |noc| noc.peak(number)),
             });
         }
         let detail = Detail {
