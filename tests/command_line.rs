@@ -298,6 +298,20 @@ fn what_does_not_fit_is_listed_with_exit_code_3() {
 }
 
 #[test]
+fn check_explains_why_not_one_core_less() {
+    let folder = compiled();
+    let at = folder.path();
+    let explained = spikec(at, &["check", "net.nir", "--target", "loihi1", "--explain"]).ok();
+    for part in ["lower bound by", "all cores together", "why not one core less:"] {
+        assert!(explained.out.contains(part), "{}", explained.out);
+    }
+    let found = spikec(at, &["check", "net.nir", "--target", "loihi1", "--explain", "--json"]).json();
+    let (cores, best) = (found["certificate"]["cores"].as_u64(), found["certificate"]["certificate"]["best"].as_u64());
+    assert!(best >= Some(1) && best <= cores, "{found}");
+    assert!(spikec(at, &["check", "net.nir", "--target", "loihi1", "--json"]).json().get("certificate").is_none());
+}
+
+#[test]
 fn check_lists_the_findings_of_every_stage_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

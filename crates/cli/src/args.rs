@@ -175,6 +175,9 @@ pub struct CheckArgs {
     /// Mapping.
     #[command(flatten)]
     pub mapping: MappingArgs,
+    /// Say how many cores it takes, how many at least, and why not one core less.
+    #[arg(long)]
+    pub explain: bool,
 }
 
 /// `spikec compile`.

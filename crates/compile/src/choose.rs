@@ -5,8 +5,7 @@
 //! times hops, then the first.
 //! Cost: a packing for each strategy; for large nets the first that fits is taken.
 
-use crate::finding::Finding;
-use crate::partition::{FitError, Partitioned, Partitioner, Search};
+use crate::partition::{FitError, LARGE, Partitioned, Partitioner, Search, lower_bounds};
 use crate::pins;
 use crate::place::{PlaceOptions, Placed, messages, place};
 use spikec_chip::mesh::Mesh;
@@ -14,16 +13,16 @@ use spikec_chip::target::Target;
 use spikec_map::place::{Traffic, quality};
 use spikec_net::Quantized;
 
-/// Synapses from which on the first proposal that fits is taken.
-const LARGE: usize = 4_000_000;
-
 /// The best of the strategies' proposals.
 pub(crate) fn choose(q: &Quantized, target: &Target, strategies: &[Box<dyn Partitioner>], search: &Search) -> Result<Placed, FitError> {
     let options = PlaceOptions { effort: search.effort, seed: search.seed, rates: &search.rates };
+    let least = lower_bounds(q, target).iter().map(|b| b.cores).max().unwrap_or(1);
     let mut best: Option<(Rank, Placed)> = None;
     let mut refused: Option<FitError> = None;
-    for strategy in strategies {
-        let placed = Partitioned::new(q, strategy.propose(q, target), target).and_then(|p| place(p, target, &options));
+    for (k, strategy) in strategies.iter().enumerate() {
+        let most = best.as_ref().map_or(usize::MAX, |(rank, _)| rank.cores);
+        let Some(proposal) = strategy.propose_within(q, target, most) else { continue };
+        let placed = Partitioned::new(q, proposal, target).and_then(|p| place(p, target, &options));
         let placed = placed.and_then(|placed| {
             let findings = pins::violations(q, &placed, &search.pins);
             if findings.is_empty() { Ok(placed) } else { Err(FitError { findings }) }
@@ -34,7 +33,7 @@ pub(crate) fn choose(q: &Quantized, target: &Target, strategies: &[Box<dyn Parti
                 if best.as_ref().is_none_or(|(r, _)| rank.before(r)) {
                     best = Some((rank, placed));
                 }
-                if q.net.synapse_count() >= LARGE {
+                if k + 1 < strategies.len() && enough(q, least, &best) {
                     break;
                 }
             }
@@ -44,8 +43,18 @@ pub(crate) fn choose(q: &Quantized, target: &Target, strategies: &[Box<dyn Parti
     match (best, refused) {
         (Some((_, placed)), _) => Ok(placed),
         (None, Some(e)) => Err(e),
-        (None, None) => Err(FitError { findings: vec![Finding::error("P01", "strategies", 0.0, 1.0, "choose a partitioner")] }),
+        (None, None) => {
+            // Nothing that it found fits: its first guess tells why.
+            let proposal = strategies.first().map(|s| s.propose(q, target)).unwrap_or_else(|| Vec::new().into());
+            Partitioned::new(q, proposal, target).and_then(|p| place(p, target, &options))
+        }
     }
+}
+
+/// True when the next strategy can bring no fewer cores, or would take long for a large net.
+fn enough(q: &Quantized, least: u64, best: &Option<(Rank, Placed)>) -> bool {
+    let cores = best.as_ref().map_or(u64::MAX, |(rank, _)| rank.cores as u64);
+    q.net.synapse_count() >= LARGE || cores == 1 || cores <= least
 }
 
 /// What proposals are compared by.

@@ -296,7 +296,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     let placed = match &options.placement {
         Some(placement) => placement.apply(&q, target, &search.pins),
         None => {
-            let strategies = partitioners(&options.partitioner, &search).expect("the name is known");
+            let strategies = partitioners(&options.partitioner, &search, q.net.synapse_count()).expect("the name is known");
             choose(&q, target, &strategies, &search)
         }
     };

@@ -6,6 +6,7 @@
 mod choose;
 pub mod driver;
 pub mod emit;
+pub mod explain;
 pub mod finding;
 #[cfg(test)]
 mod fixednets;

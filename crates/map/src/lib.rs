@@ -19,6 +19,7 @@ pub mod messages;
 pub mod pairs;
 pub mod place;
 pub mod portfolio;
+pub mod proof;
 pub mod repair;
 pub mod settle;
 pub mod state;

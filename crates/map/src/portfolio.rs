@@ -120,6 +120,9 @@ fn fits_alone(graph: &Hypergraph, limits: &Limits) -> bool {
     })
 }
 
+/// Cores beyond the lower bound, as a share, up to which no other strategy is tried.
+const CLOSE: f64 = 1.15;
+
 /// Maps; `progress` hears what is tried.
 pub fn map(graph: &Hypergraph, limits: &Limits, options: &Options, progress: &mut dyn FnMut(&str)) -> Mapping {
     let order = reverse_order(graph);
@@ -137,12 +140,18 @@ pub fn map(graph: &Hypergraph, limits: &Limits, options: &Options, progress: &mu
         None => Strategy::ALL.into_iter().filter(|&s| applies(s)).collect(),
     };
     let mut best: Option<Mapping> = None;
+    let least = lower_bounds(graph, limits).iter().map(|b| b.cores).max().unwrap_or(1);
     // Where none of these fits, the others may.
     let others = Strategy::ALL.into_iter().filter(|&s| applies(s) && options.strategy.is_none() && !chosen.contains(&s));
     let affordable = |s: Strategy| s != Strategy::Overlap || graph.pins() <= AFFORDABLE;
     let others: Vec<Strategy> = others.filter(|&s| affordable(s) && fits_alone(graph, limits)).collect();
     for (k, &strategy) in chosen.iter().chain(&others).enumerate() {
         if k >= chosen.len() && best.as_ref().is_some_and(|b| b.legal) {
+            break;
+        }
+        // Annealing is for what the layers leave far from the bound.
+        let close = |m: &Mapping| m.legal && f64::from(m.cores) <= CLOSE * least as f64;
+        if options.strategy.is_none() && options.effort != Effort::Best && best.as_ref().is_some_and(close) {
             break;
         }
         progress(strategy.name());

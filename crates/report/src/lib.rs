@@ -4,6 +4,7 @@
 //! by the stage that it comes from; nothing is estimated here, and nothing is printed here.
 
 pub mod bundle;
+pub mod certificate;
 pub mod compile;
 pub mod curve;
 pub mod heat_map;

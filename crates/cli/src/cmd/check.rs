@@ -11,8 +11,13 @@ pub fn run(args: &CheckArgs, json: bool) -> Result<u8, Failure> {
     let job = Job::resolve(&args.network, &args.mapping, &mut Files::default())?;
     let findings = job.check()?;
     let fits = findings.iter().all(|f| f.severity != Severity::Error);
+    let explanation = (args.explain && fits).then(|| job.explain()).transpose()?;
     if json {
-        super::print_json(&serde_json::json!({ "target": job.target.name, "fits": fits, "findings": findings }));
+        let mut report = serde_json::json!({ "target": job.target.name, "fits": fits, "findings": findings });
+        if let Some(explanation) = explanation {
+            report["certificate"] = serde_json::json!(explanation);
+        }
+        super::print_json(&report);
     } else {
         super::print(&job.header());
         for finding in &findings {
@@ -24,6 +29,9 @@ pub fn run(args: &CheckArgs, json: bool) -> Result<u8, Failure> {
         } else {
             format!("does not fit {}: {errors} errors, {} warnings", job.target.name, findings.len() - errors)
         });
+        if let Some(explanation) = &explanation {
+            super::print(&spikec_report::certificate::text(explanation));
+        }
     }
     Ok(if fits { 0 } else { DOES_NOT_FIT })
 }

@@ -7,6 +7,7 @@ use crate::load::{self, Coding, Prepared};
 use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
+use spikec_compile::explain::{Explanation, explain};
 use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Placement, Quantizer};
 use std::path::{Path, PathBuf};
 
@@ -120,6 +121,12 @@ impl Job {
         });
         bar.finish_and_clear();
         result.map_err(|e| self.failure(&e))
+    }
+
+    /// Why it takes as many cores as it does.
+    pub fn explain(&self) -> Result<Explanation, Failure> {
+        let report = self.compile()?.report;
+        explain(self.input(), &self.target, &self.options, &report).map_err(|e| self.failure(&e))
     }
 
     /// Every finding.

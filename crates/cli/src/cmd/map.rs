@@ -7,13 +7,14 @@ use crate::{load, progress};
 use serde::Serialize;
 use spikec_chip::mesh::Mesh;
 use spikec_data::{Array, ArrayData, read_npz, write_npz};
-use spikec_map::bounds::{Bound, lower_bounds};
+use spikec_map::bounds::Bound;
 use spikec_map::check::{Violation, count};
 use spikec_map::instance::Instance;
 use spikec_map::limits::Limits;
 use spikec_map::mapper::{Job, Mapped, map_square};
 use spikec_map::place::{PlaceError, quality};
 use spikec_map::portfolio::{Effort, Options, Strategy};
+use spikec_map::proof::certificate;
 use std::path::Path;
 use std::time::Instant;
 
@@ -37,9 +38,13 @@ struct MapReport {
     lower_bound: Vec<Bound>,
     /// The largest lower bound, and what binds it.
     least_cores: u64,
-    binds: &'static str,
+    binds: String,
+    /// Why one core less than the lower bound is not enough.
+    argument: Vec<String>,
     /// Cores beyond the lower bound.
     slack: i64,
+    /// True when no assignment takes fewer cores.
+    optimal: bool,
     in_slots: i64,
     out_slots: i64,
     memory_words: i64,
@@ -53,6 +58,7 @@ struct MapReport {
     read_s: f64,
     partition_s: f64,
     placement_s: f64,
+    proof_s: f64,
     /// Largest resident memory of the process so far, bytes; `null` where the system does not tell.
     peak_memory: Option<u64>,
 }
@@ -84,8 +90,9 @@ pub fn run(args: &MapArgs, json: bool) -> Result<u8, Failure> {
 
     let counted = count(graph, &limits, &mapping.parts, mapping.cores, &[]);
     let quality = quality(&traffic, &mesh, &cores).map_err(internal)?;
-    let bounds = lower_bounds(graph, &limits);
-    let largest = bounds.iter().max_by_key(|b| b.cores).expect("a bound for each resource");
+    let clock = Instant::now();
+    let certificate = certificate(graph, &limits);
+    let proof_s = clock.elapsed().as_secs_f64();
     let sum = |f: fn(&spikec_map::state::Use) -> i64| counted.uses.iter().map(f).sum::<i64>();
     let report = MapReport {
         instance: args.instance.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned()),
@@ -97,10 +104,12 @@ pub fn run(args: &MapArgs, json: bool) -> Result<u8, Failure> {
         external_inputs: graph.inputs(),
         synapses: graph.pins(),
         cores: mapping.cores,
-        least_cores: largest.cores,
-        binds: largest.resource,
-        slack: i64::from(mapping.cores) - largest.cores as i64,
-        lower_bound: bounds,
+        least_cores: certificate.best,
+        binds: certificate.binding,
+        argument: certificate.argument,
+        slack: i64::from(mapping.cores) - certificate.best as i64,
+        optimal: counted.violations.is_empty() && u64::from(mapping.cores) == certificate.best,
+        lower_bound: certificate.bounds,
         in_slots: sum(|u| u.in_slots),
         out_slots: sum(|u| u.out_entries),
         memory_words: sum(|u| u.words),
@@ -112,6 +121,7 @@ pub fn run(args: &MapArgs, json: bool) -> Result<u8, Failure> {
         read_s,
         partition_s: partitioning.as_secs_f64(),
         placement_s: placing.as_secs_f64(),
+        proof_s,
         peak_memory: peak_memory(),
     };
     if let Some(file) = report_file {
@@ -175,9 +185,11 @@ fn arrays(parts: &[u32], mesh: &Mesh, cores: &[u32]) -> Vec<u8> {
 
 fn text(r: &MapReport) -> String {
     let bounds: Vec<String> = r.lower_bound.iter().map(|b| format!("{} {}", b.resource, b.cores)).collect();
+    let why = if r.optimal { "no assignment takes fewer" } else { "fewer may be possible" };
     format!(
-        "{} on {}: {} neurons, {} synapses, strategy {}\ncores {} (at least {}: {}; by resource: {})\ninput slots {}, output slots {}, \
-         memory words {}\nhops {:.0} spikes a step, largest link {:.1}, mesh {} x {}\nread {:.2} s, partition {:.2} s, placement {:.2} s",
+        "{} on {}: {} neurons, {} synapses, strategy {}\ncores {} (at least {}: {}; {why})\n{}\nlower bounds: {}\ninput slots {}, \
+         output slots {}, memory words {}\nhops {:.0} spikes a step, largest link {:.1}, mesh {} x {}\nread {:.2} s, partition {:.2} s, \
+         placement {:.2} s, lower bounds {:.2} s",
         r.instance,
         r.target,
         r.neurons,
@@ -186,7 +198,8 @@ fn text(r: &MapReport) -> String {
         r.cores,
         r.least_cores,
         r.binds,
-        bounds.join(", "),
+        r.argument.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"),
+        bounds.join("; "),
         r.in_slots,
         r.out_slots,
         r.memory_words,
@@ -196,7 +209,8 @@ fn text(r: &MapReport) -> String {
         r.mesh_side,
         r.read_s,
         r.partition_s,
-        r.placement_s
+        r.placement_s,
+        r.proof_s
     )
 }
 

@@ -34,25 +34,29 @@ impl Partitioner for Mapped {
     }
 
     fn propose(&self, q: &Quantized, target: &Target) -> Proposal {
+        let found = self.propose_within(q, target, usize::MAX);
+        found.unwrap_or_else(|| Sequential { effort: self.search.effort }.propose(q, target))
+    }
+
+    fn propose_within(&self, q: &Quantized, target: &Target, most: usize) -> Option<Proposal> {
         let wiring = Wiring::new(q, target);
         let memory = &target.packed().synapse_memory;
-        let denser = memory.compressions.len() > 1;
-        let sparse = || self.map(q, &wiring, target, Encoding::Sparse, 1.0);
-        let safe = sparse();
+        let safe = self.map(q, &wiring, target, Encoding::Sparse, 1.0);
         // Where sparse entries leave half of the memory free, nothing denser would help.
-        let binds = safe.as_ref().is_none_or(|(_, words)| *words > 0.5);
-        if denser && binds {
+        let binds = safe.as_ref().is_none_or(|(_, fullest)| *fullest > 0.5);
+        let most = most.min(safe.as_ref().map_or(usize::MAX, |(safe, _)| safe.parts.len()));
+        if memory.compressions.len() > 1 && binds {
             for share in TIGHTER {
                 let Some((proposal, _)) = self.map(q, &wiring, target, Encoding::Expected, share) else { continue };
-                if safe.as_ref().is_some_and(|(safe, _)| safe.parts.len() <= proposal.parts.len()) {
+                if proposal.parts.len() > most {
                     break;
                 }
                 if Partitioned::new(q, proposal.clone(), target).is_ok() {
-                    return proposal;
+                    return Some(proposal);
                 }
             }
         }
-        safe.map_or_else(|| Sequential { effort: self.search.effort }.propose(q, target), |(proposal, _)| proposal)
+        safe.map(|(proposal, _)| proposal).filter(|proposal| proposal.parts.len() <= most)
     }
 }
 

@@ -53,6 +53,11 @@ pub trait Partitioner {
     fn name(&self) -> &'static str;
     /// Parts, and where it knows better than their order, their cores. It need not be legal.
     fn propose(&self, q: &Quantized, target: &Target) -> Proposal;
+    /// As [`Partitioner::propose`], where no more than `most` parts are of use: `None` as soon as it knows that there will be more.
+    fn propose_within(&self, q: &Quantized, target: &Target, most: usize) -> Option<Proposal> {
+        let _ = most;
+        Some(self.propose(q, target))
+    }
 }
 
 /// Names of all strategies; `portfolio` tries those that suit the network and keeps the best.
@@ -73,14 +78,18 @@ pub struct Search {
     pub pins: Vec<(PopulationId, Range<u32>)>,
 }
 
-/// The strategies of that name, the best guess first.
-pub fn partitioners(name: &str, search: &Search) -> Option<Vec<Box<dyn Partitioner>>> {
+/// Synapses from which on a strategy that packs every neuron several times is no first guess.
+pub(crate) const LARGE: usize = 4_000_000;
+
+/// The strategies of that name in the order in which they are tried, for a net of so many synapses.
+pub fn partitioners(name: &str, search: &Search, synapses: usize) -> Option<Vec<Box<dyn Partitioner>>> {
     let sequential = || -> Box<dyn Partitioner> { Box::new(Sequential { effort: search.effort }) };
     let mapped = |strategy| -> Box<dyn Partitioner> { Box::new(Mapped { strategy, search: search.clone() }) };
     Some(match name {
         // Sequential parts know nothing of pins.
         "portfolio" if !search.pins.is_empty() => vec![mapped(None)],
-        "portfolio" => vec![mapped(None), sequential()],
+        "portfolio" if synapses >= LARGE => vec![mapped(None), sequential()],
+        "portfolio" => vec![sequential(), mapped(None)],
         "sequential" => vec![sequential()],
         "tiles" => vec![mapped(Some(Strategy::Tiles))],
         "layers" => vec![mapped(Some(Strategy::Layers))],

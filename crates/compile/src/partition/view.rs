@@ -148,7 +148,6 @@ fn levels(wiring: &Wiring, target: &Target, units: &[u32], neurons: u32) -> (Opt
 }
 
 /// Tables of words, and the table of each axon.
-#[expect(clippy::too_many_arguments, reason = "one place that knows all of them")]
 fn words(
     q: &Quantized,
     wiring: &Wiring,
