@@ -367,7 +367,7 @@ mod tests {
                 continue;
             }
             let of = |core: usize| neurons.iter().zip(&places).filter(|(_, p)| **p == core).map(|(n, _)| *n).collect::<Vec<_>>();
-            if Partitioned::new(q, (0..cores).map(of).collect(), target).is_ok() {
+            if Partitioned::new(q, (0..cores).map(of).collect::<Vec<_>>(), target).is_ok() {
                 best = Some(cores as u64);
             }
         }
