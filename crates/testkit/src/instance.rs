@@ -9,7 +9,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use spikec_data::{Array, ArrayData};
+use spikec_data::{Array, ArrayData, DataSet, SpikeTrain, Stimulus};
 use spikec_map::hypergraph::{Hypergraph, Layer, Shape};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -112,18 +112,10 @@ pub fn model(graph: &Hypergraph, name: &str, arrays_file: &str, seed: u64) -> Mo
     Model { ron, arrays }
 }
 
-/// `samples` samples of `steps` steps without a spike, for a network of `width` input channels.
+/// `samples` samples of `steps` steps without a spike, for a network of `width` input channels: a data file.
 pub fn silence(samples: usize, steps: u32, width: u32) -> Vec<u8> {
-    let one = |x: i64| Array { shape: vec![], data: ArrayData::I64(vec![x]) };
-    let none = || Array { shape: vec![0], data: ArrayData::I64(Vec::new()) };
-    spikec_data::write_npz(&[
-        ("events_sample", none()),
-        ("events_t", none()),
-        ("events_i", none()),
-        ("samples", one(samples as i64)),
-        ("steps", one(steps.into())),
-        ("width", one(width.into())),
-    ])
+    let train = SpikeTrain::from_steps(width, vec![Vec::new(); steps as usize]);
+    DataSet { width, samples: vec![Stimulus::Spikes(train); samples], labels: None }.to_npz()
 }
 
 /// A stage of a pruned convolutional network.
