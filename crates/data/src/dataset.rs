@@ -16,7 +16,9 @@
 //! For the other forms these scalars must agree with the shape. Other arrays are passed over.
 //! A plain `.npy` of rank 3 or more is `spikes` when bool or integer; a float one is `values`.
 //!
-//! Invariant: at least one channel and one step; all samples are of the same kind and length; values are finite.
+//! Spikes may have no channel (`spikes` of shape (N, T, 0), or events with `width` 0): networks without inputs run on the number of steps.
+//!
+//! Invariant: at least one step, and one channel of values; all samples are of the same kind and length; values are finite.
 //! Cost: a few passes over the data, samples in parallel.
 
 mod spikes;
@@ -157,8 +159,9 @@ impl DataSet {
                 Stimulus::Values(v) if v.constant => v.frames.len() == v.width as usize,
                 Stimulus::Values(v) => v.width > 0 && v.frames.len().is_multiple_of(v.width as usize),
             };
-            if stimulus.width() != self.width || self.width == 0 || stimulus.steps() == Some(0) || !whole {
-                let expected = format!("{} channels (at least 1), at least 1 step, whole frames", self.width);
+            let no_values = self.width == 0 && matches!(stimulus, Stimulus::Values(_));
+            if stimulus.width() != self.width || no_values || stimulus.steps() == Some(0) || !whole {
+                let expected = format!("{} channels (values: at least 1), at least 1 step, whole frames", self.width);
                 return Err(DataError::Mixed { sample, found, expected });
             }
         }
@@ -251,12 +254,15 @@ impl Source {
         }
     }
 
-    /// Samples, steps and channels of a (N, T, channels...) array; no axis but the first is 0.
-    fn stepped_shape(&self, name: &str, shape: &[usize]) -> Result<(usize, usize, u32), DataError> {
-        let expected = "(samples, steps, channels...), steps and channels at least 1";
+    /// Samples, steps and channels of a (N, T, channels...) array; at least one step and `least` channels.
+    fn stepped_shape(&self, name: &str, shape: &[usize], least: u32) -> Result<(usize, usize, u32), DataError> {
+        let expected = match least {
+            0 => "(samples, steps, channels...), steps at least 1",
+            _ => "(samples, steps, channels...), steps and channels at least 1",
+        };
         let wrong = || DataError::Shape { array: name.into(), found: shape.to_vec(), expected };
         let &[samples, steps, ref channels @ ..] = shape else { return Err(wrong()) };
-        let width = width_of(channels).filter(|_| steps > 0 && !channels.is_empty()).ok_or_else(wrong)?;
+        let width = width_of(channels, least).filter(|_| steps > 0 && !channels.is_empty()).ok_or_else(wrong)?;
         self.agree("samples", samples)?;
         self.agree("steps", steps)?;
         Ok((samples, steps, width))
@@ -272,13 +278,13 @@ impl Source {
         };
         let array = self.arrays.remove(name).expect("the caller found it");
         let (samples, width, frame) = if per_step {
-            let (samples, steps, width) = self.stepped_shape(name, &array.shape)?;
+            let (samples, steps, width) = self.stepped_shape(name, &array.shape, 1)?;
             (samples, width, steps.saturating_mul(width as usize))
         } else {
             let expected = "(samples, channels...), channels at least 1";
             let wrong = || DataError::Shape { array: name.into(), found: array.shape.clone(), expected };
             let Some((&samples, channels)) = array.shape.split_first() else { return Err(wrong()) };
-            let width = width_of(channels).filter(|_| !channels.is_empty()).ok_or_else(wrong)?;
+            let width = width_of(channels, 1).filter(|_| !channels.is_empty()).ok_or_else(wrong)?;
             self.agree("samples", samples)?;
             (samples, width, width as usize)
         };
@@ -308,10 +314,10 @@ fn bounded(samples: u64, steps: u64) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Product of the axes when it is at least 1 and below 2^32.
-fn width_of(channels: &[usize]) -> Option<u32> {
+/// Product of the axes when it is at least `least` and below 2^32.
+fn width_of(channels: &[usize], least: u32) -> Option<u32> {
     let product = channels.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis))?;
-    u32::try_from(product).ok().filter(|&n| n > 0)
+    u32::try_from(product).ok().filter(|&n| n >= least)
 }
 
 /// The elements of a rank 1 integer array.

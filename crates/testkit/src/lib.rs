@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod generate;
+pub mod instance;
 pub mod oracle;
 
 use std::path::PathBuf;

@@ -31,7 +31,7 @@ impl Source {
     /// `spikes`: a number of spikes for each sample, step and channel.
     pub(super) fn dense(&mut self, take: usize) -> Result<Samples, DataError> {
         let Array { shape, data } = self.arrays.remove("spikes").expect("the caller found it");
-        let (samples, _, width) = self.stepped_shape("spikes", &shape)?;
+        let (samples, _, width) = self.stepped_shape("spikes", &shape, 0)?;
         self.agree("width", width as usize)?;
         let d = Dense { shape: &shape, width, taken: samples.min(take) };
         let taken = match &data {
@@ -115,7 +115,7 @@ impl Source {
         let from_labels = label_count.map(|n| n as u64);
         let samples = self.extent("samples", NAMES[0], sample, from_labels, 0)?;
         let steps = self.extent("steps", NAMES[1], t, None, 1)?;
-        let width = self.extent("width", NAMES[2], i, None, 1)?;
+        let width = self.extent("width", NAMES[2], i, None, 0)?;
         let taken = samples.min(take as u64);
         bounded(taken, steps)?;
         // Events of each sample as (t, i) keys, by a counting sort over samples. All indices are in 0..2^32 here.
@@ -158,17 +158,22 @@ impl Source {
     fn extent(&self, scalar: &'static str, name: &str, indices: &[i64], other: Option<u64>, least: u64) -> Result<u64, DataError> {
         let limit = u64::from(u32::MAX);
         let given = self.scalar(scalar)?;
+        let unsaid = || {
+            let expected = "at least one event, or the scalars 'width' and 'steps'";
+            DataError::Shape { array: name.into(), found: vec![0], expected }
+        };
         let extent = match given {
             Some(found) => u64::try_from(found).ok().filter(|n| (least..=limit).contains(n)).ok_or_else(|| DataError::Scalar {
                 scalar,
                 found,
                 expected: format!("{least} to {limit}"),
             })?,
+            // That there is no channel must be said.
+            None if indices.is_empty() && scalar == "width" => return Err(unsaid()),
             None => other.unwrap_or_else(|| indices.iter().max().map_or(0, |&max| max.saturating_add(1).max(0) as u64)).min(limit),
         };
         if extent < least && indices.is_empty() {
-            let expected = "at least one event, or the scalars 'width' and 'steps'";
-            return Err(DataError::Shape { array: name.into(), found: vec![0], expected });
+            return Err(unsaid());
         }
         match indices.iter().position(|&k| !u64::try_from(k).is_ok_and(|k| k < extent)) {
             Some(k) => Err(DataError::Range {
@@ -208,7 +213,8 @@ impl Dense<'_> {
         collect(self.taken, steps, |n| {
             let mut train = SpikeTrain::empty(self.width);
             let start = n * steps * width;
-            for (t, step) in data[start..start + steps * width].chunks_exact(width).enumerate() {
+            for t in 0..steps {
+                let step = &data[start + t * width..start + (t + 1) * width];
                 for (channel, &value) in (0u32..).zip(step) {
                     match count(value) {
                         0 => {}

@@ -281,7 +281,10 @@ fn refuses_ambiguous_and_incomplete_files() {
 fn refuses_shapes_without_steps_or_channels() {
     for shape in [&[2usize, 3][..], &[4], &[], &[2, 0, 3], &[2, 3, 0], &[1 << 40, 0, 1], &[1 << 40, 1, 0], &[0, 1, 1 << 40]] {
         let zeros = vec![0; shape.iter().product()];
-        assert!(error(&[("spikes", bytes(shape, &zeros))]).starts_with("array 'spikes': shape"), "{shape:?}");
+        let without_channels = shape.len() == 3 && shape[2] == 0;
+        if !without_channels {
+            assert!(error(&[("spikes", bytes(shape, &zeros))]).starts_with("array 'spikes': shape"), "{shape:?}");
+        }
         if shape.len() == 3 {
             assert!(error(&[("spikes_packed", bytes(shape, &zeros))]).starts_with("array 'spikes_packed': shape"), "{shape:?}");
         }
@@ -312,4 +315,21 @@ fn checks_that_samples_agree() {
     }
     let labels = DataSet { labels: Some(vec![1]), ..set(vec![]) };
     assert!(matches!(labels.check(), Err(DataError::Length { found: 1, expected: 0, .. })));
+}
+
+#[test]
+fn spikes_may_have_no_channel() {
+    let none = |events: &[i64]| array(&[events.len()], ArrayData::I64(events.to_vec()));
+    let events = |width: i64, at: &[i64]| {
+        let scalars = [("samples", scalar(2)), ("steps", scalar(3)), ("width", scalar(width))];
+        [("events_sample", none(at)), ("events_t", none(at)), ("events_i", none(at))].into_iter().chain(scalars).collect::<Vec<_>>()
+    };
+    let expected = DataSet { width: 0, samples: vec![train(0, &[&[], &[], &[]]); 2], labels: None };
+    assert_eq!(read(&[("spikes", bytes(&[2, 3, 0], &[]))]).unwrap(), expected);
+    assert_eq!(read(&events(0, &[])).unwrap(), expected);
+    assert_eq!(DataSet::from_bytes(&expected.to_npz(), None).unwrap(), expected);
+    assert!(matches!(read(&[("spikes", bytes(&[1 << 40, 1, 0], &[]))]), Err(DataError::TooLarge { .. })));
+    assert!(error(&events(0, &[0])).starts_with("array 'events_i'"));
+    assert!(error(&[("spikes", bytes(&[2, 0, 0], &[]))]).starts_with("array 'spikes': shape"));
+    assert!(error(&[("values", array(&[2, 0], ArrayData::F32(vec![])))]).starts_with("array 'values': shape"));
 }

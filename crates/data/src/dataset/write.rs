@@ -6,7 +6,7 @@ use crate::stimulus::{SpikeTrain, Stimulus};
 
 impl DataSet {
     /// Writes the set as a `.npz` file that [`DataSet::from_bytes`] reads back: `values`; else `spikes_packed` with `width`; else,
-    /// when a channel spikes more than once in a step, events. The same set gives the same bytes.
+    /// when a channel spikes more than once in a step or there is none, events. The same set gives the same bytes.
     ///
     /// # Panics
     /// When [`DataSet::check`] finds an error: no file can hold such a set.
@@ -25,7 +25,8 @@ impl DataSet {
         let repeats = |train: &&SpikeTrain| (0..train.steps()).any(|t| train.at(t).windows(2).any(|w| w[0] == w[1]));
         let mut arrays = match self.samples.first() {
             Some(Stimulus::Values(_)) => self.values(),
-            _ if trains.iter().any(repeats) => self.events(&trains),
+            // Bits of no channel would be no bytes, whose shape is refused.
+            Some(_) if self.width == 0 || trains.iter().any(repeats) => self.events(&trains),
             _ => self.packed(&trains),
         };
         if let Some(labels) = &self.labels {

@@ -1,0 +1,29 @@
+//! A mapping instance as a network in chip integers: `instance_network IN.npz OUT.ron [SEED]`.
+//!
+//! Writes OUT.ron, its arrays OUT.npz, and OUT.data.npz: one sample of 32 steps without input spikes.
+//! IN.npz is a file of `spikec map`; `-` makes the convolutional network of a million neurons that `benches/million.rs` uses.
+
+use spikec_map::instance::Instance;
+use spikec_testkit::instance::{Stack, model, silence};
+use std::error::Error;
+use std::path::PathBuf;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(input), Some(output)) = (args.next(), args.next()) else {
+        return Err("usage: instance_network IN.npz OUT.ron [SEED]".into());
+    };
+    let seed = args.next().map_or(Ok(1), |s| s.parse())?;
+    let output = PathBuf::from(output);
+    let graph = match input.as_str() {
+        "-" => Stack::MILLION.graph(),
+        path => Instance::new(&spikec_data::read_npz(&std::fs::read(path)?)?, true)?.graph,
+    };
+    let name = output.file_stem().ok_or("OUT.ron has no name")?.to_string_lossy().into_owned();
+    let model = model(&graph, &name, &format!("{name}.npz"), seed);
+    std::fs::write(&output, &model.ron)?;
+    std::fs::write(output.with_extension("npz"), model.npz())?;
+    std::fs::write(output.with_extension("data.npz"), silence(1, 32, graph.inputs()))?;
+    println!("{}: {} neurons, {} axons into them, {} inputs", output.display(), graph.neurons(), graph.pins(), graph.inputs());
+    Ok(())
+}
