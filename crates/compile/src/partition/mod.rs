@@ -79,7 +79,7 @@ pub struct Search {
 }
 
 /// Synapses from which on a strategy that packs every neuron several times is no first guess.
-pub(crate) const LARGE: usize = 4_000_000;
+pub(crate) const LARGE: usize = 1_000_000;
 
 /// The strategies of that name in the order in which they are tried, for a net of so many synapses.
 pub fn partitioners(name: &str, search: &Search, synapses: usize) -> Option<Vec<Box<dyn Partitioner>>> {

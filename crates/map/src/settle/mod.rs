@@ -16,6 +16,9 @@ use crate::state::State;
 /// Where a core stands.
 pub type Point = (i32, i32);
 
+/// Cores at a point and next to it that are looked at: all of a mesh with one core at each router.
+const NEAR: usize = 8;
+
 /// What a message costs beside its hops, in hops: it is sent and received also where it stays on its core, and takes a slot.
 const MESSAGE: f32 = 1.0;
 
@@ -55,7 +58,7 @@ impl<'s, 'a, P: Pairs> Settle<'s, 'a, P> {
         let steps = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)].map(|(dx, dy)| (goal.0 + dx, goal.1 + dy));
         let inside = |p: &Point| p.0 >= 0 && p.1 >= 0 && p.0 < self.width;
         let points = steps.into_iter().filter(inside).filter_map(|p| self.at.get((p.1 * self.width + p.0) as usize));
-        points.flatten().copied().filter(move |&c| c != from)
+        points.flatten().copied().filter(move |&c| c != from).take(NEAR)
     }
 
     /// Swaps two neurons if that gains and fits; what it saved.
