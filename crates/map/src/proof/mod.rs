@@ -10,6 +10,7 @@
 //! passes the tests by which a proof tells what one core can hold, and the cores that remain are no more than before.
 
 mod classes;
+mod overlap;
 mod packing;
 mod prices;
 mod sharing;
@@ -79,6 +80,10 @@ pub fn certificate_named(graph: &Hypergraph, limits: &Limits, name: &dyn Fn(u32)
     let spread = spread::Spread::new(graph, limits, &alone);
     proofs.extend(spread.proofs(graph, limits));
     proofs.extend(packing::proofs(&spread.costs(graph, limits)));
+    if let Some(overlap) = overlap::Overlap::new(graph, limits, &mut budget) {
+        proofs.extend(overlap.proofs(graph, limits));
+        proofs.extend(packing::proofs(&[overlap.costs]));
+    }
     budget.0 += work / 2;
     let least = proofs.iter().map(|p| p.bound.cores).max().unwrap_or(0);
     proofs.extend(classes::proof(graph, limits, &spread, least, name, &mut budget));
