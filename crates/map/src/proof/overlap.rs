@@ -15,6 +15,9 @@ use crate::proof::spread::{Costs, ONE};
 /// Overlaps of a neuron with others: (axons in common, neurons), the most first.
 type Similar = Vec<(u32, u32)>;
 
+/// Neurons that tell whether all are worth it.
+const SAMPLE: u32 = 128;
+
 /// What is known of the overlaps.
 pub(super) struct Overlap {
     /// Neurons that a core holds at most.
@@ -24,24 +27,26 @@ pub(super) struct Overlap {
 }
 
 impl Overlap {
-    /// `None` beyond the budget.
-    pub fn new(graph: &Hypergraph, limits: &Limits, budget: &mut Budget) -> Option<Overlap> {
+    /// `None` beyond the budget, or where a sample shows no chance of more than `least` cores.
+    pub fn new(graph: &Hypergraph, limits: &Limits, least: u64, budget: &mut Budget) -> Option<Overlap> {
         let steps: u64 = (0..graph.axons()).map(|a| graph.out_neurons(a).len() as u64).map(|f| f * f).sum();
-        if graph.neurons() == 0 || !budget.take(steps) {
+        let limit = u64::from(limits.in_slots) * ONE;
+        let places = limits.neurons.min(graph.neurons()).max(1);
+        let step = graph.neurons().div_ceil(SAMPLE).max(1) as usize;
+        // The sample's steps are part of these.
+        if !budget.take(steps) {
             return None;
         }
-        let similar = similar(graph);
-        let limit = u64::from(limits.in_slots) * ONE;
-        let cost = |v: u32, m: u32| {
-            let d = graph.in_axons(v).len() as u64;
-            let (mut left, mut common) = (m - 1, 0u64);
-            for &(axons, neurons) in &similar[v as usize] {
-                let n = neurons.min(left);
-                common += u64::from(axons) * u64::from(n);
-                left -= n;
-            }
-            if d == 0 { 0 } else { d * d * ONE / (d + common) }
-        };
+        let sample: Vec<u32> = (0..graph.neurons()).step_by(step).collect();
+        let costs = similar(graph, &sample).iter().zip(&sample).map(|(s, &v)| cost(graph, v, s, places)).sum::<u64>();
+        let mean = costs / (sample.len() as u64).max(1);
+        let hopeless = mean * u64::from(places) <= limit && mean * u64::from(graph.neurons()) < limit.saturating_mul(least);
+        if hopeless || sample.is_empty() {
+            return None;
+        }
+        let all: Vec<u32> = (0..graph.neurons()).collect();
+        let similar = similar(graph, &all);
+        let cost = |v: u32, m: u32| cost(graph, v, &similar[v as usize], m);
         // True when the m neurons of least cost, thus any m, have more axons than a core.
         let exceeds = |m: u32| {
             let mut costs: Vec<u64> = (0..graph.neurons()).map(|v| cost(v, m)).collect();
@@ -52,7 +57,7 @@ impl Overlap {
             m <= costs.len() && costs[..m].iter().sum::<u64>() > limit
         };
         // A set of more neurons than one that exceeds exceeds as well, whether or not its own costs tell.
-        let (mut most, mut beyond) = (1, limits.neurons.min(graph.neurons()).max(1));
+        let (mut most, mut beyond) = (1, places);
         if beyond > 1 && exceeds(beyond) {
             while beyond - most > 1 {
                 let m = most + (beyond - most) / 2;
@@ -88,11 +93,23 @@ impl Overlap {
     }
 }
 
-/// Overlaps of each neuron with all others.
-fn similar(graph: &Hypergraph) -> Vec<Similar> {
+/// Part of a core's input axons that a neuron takes beside m - 1 others.
+fn cost(graph: &Hypergraph, v: u32, similar: &Similar, m: u32) -> u64 {
+    let d = graph.in_axons(v).len() as u64;
+    let (mut left, mut common) = (m - 1, 0u64);
+    for &(axons, neurons) in similar {
+        let n = neurons.min(left);
+        common += u64::from(axons) * u64::from(n);
+        left -= n;
+    }
+    if d == 0 { 0 } else { d * d * ONE / (d + common) }
+}
+
+/// Overlaps of some neurons with all others.
+fn similar(graph: &Hypergraph, neurons: &[u32]) -> Vec<Similar> {
     let mut common = vec![0u32; graph.neurons() as usize];
     let mut seen: Vec<u32> = Vec::new();
-    let of = |v: u32| {
+    let of = |&v: &u32| {
         for &u in graph.in_axons(v).iter().flat_map(|&a| graph.out_neurons(a)).filter(|&&u| u != v) {
             if common[u as usize] == 0 {
                 seen.push(u);
@@ -104,5 +121,5 @@ fn similar(graph: &Hypergraph) -> Vec<Similar> {
         counts.sort_unstable_by(|a, b| b.cmp(a));
         counts.chunk_by(|a, b| a == b).map(|c| (c[0], c.len() as u32)).collect()
     };
-    (0..graph.neurons()).map(of).collect()
+    neurons.iter().map(of).collect()
 }
