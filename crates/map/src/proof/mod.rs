@@ -10,6 +10,7 @@
 //! passes the tests by which a proof tells what one core can hold, and the cores that remain are no more than before.
 
 mod classes;
+mod overlap;
 mod packing;
 mod prices;
 mod sharing;
@@ -79,9 +80,13 @@ pub fn certificate_named(graph: &Hypergraph, limits: &Limits, name: &dyn Fn(u32)
     let spread = spread::Spread::new(graph, limits, &alone);
     proofs.extend(spread.proofs(graph, limits));
     proofs.extend(packing::proofs(&spread.costs(graph, limits)));
+    let least = |proofs: &[Proof]| proofs.iter().map(|p| p.bound.cores).max().unwrap_or(0);
+    if let Some(overlap) = overlap::Overlap::new(graph, limits, least(&proofs), &mut budget) {
+        proofs.extend(overlap.proofs(graph, limits));
+        proofs.extend(packing::proofs(&[overlap.costs]));
+    }
     budget.0 += work / 2;
-    let least = proofs.iter().map(|p| p.bound.cores).max().unwrap_or(0);
-    proofs.extend(classes::proof(graph, limits, &spread, least, name, &mut budget));
+    proofs.extend(classes::proof(graph, limits, &spread, least(&proofs), name, &mut budget));
     // Of equal ones the simplest.
     let best = proofs.iter().rev().max_by_key(|p| p.bound.cores).expect("a bound for each resource");
     let (cores, binding, mut argument) = (best.bound.cores, best.bound.resource.to_string(), best.argument.clone());

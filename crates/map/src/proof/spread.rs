@@ -12,7 +12,7 @@ use crate::hypergraph::Hypergraph;
 use crate::limits::Limits;
 
 /// One unit of a resource, for the parts that neurons take.
-const ONE: u64 = 1 << 20;
+pub(super) const ONE: u64 = 1 << 20;
 /// Rounds in which what a core holds sharpens the costs, and the costs what a core holds.
 const ROUNDS: usize = 2;
 

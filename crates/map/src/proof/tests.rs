@@ -245,6 +245,18 @@ fn the_benchmark_instance_of_mnist_needs_13_cores() {
 }
 
 #[test]
+fn random_rows_share_few_axons() {
+    // 200 neurons with 40 of 800 inputs each, cores of 160 input axons: sums say 5 cores.
+    let mut rng = SmallRng::seed_from_u64(3);
+    let rows: Vec<Vec<u32>> =
+        (0..200).map(|_| rand::seq::index::sample(&mut rng, 800, 40).into_iter().map(|a| a as u32).collect()).collect();
+    let (net, limits) = (graph(800, &rows), limits(64, 160, 4096, 16384, (0..=64).collect()));
+    let found = certificate(&net, &limits);
+    println!("{}", found.argument.join("\n"));
+    assert!(found.best >= 20, "{found:?}");
+}
+
+#[test]
 fn large_nets_stay_within_the_work() {
     let mut rng = SmallRng::seed_from_u64(1);
     let neurons = 20_000u32;
