@@ -5,7 +5,7 @@
 //! times hops, then the first.
 //! Cost: a packing for each strategy; for large nets the first that fits is taken.
 
-use crate::partition::{FitError, LARGE, Partitioned, Partitioner, Search, lower_bounds};
+use crate::partition::{FitError, LARGE, Partitioned, Partitioner, Proposal, Search, lower_bounds};
 use crate::pins;
 use crate::place::{PlaceOptions, Placed, messages, place};
 use spikec_chip::mesh::Mesh;
@@ -19,15 +19,15 @@ pub(crate) fn choose(q: &Quantized, target: &Target, strategies: &[Box<dyn Parti
     let least = lower_bounds(q, target).iter().map(|b| b.cores).max().unwrap_or(1);
     let mut best: Option<(Rank, Placed)> = None;
     let mut refused: Option<FitError> = None;
+    let counted = |proposal: Proposal| {
+        let placed = place(Partitioned::new(q, proposal, target)?, target, &options)?;
+        let findings = pins::violations(q, &placed, &search.pins);
+        if findings.is_empty() { Ok(placed) } else { Err(FitError { findings }) }
+    };
     for (k, strategy) in strategies.iter().enumerate() {
         let most = best.as_ref().map_or(usize::MAX, |(rank, _)| rank.cores);
         let Some(proposal) = strategy.propose_within(q, target, most) else { continue };
-        let placed = Partitioned::new(q, proposal, target).and_then(|p| place(p, target, &options));
-        let placed = placed.and_then(|placed| {
-            let findings = pins::violations(q, &placed, &search.pins);
-            if findings.is_empty() { Ok(placed) } else { Err(FitError { findings }) }
-        });
-        match placed {
+        match counted(proposal) {
             Ok(placed) => {
                 let rank = rank(&placed, target, &search.rates);
                 if best.as_ref().is_none_or(|(r, _)| rank.before(r)) {
@@ -43,11 +43,8 @@ pub(crate) fn choose(q: &Quantized, target: &Target, strategies: &[Box<dyn Parti
     match (best, refused) {
         (Some((_, placed)), _) => Ok(placed),
         (None, Some(e)) => Err(e),
-        (None, None) => {
-            // Nothing that it found fits: its first guess tells why.
-            let proposal = strategies.first().map(|s| s.propose(q, target)).unwrap_or_else(|| Vec::new().into());
-            Partitioned::new(q, proposal, target).and_then(|p| place(p, target, &options))
-        }
+        // Nothing that was found fits: the first guess tells why.
+        (None, None) => counted(strategies.first().map_or_else(|| Vec::new().into(), |s| s.propose(q, target))),
     }
 }
 
