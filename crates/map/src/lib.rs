@@ -10,6 +10,7 @@ pub mod board;
 pub mod bounds;
 pub mod check;
 pub mod grow;
+pub mod heal;
 pub mod hypergraph;
 pub mod instance;
 pub mod layered;

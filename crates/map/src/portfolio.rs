@@ -9,6 +9,7 @@
 use crate::anneal::{Schedule, anneal};
 use crate::bounds::lower_bounds;
 use crate::grow::{Grower, Room};
+use crate::heal::heal;
 use crate::hypergraph::Hypergraph;
 use crate::layered::{Layered, reverse_order};
 use crate::limits::Limits;
@@ -247,7 +248,7 @@ fn annealed<P: Pairs>(
     let schedule = |sweeps: u32| Schedule { sweeps, hot: 2.5, cold: 0.2, soft: 0.6, hard: 5.0 };
     anneal(&mut state, &Schedule { hot: 0.5, ..schedule(SCOUTING) }, &mut rng);
     if options.effort == Effort::Fast || grown < 2 {
-        return opened(graph, limits, finish(state, Strategy::Overlap, 0), pairs);
+        return opened(graph, limits, options, finish(state, Strategy::Overlap, 0), pairs);
     }
     let hopeless = !fits_alone(graph, limits);
     let need = |state: &State<P>| {
@@ -278,19 +279,42 @@ fn annealed<P: Pairs>(
         }
         cores += (cores / 50).max(1);
     }
-    opened(graph, limits, best.expect("at least one round"), pairs)
+    opened(graph, limits, options, best.expect("at least one round"), pairs)
 }
 
-/// An illegal assignment repaired once more, with as many cores again that may be opened.
-fn opened<P: Pairs>(graph: &Hypergraph, limits: &Limits, mapping: Mapping, pairs: impl Fn(u32) -> P) -> Mapping {
+/// Numbers of cores that the last resort tries.
+const RESORTS: usize = 8;
+/// Work of the last resort for each of them: for each neuron, and at most.
+const RESORT_EACH: u64 = 20_000;
+const RESORT_MOST: u64 = 20_000_000;
+
+/// An illegal assignment repaired once more, with as many cores again that may be opened; then by random moves, on about as many cores.
+fn opened<P: Pairs>(graph: &Hypergraph, limits: &Limits, options: &Options, mapping: Mapping, pairs: impl Fn(u32) -> P) -> Mapping {
     if mapping.legal {
         return mapping;
     }
+    let most = (2 * mapping.cores).max(16).min(graph.neurons());
     let mut state = State::new(graph, limits, pairs(2 * mapping.cores), mapping.cores, Vec::new());
     for (v, &core) in mapping.parts.iter().enumerate() {
         state.assign(v as u32, core);
     }
-    finish(state, mapping.strategy, mapping.cores)
+    let repaired = finish(state, mapping.strategy, mapping.cores);
+    if repaired.legal || !fits_alone(graph, limits) {
+        return repaired;
+    }
+    let least = lower_bounds(graph, limits).iter().map(|b| b.cores).max().map_or(1, |b| b.clamp(1, most.into()) as u32);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(options.seed);
+    let step = (mapping.cores / 25).max(1);
+    let mut tries: Vec<u32> = (least..=most).filter(|k| k.abs_diff(mapping.cores).is_multiple_of(step)).collect();
+    tries.sort_by_key(|k| (k.abs_diff(mapping.cores), *k));
+    for cores in tries.into_iter().take(RESORTS) {
+        let mut state = State::new(graph, limits, pairs(cores), cores, Vec::new());
+        spread(&mut state, &mapping.parts, mapping.cores);
+        if heal(&mut state, (RESORT_EACH * u64::from(graph.neurons())).min(RESORT_MOST), &mut rng) {
+            return finish(state, mapping.strategy, 0);
+        }
+    }
+    repaired
 }
 
 /// Takes over the largest cores of an assignment, and gives the neurons of the others to those that share most axons, the emptier the likelier.

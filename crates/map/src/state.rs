@@ -202,6 +202,11 @@ impl<'a, P: Pairs> State<'a, P> {
         })
     }
 
+    /// Labels of a core beyond those that it may hold.
+    pub fn labels_over(&self, core: u32) -> u32 {
+        self.present.iter().zip(&self.limits.labels).map(|(p, l)| p[core as usize].saturating_sub(l.most)).sum()
+    }
+
     /// True when a core is within all limits but those of single neurons.
     pub fn within(&self, core: u32) -> bool {
         let (used, limits) = (self.uses[core as usize], self.limits);

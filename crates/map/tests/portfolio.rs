@@ -43,7 +43,7 @@ fn hops(mesh: &Mesh, physical: &[u32], from: u32, to: u32) -> u32 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mappings_are_complete_and_counted(kind in 0..3usize, size in 1..40u32, parallel: bool, labels: bool, effort in 0..2usize, seed: u64) {

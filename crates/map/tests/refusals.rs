@@ -8,10 +8,10 @@ use support::{KINDS, refusals};
 #[test]
 fn little_is_refused_and_few_cores_are_wasted() {
     for (labels, effort, legal, fewest) in [
-        (false, Effort::Fast, 0.9, 0.5),
-        (false, Effort::Default, 0.9, 0.6),
-        (true, Effort::Fast, 0.8, 0.5),
-        (true, Effort::Default, 0.8, 0.5),
+        (false, Effort::Fast, 0.98, 0.93),
+        (false, Effort::Default, 0.98, 0.93),
+        (true, Effort::Fast, 0.98, 0.93),
+        (true, Effort::Default, 0.98, 0.93),
     ] {
         for kind in KINDS {
             let found = refusals(kind, labels, 150, effort, &mut |_| ());

@@ -20,7 +20,7 @@ fn settled<P: Pairs>(state: &mut State<P>, points: &[Point], rates: &[f32], exch
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn settling_saves_what_it_says_and_keeps_the_limits(

@@ -13,7 +13,7 @@ use spikec_map::instance::Instance;
 use spikec_map::limits::Limits;
 use spikec_map::mapper::{Job, Mapped, map_square};
 use spikec_map::place::{PlaceError, quality};
-use spikec_map::portfolio::{Effort, Options, Strategy};
+use spikec_map::portfolio::{Effort, Options, Strategy, Unsuited, suits};
 use spikec_map::proof::certificate;
 use std::path::Path;
 use std::time::Instant;
@@ -75,6 +75,10 @@ pub fn run(args: &MapArgs, json: bool) -> Result<u8, Failure> {
     let instance = read(&args.instance, !args.no_shapes)?;
     let read_s = clock.elapsed().as_secs_f64();
     let options = Options { strategy: args.partitioner.map(Strategy::from), effort: effort(args.effort), seed: args.seed };
+
+    if let Some(strategy) = options.strategy {
+        suits(&instance.graph, strategy).map_err(|why| unsuited(args, strategy, why))?;
+    }
 
     let bar = progress::stages();
     let graph = &instance.graph;
@@ -149,6 +153,20 @@ fn read(path: &Path, with_shapes: bool) -> Result<Instance, Failure> {
         let list: Vec<String> = e.0.iter().map(|f| format!("\n  {f}")).collect();
         Failure::file(path, format_args!("is no mapping instance:{}", list.concat())).hint("docs/map-format.md lists the arrays")
     })
+}
+
+fn unsuited(args: &MapArgs, strategy: Strategy, why: Unsuited) -> Failure {
+    let name = strategy.name();
+    let (lacks, hint) = match why {
+        Unsuited::NoShapes if args.no_shapes => {
+            ("`shapes`, which --no-shapes leaves out", "leave out --no-shapes, or use --partitioner layers")
+        }
+        Unsuited::NoShapes => ("`shapes`", "add (channels, height, width) of each layer as `shapes`, or use --partitioner layers"),
+        Unsuited::Loops => {
+            ("layers without loops: a layer feeds itself or an earlier one", "use --partitioner overlap, or number the layers in `layer`")
+        }
+    };
+    Failure::file(&args.instance, format_args!("--partitioner {name} needs {lacks}")).hint(hint)
 }
 
 fn effort(effort: EffortArg) -> Effort {
