@@ -217,7 +217,7 @@ fn overlap(graph: &Hypergraph, limits: &Limits, options: &Options) -> Mapping {
     let room = Room { neurons: limits.neurons, in_slots: limits.in_slots, out_entries: f64::INFINITY };
     let blocks = Grower::new(graph).grow(&neurons, room, &|_| 0.0);
     let sweeps = match options.effort {
-        Effort::Fast => SCOUTING,
+        Effort::Fast => 40,
         Effort::Default => 320,
         Effort::Best => 3000,
     };
@@ -247,7 +247,7 @@ fn annealed<P: Pairs>(
     }
     let schedule = |sweeps: u32| Schedule { sweeps, hot: 2.5, cold: 0.2, soft: 0.6, hard: 5.0 };
     anneal(&mut state, &Schedule { hot: 0.5, ..schedule(SCOUTING) }, &mut rng);
-    if options.effort == Effort::Fast || grown < 2 {
+    if grown < 2 {
         return opened(graph, limits, options, finish(state, Strategy::Overlap, 0), pairs);
     }
     let hopeless = !fits_alone(graph, limits);
