@@ -1,4 +1,4 @@
-//! A convolutional network without inputs over many chips, from file to verdict: what `benches/million.rs` does at size, with some 11,000 neurons.
+//! A convolutional network without inputs over many chips, from file to verdict: what `benches/million.rs` does at size, with some 10,000 neurons.
 
 mod common;
 
@@ -48,7 +48,7 @@ fn a_network_without_inputs_goes_from_file_to_verdict_on_many_chips() {
     run(&["check", "stack.ron", "--target", "tiny.ron"]);
     let report = run(&["--json", "compile", "stack.ron", "--target", "tiny.ron", "-o", "stack.spkb"]).json();
     let (cores, neurons) = (report["cores"].as_u64().expect("a number"), report["neurons"].as_u64().expect("a number"));
-    assert!(cores > 40 && neurons > 10_000, "{cores} cores, {neurons} neurons");
+    assert!(cores > 32 && neurons > 9_000, "{cores} cores, {neurons} neurons");
     assert_eq!(report["core_usage"].as_array().map(Vec::len), Some(cores as usize), "JSON has every core");
     let text = run(&["compile", "stack.ron", "--target", "tiny.ron", "-o", "again.spkb"]).out;
     assert!(text.lines().count() < 60 && text.contains("cores more"), "{text}");
