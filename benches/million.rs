@@ -121,7 +121,8 @@ fn main() {
         let c = &run.counters;
         println!("{} spikes, {} messages, {} synaptic operations", c.neuron_spikes, c.messages, c.synaptic_ops);
         if level == Level::None {
-            let verdict = stage("both engines, compared", || check_behaviour(&bundle, &machine, &[sample.clone()], None, &|| ()));
+            let verdict =
+                stage("both engines, compared", || check_behaviour(&bundle, &machine, std::slice::from_ref(&sample), None, &|| ()));
             let verdict = verdict.expect("comparable");
             assert!(verdict.holds(), "{:?}", verdict.first_divergence);
             assert!(verdict.spikes > 0, "a silent network proves nothing");
