@@ -209,6 +209,11 @@ fn finish<P: Pairs>(mut state: State<P>, strategy: Strategy, spare: u32) -> Mapp
 
 /// Sweeps of a first annealing that tells how many cores it will take.
 const SCOUTING: u32 = 12;
+/// Synapses that the rounds of an annealing look at, at default effort: large nets get fewer rounds.
+const ANNEALING: usize = 270_000_000;
+const LEAST_SWEEPS: u32 = 40;
+/// Temperature at which an assignment that is nearly legal begins again.
+const WARM: f32 = 1.0;
 /// What the real annealing saves beside the first one.
 const SAVING: f64 = 0.96;
 
@@ -217,8 +222,8 @@ fn overlap(graph: &Hypergraph, limits: &Limits, options: &Options) -> Mapping {
     let room = Room { neurons: limits.neurons, in_slots: limits.in_slots, out_entries: f64::INFINITY };
     let blocks = Grower::new(graph).grow(&neurons, room, &|_| 0.0);
     let sweeps = match options.effort {
-        Effort::Fast => 40,
-        Effort::Default => 320,
+        Effort::Fast => LEAST_SWEEPS,
+        Effort::Default => ((ANNEALING / graph.pins().max(1)) as u32).clamp(LEAST_SWEEPS, 320),
         Effort::Best => 3000,
     };
     let cores = blocks.len() as u32;
@@ -269,8 +274,20 @@ fn annealed<P: Pairs>(
     // More cores until it is legal; the grown cores are legal but for out entries, so twice as many are enough for a net that fits at all.
     while cores <= grown * 2 {
         let mut state = State::new(graph, limits, pairs(cores), cores, Vec::new());
-        spread(&mut state, &scouted, grown);
-        anneal(&mut state, &schedule(sweeps), &mut rng);
+        match &best {
+            None => {
+                spread(&mut state, &scouted, grown);
+                anneal(&mut state, &schedule(sweeps), &mut rng);
+            }
+            // What the last round found is good but for a few cores: what they have too much goes to new ones, and a short annealing evens it out.
+            Some(last) => {
+                for (v, &core) in last.parts.iter().enumerate() {
+                    state.assign(v as u32, core);
+                }
+                Repair::new(cores).legalise(&mut state, 0);
+                anneal(&mut state, &Schedule { hot: WARM, ..schedule(sweeps.div_ceil(4)) }, &mut rng);
+            }
+        }
         let mapping = finish(state, Strategy::Overlap, 0);
         let done = mapping.legal || hopeless;
         best = Some(mapping);
