@@ -111,7 +111,7 @@ impl Visit {
         let from = state.part(neuron);
         self.hits.clear();
         self.costs.clear();
-        state.pairs.gather(axons, &mut self.hits, &mut self.scratch);
+        let looked = state.pairs.gather(axons, &mut self.hits, &mut self.scratch);
         let alone = state.pairs.alone(graph, neuron, from);
         let own = state.out_entries(neuron, from) as f32;
         let [weight_n, weight_o, _] = self.weights;
@@ -132,7 +132,7 @@ impl Visit {
         self.costs.push((least, from));
         let reach = UNLIKELY * self.temperature;
         for &(core, hits) in &self.hits {
-            let new = (axons.len() as u32 - hits) as f32;
+            let new = (looked - hits) as f32;
             if new > least + reach || core == from {
                 continue;
             }

@@ -19,9 +19,10 @@ pub trait Pairs: Send {
     /// Calls `f(core, synapses)` for each core that the axon enters, in no particular but a repeatable order.
     fn each(&self, axon: u32, f: impl FnMut(u32, u32));
     /// For each core that any of `axons` enters, how many do: `(core, axons)` is added to `hits`, in no particular but a repeatable order.
-    /// `scratch` has an entry for each core, all 0, and is left so.
-    fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, scratch: &mut [u32]);
-    /// How many of a neuron's axons enter its core only for it.
+    /// `scratch` has an entry for each core, all 0, and is left so. Axons that enter very many cores may be left out, for they say nothing about
+    /// any of them. Returns how many were looked at.
+    fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, scratch: &mut [u32]) -> u32;
+    /// How many of a neuron's axons, of those that `gather` looks at, enter its core only for it.
     fn alone(&self, graph: &Hypergraph, neuron: u32, core: u32) -> u32;
 }
 
@@ -143,7 +144,7 @@ impl Pairs for Table {
         }
     }
     #[inline]
-    fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, _: &mut [u32]) {
+    fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, _: &mut [u32]) -> u32 {
         for w in 0..self.width {
             let word = |axon: u32| self.bits[2 * axon as usize * self.width + w];
             // planes[p] holds bit p of the sum of each of 64 cores; eight words at a time go through a tree of adders.
@@ -186,12 +187,16 @@ impl Pairs for Table {
                 }
             }
         }
+        axons.len() as u32
     }
     fn alone(&self, graph: &Hypergraph, neuron: u32, core: u32) -> u32 {
         let at = core as usize / 64 + self.width;
         graph.in_axons(neuron).iter().map(|&a| (self.bits[2 * a as usize * self.width + at] >> (core % 64) & 1) as u32).sum()
     }
 }
+
+/// Cores of an axon beyond which a list is not gathered.
+const LONG: usize = 64;
 
 /// A list of cores for each axon.
 #[derive(Debug, Clone)]
@@ -267,10 +272,16 @@ impl Pairs for Lists {
         }
     }
     #[inline]
-    fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, scratch: &mut [u32]) {
+    fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, scratch: &mut [u32]) -> u32 {
         let start = hits.len();
+        let mut looked = 0;
         for &axon in axons {
-            for &(core, _) in self.list(axon) {
+            let list = self.list(axon);
+            if list.len() > LONG {
+                continue;
+            }
+            looked += 1;
+            for &(core, _) in list {
                 if scratch[core as usize] == 0 {
                     hits.push((core, 0));
                 }
@@ -280,8 +291,10 @@ impl Pairs for Lists {
         for hit in &mut hits[start..] {
             hit.1 = std::mem::take(&mut scratch[hit.0 as usize]);
         }
+        looked
     }
     fn alone(&self, graph: &Hypergraph, neuron: u32, core: u32) -> u32 {
-        graph.synapses(neuron).filter(|&(a, m)| self.count(a, core) == m).count() as u32
+        let short = |axon: u32| self.used[axon as usize] as usize <= LONG;
+        graph.synapses(neuron).filter(|&(a, m)| short(a) && self.count(a, core) == m).count() as u32
     }
 }

@@ -211,7 +211,6 @@ fn finish<P: Pairs>(mut state: State<P>, strategy: Strategy, spare: u32) -> Mapp
 const SCOUTING: u32 = 12;
 /// Synapses that the rounds of an annealing look at, at default effort: large nets get fewer rounds.
 const ANNEALING: usize = 270_000_000;
-const LEAST_SWEEPS: u32 = 40;
 /// Temperature at which an assignment that is nearly legal begins again.
 const WARM: f32 = 1.0;
 /// What the real annealing saves beside the first one.
@@ -222,8 +221,8 @@ fn overlap(graph: &Hypergraph, limits: &Limits, options: &Options) -> Mapping {
     let room = Room { neurons: limits.neurons, in_slots: limits.in_slots, out_entries: f64::INFINITY };
     let blocks = Grower::new(graph).grow(&neurons, room, &|_| 0.0);
     let sweeps = match options.effort {
-        Effort::Fast => LEAST_SWEEPS,
-        Effort::Default => ((ANNEALING / graph.pins().max(1)) as u32).clamp(LEAST_SWEEPS, 320),
+        Effort::Fast => ((ANNEALING / 8 / graph.pins().max(1)) as u32).clamp(SCOUTING, 40),
+        Effort::Default => ((ANNEALING / graph.pins().max(1)) as u32).clamp(SCOUTING, 320),
         Effort::Best => 3000,
     };
     let cores = blocks.len() as u32;
