@@ -84,9 +84,13 @@ fn main() {
     let net = net(&instance);
     let target = spikec_chip::find("loihi1").expect("built in");
     let started = Instant::now();
-    let compiled =
-        spikec_compile::compile(Input::Registers { net: &net, digest: net.digest() }, &target, &CompileOptions::default(), &mut |_| ())
-            .unwrap_or_else(|e| panic!("{e}"));
+    let compiled = spikec_compile::compile(
+        Input::Registers { net: &net, digest: net.digest() },
+        &target,
+        &CompileOptions { partitioner: "sequential".into(), ..CompileOptions::default() },
+        &mut |_| (),
+    )
+    .unwrap_or_else(|e| panic!("{e}"));
     let spikec_chip::Image::Packed(image) = &compiled.bundle.image;
     println!("compiled in {:.3} s: {} cores", started.elapsed().as_secs_f64(), image.cores.len());
 
