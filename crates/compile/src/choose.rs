@@ -5,6 +5,7 @@
 //! times hops, then the first.
 //! Cost: a packing for each strategy; for large nets the first that fits is taken.
 
+use crate::explain::certificate;
 use crate::partition::{FitError, LARGE, Partitioned, Partitioner, Proposal, Search, lower_bounds};
 use crate::pins;
 use crate::place::{PlaceOptions, Placed, messages, place};
@@ -16,7 +17,10 @@ use spikec_net::Quantized;
 /// The best of the strategies' proposals.
 pub(crate) fn choose(q: &Quantized, target: &Target, strategies: &[Box<dyn Partitioner>], search: &Search) -> Result<Placed, FitError> {
     let options = PlaceOptions { effort: search.effort, seed: search.seed, rates: &search.rates };
-    let least = lower_bounds(q, target).iter().map(|b| b.cores).max().unwrap_or(1);
+    let simple = lower_bounds(q, target).iter().map(|b| b.cores).max().unwrap_or(1);
+    // A proof is cheap beside another strategy.
+    let several = strategies.len() > 1 && q.net.synapse_count() < LARGE;
+    let least = if several { simple.max(certificate(q, target).best) } else { simple };
     let mut best: Option<(Rank, Placed)> = None;
     let mut refused: Option<FitError> = None;
     let counted = |proposal: Proposal| {
