@@ -5,8 +5,7 @@
 //! times hops, then the first.
 //! Cost: a packing for each strategy; for large nets the first that fits is taken.
 
-use crate::explain::certificate;
-use crate::partition::{FitError, LARGE, Partitioned, Partitioner, Proposal, Search, lower_bounds};
+use crate::partition::{FitError, LARGE, Partitioned, Partitioner, Proposal, Search};
 use crate::pins;
 use crate::place::{PlaceOptions, Placed, messages, place};
 use spikec_chip::mesh::Mesh;
@@ -14,13 +13,15 @@ use spikec_chip::target::Target;
 use spikec_map::place::{Traffic, quality};
 use spikec_net::Quantized;
 
-/// The best of the strategies' proposals.
-pub(crate) fn choose(q: &Quantized, target: &Target, strategies: &[Box<dyn Partitioner>], search: &Search) -> Result<Placed, FitError> {
+/// The best of the strategies' proposals; `certificate` tells how many cores there must be at least.
+pub(crate) fn choose(
+    q: &Quantized,
+    target: &Target,
+    strategies: &[Box<dyn Partitioner>],
+    search: &Search,
+    certificate: &dyn Fn() -> u64,
+) -> Result<Placed, FitError> {
     let options = PlaceOptions { effort: search.effort, seed: search.seed, rates: &search.rates };
-    let simple = lower_bounds(q, target).iter().map(|b| b.cores).max().unwrap_or(1);
-    // A proof is cheap beside another strategy.
-    let several = strategies.len() > 1 && q.net.synapse_count() < LARGE;
-    let least = if several { simple.max(certificate(q, target).best) } else { simple };
     let mut best: Option<(Rank, Placed)> = None;
     let mut refused: Option<FitError> = None;
     let counted = |proposal: Proposal| {
@@ -37,7 +38,10 @@ pub(crate) fn choose(q: &Quantized, target: &Target, strategies: &[Box<dyn Parti
                 if best.as_ref().is_none_or(|(r, _)| rank.before(r)) {
                     best = Some((rank, placed));
                 }
-                if k + 1 < strategies.len() && enough(q, least, &best) {
+                // For large nets the next one would take long; for others, a proof that it can't save a core is cheap beside it.
+                let cores = best.as_ref().map_or(u64::MAX, |(rank, _)| rank.cores as u64);
+                let last = k + 1 == strategies.len() || q.net.synapse_count() >= LARGE;
+                if last || cores == 1 || cores <= certificate() {
                     break;
                 }
             }
@@ -50,12 +54,6 @@ pub(crate) fn choose(q: &Quantized, target: &Target, strategies: &[Box<dyn Parti
         // Nothing that was found fits: the first guess tells why.
         (None, None) => counted(strategies.first().map_or_else(|| Vec::new().into(), |s| s.propose(q, target))),
     }
-}
-
-/// True when the next strategy can bring no fewer cores, or would take long for a large net.
-fn enough(q: &Quantized, least: u64, best: &Option<(Rank, Placed)>) -> bool {
-    let cores = best.as_ref().map_or(u64::MAX, |(rank, _)| rank.cores as u64);
-    q.net.synapse_count() >= LARGE || cores == 1 || cores <= least
 }
 
 /// What proposals are compared by.

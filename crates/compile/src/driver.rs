@@ -5,11 +5,12 @@
 
 use crate::choose::choose;
 use crate::emit::{HostOptions, emit};
+use crate::explain::{self, Explanation};
 use crate::finding::{self, Finding, Severity};
 use crate::lower::{LowerOptions, LowerReport, lower_all};
 use crate::pack::usage;
 pub use crate::partition::Effort;
-use crate::partition::{Bound, PARTITIONERS, Search, Usage, lower_bounds, partitioners};
+use crate::partition::{Bound, PARTITIONERS, Search, Unsuited, Usage, lower_bounds, partitioners, suits};
 use crate::pins::{self, Pin};
 use crate::place::Placed;
 use crate::placement::Placement;
@@ -19,7 +20,9 @@ use serde::Serialize;
 use spikec_chip::Target;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Provenance};
 use spikec_data::Stimulus;
+use spikec_map::proof::Certificate;
 use spikec_net::{Fixed, Float, Net, NetError, PopulationId, Quantized};
+use std::cell::OnceCell;
 use thiserror::Error;
 
 /// Options of a compilation.
@@ -98,6 +101,14 @@ pub enum CompileError {
     /// No partitioner of that name.
     #[error("no partitioner named `{0}`")]
     Partitioner(String),
+    /// A strategy that the network does not suit.
+    #[error("partitioner {partitioner} needs {}", match why { Unsuited::NoShapes => "a layer with a shape (channels, rows, columns)", Unsuited::Loops => "layers without loops: a layer feeds itself or an earlier one" })]
+    Unsuited {
+        /// The strategy.
+        partitioner: String,
+        /// What the network lacks.
+        why: Unsuited,
+    },
     /// The target contradicts itself.
     #[error("the target contradicts itself: {}", .0.join("; "))]
     Target(Vec<String>),
@@ -128,6 +139,7 @@ impl CompileError {
     pub fn hint(&self) -> String {
         match self {
             CompileError::Partitioner(_) => format!("one of: {}", PARTITIONERS.join(", ")),
+            CompileError::Unsuited { .. } => "use --partitioner portfolio, which takes what suits, or overlap".into(),
             CompileError::Target(_) => "`spikec target check` lists every contradiction".into(),
             CompileError::Vote { .. } => "choose a group size that divides the outputs".into(),
             CompileError::NothingLeft(_) => {
@@ -193,6 +205,8 @@ pub struct CompileReport {
     pub core_usage: Vec<CoreUsage>,
     /// Lower bounds of the number of cores.
     pub lower_bounds: Vec<Bound>,
+    /// Why these cores and not one less.
+    pub certificate: Explanation,
     /// The fullest resource of all cores.
     pub binds: Option<Usage>,
     /// What lowering did.
@@ -238,6 +252,8 @@ struct Stages {
     quantization: QuantizeReport,
     /// `None` only if there is a finding that is an error.
     placed: Option<Placed>,
+    /// Made where it was asked for.
+    certificate: OnceCell<Certificate>,
     /// Errors and warnings, sorted.
     findings: Vec<Finding>,
 }
@@ -284,6 +300,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     let delays_found = !findings.is_empty();
     findings.extend(quantization.findings.iter().cloned());
     findings.extend(board_findings(&q, target));
+    suits(&options.partitioner, &q, target).map_err(|why| CompileError::Unsuited { partitioner: options.partitioner.clone(), why })?;
     let (pinned, pin_findings) = pins::resolve(&q, target, &options.pins);
     let contradicted = !pin_findings.is_empty();
     findings.extend(pin_findings);
@@ -293,11 +310,12 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
         rates: if timed { rates::measure(&q, target, &options.calibration, options.default_steps) } else { Vec::new() },
         pins: if contradicted { Vec::new() } else { pinned },
     };
+    let certificate = OnceCell::new();
     let placed = match &options.placement {
         Some(placement) => placement.apply(&q, target, &search.pins),
         None => {
             let strategies = partitioners(&options.partitioner, &search, q.net.synapse_count()).expect("the name is known");
-            choose(&q, target, &strategies, &search)
+            choose(&q, target, &strategies, &search, &|| certificate.get_or_init(|| explain::certificate(&q, target)).best)
         }
     };
     let placed = match placed {
@@ -313,7 +331,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     let placed = placed.filter(|_| timed);
     finding::sort(&mut findings);
     findings.dedup();
-    Ok(Stages { q, lowering, quantization, placed, findings })
+    Ok(Stages { q, lowering, quantization, placed, certificate, findings })
 }
 
 /// Resources of the whole board that are too few whatever the partition (C16).
@@ -331,7 +349,7 @@ fn board_findings(q: &Quantized, target: &Target) -> Vec<Finding> {
 
 /// Compiles; `progress` hears the name of each stage as it starts.
 pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress: &mut dyn FnMut(&str)) -> Result<Compiled, CompileError> {
-    let Stages { q, lowering, quantization, placed, findings } = stages(input, target, options, progress)?;
+    let Stages { q, lowering, quantization, placed, certificate, findings } = stages(input, target, options, progress)?;
     if let Some(errors) = finding::errors(&findings) {
         return Err(CompileError::Findings(errors));
     }
@@ -346,7 +364,8 @@ pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress
         seed: options.seed,
     };
     let bundle = emit(&q, &placed, target, host, provenance);
-    let report = report(&q, &placed, target, lowering, quantization);
+    let certificate = certificate.into_inner().unwrap_or_else(|| explain::certificate(&q, target));
+    let report = report(&q, &placed, target, lowering, quantization, certificate);
     let placement = Placement::of(&q, &placed, target);
     Ok(Compiled { bundle, report, placement })
 }
@@ -362,7 +381,14 @@ pub fn check(input: Input, target: &Target, options: &CompileOptions) -> Result<
     Ok(stages(input, target, options, &mut |_| ())?.findings)
 }
 
-fn report(q: &Quantized, placed: &Placed, target: &Target, lowering: LowerReport, quantization: QuantizeReport) -> CompileReport {
+fn report(
+    q: &Quantized,
+    placed: &Placed,
+    target: &Target,
+    lowering: LowerReport,
+    quantization: QuantizeReport,
+    certificate: Certificate,
+) -> CompileReport {
     let net = &q.net;
     let partitioned = placed.partitioned();
     let words: u64 = partitioned.parts().iter().map(|p| p.pack.words()).sum();
@@ -411,6 +437,7 @@ fn report(q: &Quantized, placed: &Placed, target: &Target, lowering: LowerReport
         bits_per_synapse: (synapses > 0).then(|| words as f64 * f64::from(*target.packed().synapse_memory.word_bits) / synapses as f64),
         max_skew: net.max_skew(),
         layers,
+        certificate: explain::explain(certificate, &core_usage),
         core_usage,
         lower_bounds: lower_bounds(q, target),
         binds,

@@ -6,20 +6,16 @@
 //! the packer does; nothing here decides anything.
 //! Cost: linear in the synapses, and what [`spikec_map::proof`] takes.
 
-use crate::driver::{CompileError, CompileOptions, CompileReport, CoreUsage, Input};
-use crate::lower::{LowerOptions, lower_all};
+use crate::driver::CoreUsage;
 use crate::pack::Wiring;
-use crate::pack::wiring::registers;
-use crate::partition::lower_bounds;
-use crate::quantize::{QuantizeOptions, adopt_all, quantize_all};
+use crate::partition::{View, lower_bounds};
 use serde::Serialize;
-use spikec_chip::bundle::DecoderKind;
 use spikec_chip::cost;
 use spikec_chip::image::SynapseFormat;
 use spikec_chip::target::{Compression, Sign, SynapseMemory, Target};
 use spikec_map::bounds::Bound;
-use spikec_map::hypergraph::{Hypergraph, Layer};
-use spikec_map::limits::{Labels, Levels, Limits};
+use spikec_map::hypergraph::Hypergraph;
+use spikec_map::limits::Limits;
 use spikec_map::proof::{Certificate, WORK, certificate_named};
 use spikec_net::Quantized;
 
@@ -56,27 +52,8 @@ pub struct Explanation {
     pub one_less: Vec<String>,
 }
 
-/// Explains a compilation whose report is at hand: lowers and quantizes again, which gives the same network.
-///
-/// # Errors
-/// Those of lowering and quantizing: none where the compilation had none.
-pub fn explain(input: Input, target: &Target, options: &CompileOptions, report: &CompileReport) -> Result<Explanation, CompileError> {
-    let lowering = LowerOptions { remove_dead: options.remove_dead };
-    let q = match input {
-        Input::Trained { net, digest } => {
-            let lowered = lower_all(net.clone(), target, &lowering)?;
-            let comparable_outputs = options.decoder == DecoderKind::Potential;
-            let quantizing = QuantizeOptions { weight_bits: options.weight_bits, method: options.quantizer, comparable_outputs };
-            quantize_all(&lowered.net, digest, target, &quantizing)?.0
-        }
-        Input::Registers { net, digest } => adopt_all(lower_all(net.clone(), target, &lowering)?.net, digest, target).0,
-    };
-    Ok(explain_cores(&q, target, &report.core_usage))
-}
-
-/// Explains a partition by the use of its cores.
-pub fn explain_cores(q: &Quantized, target: &Target, usage: &[CoreUsage]) -> Explanation {
-    let certificate = certificate(q, target);
+/// Explains a partition by the use of its cores, with the net's [`certificate`].
+pub fn explain(certificate: Certificate, usage: &[CoreUsage]) -> Explanation {
     let cores = usage.len() as u32;
     let totals = totals(usage);
     let optimal = u64::from(cores) == certificate.best;
@@ -88,7 +65,7 @@ pub fn explain_cores(q: &Quantized, target: &Target, usage: &[CoreUsage]) -> Exp
 pub fn certificate(q: &Quantized, target: &Target) -> Certificate {
     let wiring = Wiring::new(q, target);
     let (graph, limits) = problem(q, &wiring, target);
-    let populations: Vec<&str> = q.net.populations.iter().filter(|p| !p.is_input()).map(|p| p.name.as_str()).collect();
+    let populations: Vec<&str> = q.net.populations.iter().filter(|p| !p.is_input() && !p.is_empty()).map(|p| p.name.as_str()).collect();
     let name = |v: u32| {
         let layer = graph.layers().partition_point(|l| l.first <= v);
         layer.checked_sub(1).map_or_else(String::new, |l| populations[l].to_string())
@@ -113,44 +90,16 @@ pub fn certificate(q: &Quantized, target: &Target) -> Certificate {
 
 /// The hypergraph of a network, and what a core holds of it at best.
 fn problem(q: &Quantized, wiring: &Wiring, target: &Target) -> (Hypergraph, Limits) {
-    let (core, memory) = (&target.packed().core, &target.packed().synapse_memory);
-    let neurons: Vec<u32> = wiring.neuron_units().collect();
-    let inputs = wiring.units() - neurons.len() as u32;
-    // Axons: channels first, then neurons, both in the order of units.
-    let mut axon_of = vec![0u32; wiring.units() as usize];
-    let (mut channel, mut next) = (0, neurons.iter().copied().peekable());
-    let mut neuron = inputs;
-    for (unit, axon) in axon_of.iter_mut().enumerate() {
-        let of = if next.next_if_eq(&(unit as u32)).is_some() { &mut neuron } else { &mut channel };
-        *axon = *of;
-        *of += 1;
-    }
-    let (mut offsets, mut axons) = (vec![0], Vec::with_capacity(wiring.synapse_count()));
-    let mut widths = vec![Widths::default(); wiring.units() as usize];
+    let memory = &target.packed().synapse_memory;
+    let View { mut graph, limits, axon_units, .. } = View::without_words(q, wiring, target, &[]);
     let widest_delay = memory.delay_bits.iter().copied().max().unwrap_or(0);
-    let delay_bits = |delay: u16| cost::delay_bits(memory, delay.into()).unwrap_or(widest_delay);
-    let mut levels = Vec::with_capacity(neurons.len());
-    for &unit in &neurons {
-        let mut level = 0;
-        for s in wiring.incoming(unit) {
-            let axon = axon_of[s.source as usize];
-            let (weight, delay) = (wiring.classes()[s.class as usize].bits, delay_bits(s.delay));
-            widths[axon as usize].add(s.class, weight, delay);
-            level = level.max(delay);
-            axons.push(axon);
-        }
-        levels.push(level);
-        offsets.push(axons.len());
+    let mut of_unit = vec![Widths::default(); wiring.units() as usize];
+    for s in wiring.neuron_units().flat_map(|u| wiring.incoming(u)) {
+        let delay = cost::delay_bits(memory, s.delay.into()).unwrap_or(widest_delay);
+        of_unit[s.source as usize].add(s.class, wiring.classes()[s.class as usize].bits, delay);
     }
-    let mut layers = Vec::new();
-    let mut first = 0;
-    for population in q.net.populations.iter().filter(|p| !p.is_input()) {
-        let neurons = population.len() as u32;
-        layers.push(Layer { first, neurons, shape: None, origin: Vec::new() });
-        first += neurons;
-    }
-    let mut graph = Hypergraph::new(inputs, offsets, axons, layers);
-    let places = memory.index_bits.iter().map(|&b| 1u32 << b.min(16)).max().unwrap_or(1).min(*core.compartments);
+    let widths: Vec<Widths> = axon_units.iter().map(|&u| of_unit[u as usize]).collect();
+    let places = limits.neurons;
     let mut parallel = (0..graph.neurons()).flat_map(|v| graph.synapses(v)).map(|(_, n)| n).max().unwrap_or(1);
     if parallel as usize * places as usize > TABLE {
         // Tables that long are not made: one synapse of those that are parallel counts.
@@ -161,27 +110,11 @@ fn problem(q: &Quantized, wiring: &Wiring, target: &Target) -> (Hypergraph, Limi
                 Some(*sum)
             }))
             .collect();
-        graph = Hypergraph::new(inputs, offsets, rows().flatten().copied().collect(), graph.layers().to_vec());
+        graph = Hypergraph::new(graph.inputs(), offsets, rows().flatten().copied().collect(), graph.layers().to_vec());
         parallel = 1;
     }
-    let (tables, class_of_axon) = tables(&widths, |widths| words_table(memory, widths, places, parallel));
-    let slots = *core.delay_slots_total;
-    let limits = Limits {
-        cores: target.total_cores(),
-        neurons: places,
-        in_slots: (*core.in_axons).min(1 << 16),
-        out_entries: *core.out_axon_entries,
-        out_per_neuron: *core.out_axons_per_neuron,
-        entry_cost: cost::out_axon_entries(core, false),
-        off_chip_extra: 0,
-        cores_per_chip: u32::MAX,
-        words: *memory.usable_words,
-        words_of: tables,
-        class_of_axon,
-        labels: profiles(q, wiring, &neurons, target),
-        levels: Some(Levels { of_neuron: levels, most_neurons: (0..=widest_delay).map(|b| slots >> b.min(31)).collect() }),
-    };
-    (graph, limits)
+    let (words_of, class_of_axon) = tables(&widths, |widths| words_table(memory, widths, places, parallel));
+    (graph, Limits { off_chip_extra: 0, words_of, class_of_axon, ..limits })
 }
 
 /// The narrowest fields of an axon's synapses.
@@ -223,22 +156,6 @@ fn tables(widths: &[Widths], table: impl Fn((u8, u8, bool)) -> Vec<u32>) -> (Vec
     }
     let class_of_axon = widths.iter().map(|w| kinds.binary_search(&w.key()).unwrap_or(0) as u8).collect();
     (kinds.into_iter().map(table).collect(), class_of_axon)
-}
-
-/// Compartment profiles and threshold profiles (C09).
-fn profiles(q: &Quantized, wiring: &Wiring, neurons: &[u32], target: &Target) -> Vec<Labels> {
-    let core = &target.packed().core;
-    let of = |key: &dyn Fn(u32) -> (u32, u32, u32), most: u32| {
-        let keys: Vec<_> = neurons.iter().map(|&u| key(u)).collect();
-        let mut kinds = keys.clone();
-        kinds.sort_unstable();
-        kinds.dedup();
-        let label = |k| kinds.binary_search(k).unwrap_or(0).min(usize::from(u16::MAX) - 1) as u16;
-        Labels { of_neuron: keys.iter().map(label).collect(), kinds: kinds.len().min(usize::from(u16::MAX)) as u16, most }
-    };
-    let neuron = |unit: u32| registers(&q.net, wiring.reference(unit));
-    let profile = |u: u32| (neuron(u).decay_u.into(), neuron(u).decay_v.into(), neuron(u).refractory.into());
-    vec![of(&profile, (*core.compartment_profiles).min(256)), of(&|u| (neuron(u).threshold, 0, 0), (*core.threshold_profiles).min(256))]
 }
 
 /// Words that n synapses of an axon take at least, of weights and delays this wide, at most `parallel` into each of `places` neurons: of all
@@ -346,10 +263,10 @@ fn gap(cores: u32, certificate: &Certificate, totals: &[Total]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile;
     use crate::fixednets::{Builder, MIXED8, NEURON, all_to_all, changed, mnist};
     use crate::partition::{NeuronRef, Partitioned};
     use crate::testnets::{random_net, rng};
+    use crate::{CompileOptions, Input, compile};
     use rand::Rng;
     use spikec_net::{FixedNeuron, WeightFormat};
 
@@ -442,7 +359,7 @@ mod tests {
             let (input, options) = (Input::Trained { net: &net, digest: [0; 32] }, CompileOptions::default());
             let Ok(result) = compile(input, &target, &options, &mut |_| ()) else { continue };
             compiled += 1;
-            let e = explain(input, &target, &options, &result.report).unwrap();
+            let e = &result.report.certificate;
             assert_eq!(e.cores, result.report.cores);
             assert!(e.certificate.best <= e.cores.into(), "seed {seed}: {e:?}");
             assert_eq!(e.optimal, e.certificate.best == u64::from(e.cores));
@@ -463,7 +380,7 @@ mod tests {
         assert!(found.argument.iter().all(|l| !l.contains("layer ")), "{found:?}");
         let usage =
             |used| CoreUsage { core: 0, resources: vec![crate::pack::Usage { code: "C05", resource: "words", used, available: 100 }] };
-        let e = explain_cores(&q, &target, &[usage(90), usage(60)]);
+        let e = explain(certificate(&q, &target), &[usage(90), usage(60)]);
         assert!(!e.optimal && e.totals[0].used == 150 && e.totals[0].fullest == 90);
         assert!(e.one_less.iter().any(|l| l.contains("25.0 % left (90 of 100 on the fullest core)")), "{e:?}");
     }

@@ -109,11 +109,7 @@ fn annealed(partitioned: &Partitioned, target: &Target, options: &PlaceOptions) 
             start: None,
             link_share: map::LINK_SHARE,
             seed: options.seed,
-            effort: match options.effort {
-                Effort::Fast => map::Effort::Fast,
-                Effort::Default => map::Effort::Default,
-                Effort::Best => map::Effort::Best,
-            },
+            effort: options.effort,
         })
     });
     found.unwrap_or(start)

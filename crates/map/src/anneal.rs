@@ -53,22 +53,6 @@ pub fn anneal<P: Pairs>(state: &mut State<P>, schedule: &Schedule, rng: &mut Xos
     }
 }
 
-/// Excess over the limits of a core, weighed so that a core's worth of every resource is equal.
-fn excess<P: Pairs>(state: &State<P>, core: u32, used: Use) -> f64 {
-    let l = state.limits;
-    let over = |used: i64, limit: i64, weight: f64| (used - limit).max(0) as f64 * weight;
-    let weight = |limit: u32| f64::from(l.in_slots) / f64::from(limit.max(1));
-    over(used.neurons, state.most_neurons(core, None), weight(l.neurons))
-        + over(used.in_slots, l.in_slots.into(), 1.0)
-        + over(used.out_entries, l.out_entries.into(), weight(l.out_entries))
-        + over(used.words, l.words.into(), weight(l.words))
-}
-
-/// Excess of the whole assignment.
-pub fn total_excess<P: Pairs>(state: &State<P>) -> f64 {
-    (0..state.cores()).map(|c| excess(state, c, state.used(c))).sum()
-}
-
 /// Costs beyond the least, in temperatures, from which on a core is not chosen: once in a hundred thousand visits.
 const UNLIKELY: f32 = 12.0;
 
@@ -82,6 +66,8 @@ struct Visit {
     price: f32,
     /// Weight of a neuron, an out entry and a word, in slots.
     weights: [f32; 3],
+    /// Words of an axon's first synapse on a core, and of one more on the mean. They decide prices alone: `State` counts.
+    words: [f32; 2],
     hits: Vec<(u32, u32)>,
     scratch: Vec<u32>,
     costs: Vec<(f32, u32)>,
@@ -91,10 +77,13 @@ impl Visit {
     fn new<P: Pairs>(state: &State<P>) -> Visit {
         let l = state.limits;
         let weight = |limit: u32| l.in_slots as f32 / limit.max(1) as f32;
+        let table = l.words_of.first().map_or(&[][..], Vec::as_slice);
+        let each = table.last().map_or(0.0, |&words| words as f32 / (table.len() - 1).max(1) as f32);
         Visit {
             temperature: 1.0,
             price: 1.0,
             weights: [weight(l.neurons), weight(l.out_entries), weight(l.words)],
+            words: [table.get(1).map_or(0.0, |&words| words as f32), each],
             hits: Vec::new(),
             scratch: vec![0; state.cores() as usize],
             costs: Vec::new(),
@@ -114,13 +103,16 @@ impl Visit {
         let looked = state.pairs.gather(axons, &mut self.hits, &mut self.scratch);
         let alone = state.pairs.alone(graph, neuron, from);
         let own = state.out_entries(neuron, from) as f32;
-        let [weight_n, weight_o, _] = self.weights;
+        let [weight_n, weight_o, weight_w] = self.weights;
+        let [first, each] = self.words;
+        let words = |new: f32| first * new + each * (axons.len() as f32 - new).max(0.0);
         let price = self.price;
         let over = |used: i64, add: f32, limit: u32| (add - ((i64::from(limit) - used) as f32).max(0.0)).max(0.0);
         let cost = |used: Use, new: f32| {
             let excess = over(used.in_slots, new, limits.in_slots)
                 + weight_n * over(used.neurons, 1.0, limits.neurons)
-                + weight_o * over(used.out_entries, own, limits.out_entries);
+                + weight_o * over(used.out_entries, own, limits.out_entries)
+                + weight_w * over(used.words, words(new), limits.words);
             new + price * excess
         };
         // To stay is always a choice, and bounds what others may cost.
@@ -128,6 +120,7 @@ impl Visit {
         used.neurons -= 1;
         used.in_slots -= i64::from(alone);
         used.out_entries -= own as i64;
+        used.words -= words(alone as f32) as i64;
         let mut least = cost(used, alone as f32);
         self.costs.push((least, from));
         let reach = UNLIKELY * self.temperature;

@@ -11,8 +11,8 @@ use crate::layered::{Layered, reverse_order};
 use crate::limits::Limits;
 use crate::messages::messages;
 use crate::pairs::{Lists, Pairs};
-use crate::place::{Effort as PlaceEffort, PlaceError, Traffic, assign_chips};
-use crate::portfolio::{Mapping, Options, Strategy};
+use crate::place::{PlaceError, Traffic, assign_chips};
+use crate::portfolio::{Effort, Mapping, Options, Strategy};
 use crate::repair::{Repair, compact};
 use crate::state::State;
 use spikec_chip::mesh::Mesh;
@@ -66,7 +66,7 @@ pub fn onto_chips(
         if u64::from(mapping.cores) > u64::from(capacity) * u64::from(board.chips) {
             break;
         }
-        let chips = assign_chips(&traffic, &board.mesh, board.chips, capacity, options.seed, PlaceEffort::Fast)?;
+        let chips = assign_chips(&traffic, &board.mesh, board.chips, capacity, options.seed, Effort::Fast)?;
         if limits.off_chip_extra == 0 {
             return Ok((mapping, chips));
         }

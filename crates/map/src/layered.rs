@@ -64,7 +64,7 @@ pub struct Layered<'a> {
 impl<'a> Layered<'a> {
     /// Cuts the layers; `order` is [`reverse_order`]. With `shapes`, layers are cut along their geometry where that takes fewer cores.
     pub fn new(graph: &'a Hypergraph, limits: &'a Limits, order: Vec<usize>, shapes: bool) -> Self {
-        let mut cutter = Cutter { graph, limits, grower: Grower::new(graph), shapes };
+        let mut cutter = Cutter { graph, limits, grower: Grower::new(graph), shapes, entered: vec![0; graph.axons() as usize], mark: 1 };
         let (layers, out) = first_cut(&mut cutter, &order);
         Layered { order, cutter, layers, out }
     }
@@ -88,12 +88,9 @@ impl<'a> Layered<'a> {
         let mut open: Vec<Vec<u32>> = vec![Vec::new(); chips as usize];
         for &l in order.iter() {
             let spread = layers[l].in_slots == 0;
-            let ordered: Vec<u32> = layers[l].blocks.concat();
-            for chip in 0..chips {
-                let here: Vec<u32> = ordered.iter().copied().filter(|&v| hints[v as usize] == chip).collect();
-                if here.is_empty() {
-                    continue;
-                }
+            let mut of_chip: Vec<Vec<u32>> = vec![Vec::new(); chips as usize];
+            layers[l].blocks.iter().flatten().for_each(|&v| of_chip[hints[v as usize] as usize].push(v));
+            for (chip, here) in (0..chips).zip(of_chip).filter(|(_, here)| !here.is_empty()) {
                 if spread {
                     streams[chip as usize].push(Stream { neurons: here, next: 0 });
                     continue;
@@ -101,15 +98,7 @@ impl<'a> Layered<'a> {
                 let out = |v: u32| state.out_entries(v, probes[chip as usize]) as f64;
                 let blocks = cutter.cut_some(l, &here, f64::from(state.limits.out_entries), &out);
                 for block in blocks {
-                    let mut core = state.open_on(chip);
-                    let first = core;
-                    for v in block {
-                        if state.used(core).neurons > 0 && !state.room(v, core, state.added(v, core)) {
-                            core = state.open_on(chip);
-                        }
-                        state.assign(v, core);
-                    }
-                    open[chip as usize].extend((first..=core).filter(|&c| state.used(c).neurons < state.limits.neurons.into()));
+                    open[chip as usize].extend(place(state, &block, &mut |state| state.open_on(chip)));
                 }
             }
         }
@@ -121,7 +110,6 @@ impl<'a> Layered<'a> {
 }
 
 fn pack<P: Pairs>(state: &mut State<P>, order: &[usize], cutter: &mut Cutter, layers: &[Blocks], plan: &Plan) {
-    let limits = state.limits;
     let mut streams: Vec<Stream> = Vec::new();
     let mut open: Vec<u32> = Vec::new();
     for &l in order {
@@ -133,18 +121,23 @@ fn pack<P: Pairs>(state: &mut State<P>, order: &[usize], cutter: &mut Cutter, la
         let most = |blocks: &[Vec<u32>]| blocks.iter().map(|b| b.iter().map(|&v| out(v)).sum::<f64>()).fold(0.0, f64::max);
         let again = (most(&layers[l].blocks) > plan.entries[l]).then(|| cutter.cut(l, plan.entries[l], &out).blocks);
         for block in again.as_ref().unwrap_or(&layers[l].blocks) {
-            let first = state.open();
-            let mut core = first;
-            for &v in block {
-                if state.used(core).neurons > 0 && !state.room(v, core, state.added(v, core)) {
-                    core = state.open();
-                }
-                state.assign(v, core);
-            }
-            open.extend((first..=core).filter(|&c| state.used(c).neurons < limits.neurons.into()));
+            open.extend(place(state, block, &mut |state| state.open()));
         }
     }
     fill_all(state, open, &mut streams, &mut |state| state.open());
+}
+
+/// Puts a block on a core of its own, and on more where it does not fit. Those of them with places left.
+fn place<P: Pairs>(state: &mut State<P>, block: &[u32], more: &mut dyn FnMut(&mut State<P>) -> u32) -> Vec<u32> {
+    let first = more(state);
+    let mut core = first;
+    for &v in block {
+        if state.used(core).neurons > 0 && !state.room(v, core, state.added(v, core)) {
+            core = more(state);
+        }
+        state.assign(v, core);
+    }
+    (first..=core).filter(|&c| state.used(c).neurons < state.limits.neurons.into()).collect()
 }
 
 /// Fills open cores from the streams, then cores that `more` opens, until nobody waits.
@@ -284,13 +277,16 @@ struct Cutter<'a> {
     limits: &'a Limits,
     grower: Grower<'a>,
     shapes: bool,
+    /// Mark of the block that each axon entered last, and the newest mark.
+    entered: Vec<u32>,
+    mark: u32,
 }
 
 impl Cutter<'_> {
     /// Some of a layer's neurons, in the order of its tiles, in blocks of at most `entries` out entries.
     fn cut_some(&mut self, l: usize, neurons: &[u32], entries: f64, out: &dyn Fn(u32) -> f64) -> Vec<Vec<u32>> {
         let room = Room { neurons: self.limits.neurons, in_slots: self.limits.in_slots, out_entries: entries };
-        let fitted = next_fit(self.graph, room, neurons, out).blocks;
+        let fitted = self.next_fit(room, neurons, out).blocks;
         let least = neurons.len().div_ceil(self.limits.neurons.max(1) as usize);
         if self.shapes && self.graph.layers()[l].shape.is_some() && fitted.len() <= least {
             return fitted;
@@ -303,8 +299,8 @@ impl Cutter<'_> {
     fn cut(&mut self, l: usize, entries: f64, out: &dyn Fn(u32) -> f64) -> Blocks {
         let layer = &self.graph.layers()[l];
         let room = Room { neurons: self.limits.neurons, in_slots: self.limits.in_slots, out_entries: entries };
-        let tiled =
-            (self.shapes && layer.shape.is_some()).then(|| next_fit(self.graph, room, &tiles::order(layer, self.limits.neurons), out));
+        let order = (self.shapes && layer.shape.is_some()).then(|| tiles::order(layer, self.limits.neurons));
+        let tiled = order.map(|order| self.next_fit(room, &order, out));
         let neurons: Vec<u32> = (layer.first..layer.first + layer.neurons).collect();
         let by_out = neurons.iter().map(|&v| out(v)).sum::<f64>() / entries;
         let least = f64::from(layer.neurons.div_ceil(self.limits.neurons.max(1))).max(by_out.ceil());
@@ -316,45 +312,51 @@ impl Cutter<'_> {
         match tiled {
             Some(tiled) if tiled.blocks.len() <= grown.len() => tiled,
             _ => {
-                let mut entered = vec![u32::MAX; self.graph.axons() as usize];
-                let mut in_slots = 0;
-                for (b, block) in grown.iter().enumerate() {
-                    for &a in block.iter().flat_map(|&v| self.graph.in_axons(v)) {
-                        in_slots += u64::from(std::mem::replace(&mut entered[a as usize], b as u32) != b as u32);
-                    }
-                }
+                let in_slots = self.in_slots(&grown);
                 Blocks { blocks: grown, in_slots }
             }
         }
     }
-}
 
-/// Cuts an order where the next neuron does not fit.
-fn next_fit(graph: &Hypergraph, room: Room, order: &[u32], out: &dyn Fn(u32) -> f64) -> Blocks {
-    let mut entered = vec![u32::MAX; graph.axons() as usize];
-    let mut blocks: Vec<Vec<u32>> = Vec::new();
-    let (mut in_slots, mut used, mut entries) = (0u64, 0u32, 0f64);
-    for &v in order {
-        let axons = graph.in_axons(v);
-        let block = blocks.len() as u32;
-        let new = axons.iter().filter(|&&a| entered[a as usize] != block).count() as u32;
-        match blocks.last_mut() {
-            Some(last) if last.len() < room.neurons as usize && used + new <= room.in_slots && entries + out(v) <= room.out_entries => {
-                last.push(v);
-                used += new;
-                entries += out(v);
+    /// Cuts an order where the next neuron does not fit.
+    fn next_fit(&mut self, room: Room, order: &[u32], out: &dyn Fn(u32) -> f64) -> Blocks {
+        let mut blocks: Vec<Vec<u32>> = Vec::new();
+        let (mut in_slots, mut used, mut entries) = (0u64, 0u32, 0f64);
+        for &v in order {
+            let axons = self.graph.in_axons(v);
+            let new = axons.iter().filter(|&&a| self.entered[a as usize] != self.mark).count() as u32;
+            match blocks.last_mut() {
+                Some(last) if last.len() < room.neurons as usize && used + new <= room.in_slots && entries + out(v) <= room.out_entries => {
+                    last.push(v);
+                    used += new;
+                    entries += out(v);
+                }
+                _ => {
+                    in_slots += u64::from(used);
+                    used = axons.len() as u32;
+                    entries = out(v);
+                    blocks.push(vec![v]);
+                    self.mark += 1;
+                }
             }
-            _ => {
-                in_slots += u64::from(used);
-                used = axons.len() as u32;
-                entries = out(v);
-                blocks.push(vec![v]);
+            for &a in axons {
+                self.entered[a as usize] = self.mark;
             }
         }
-        let block = blocks.len() as u32;
-        for &a in axons {
-            entered[a as usize] = block;
-        }
+        // The next order begins with a block of its own.
+        self.mark += 1;
+        Blocks { blocks, in_slots: in_slots + u64::from(used) }
     }
-    Blocks { blocks, in_slots: in_slots + u64::from(used) }
+
+    /// Input slots of blocks.
+    fn in_slots(&mut self, blocks: &[Vec<u32>]) -> u64 {
+        let mut in_slots = 0;
+        for block in blocks {
+            self.mark += 1;
+            for &a in block.iter().flat_map(|&v| self.graph.in_axons(v)) {
+                in_slots += u64::from(std::mem::replace(&mut self.entered[a as usize], self.mark) != self.mark);
+            }
+        }
+        in_slots
+    }
 }

@@ -53,8 +53,6 @@ pub struct Levels {
 /// What a core holds.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Cores of the board.
-    pub cores: u32,
     /// Neurons of a core.
     pub neurons: u32,
     /// Input axons: one for each distinct axon that enters.
@@ -67,8 +65,6 @@ pub struct Limits {
     pub entry_cost: u32,
     /// Entries more of one on another chip.
     pub off_chip_extra: u32,
-    /// Cores of a chip.
-    pub cores_per_chip: u32,
     /// Words of synaptic memory.
     pub words: u32,
     /// `words_of[class][n]`: words of an axon's n synapses on one core; the last entry stands for more.
@@ -89,14 +85,12 @@ impl Limits {
         let neurons = (*core.compartments).min(u32::from(u16::MAX));
         let format = guaranteed_format(memory, neurons, weight_bits, 0);
         Limits {
-            cores: u32::MAX,
             neurons,
             in_slots: *core.in_axons,
             out_entries: *core.out_axon_entries,
             out_per_neuron: *core.out_axons_per_neuron,
             entry_cost: cost::out_axon_entries(core, false),
             off_chip_extra: 0,
-            cores_per_chip: u32::MAX,
             words: *memory.usable_words,
             words_of: vec![words_table(memory, &format, neurons)],
             class_of_axon: Vec::new(),

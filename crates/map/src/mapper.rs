@@ -10,7 +10,7 @@ use crate::hypergraph::Hypergraph;
 use crate::limits::Limits;
 use crate::messages::{host_messages, messages};
 use crate::pairs::Lists;
-use crate::place::{self, LINK_SHARE, PlaceError, Request, Traffic, place};
+use crate::place::{LINK_SHARE, PlaceError, Request, Traffic, place};
 use crate::portfolio::{Effort, Mapping, Options, Strategy, map};
 use crate::settle::{Point, Settle};
 use crate::state::State;
@@ -127,7 +127,7 @@ fn settled(job: &Job, mut mapping: Mapping, room: &Room, partitioning: Duration)
         let traffic = Traffic::new(mapping.cores, messages(graph, parts, mapping.cores, rates))?;
         Ok((traffic, room.host.then(|| host_messages(graph, parts, mapping.cores, rates))))
     };
-    let placed = |(traffic, host): &(Traffic, Option<Vec<f64>>), start: Option<&[u32]>, effort: place::Effort, link_share: f64| {
+    let placed = |(traffic, host): &(Traffic, Option<Vec<f64>>), start: Option<&[u32]>, effort: Effort, link_share: f64| {
         place(&Request {
             traffic,
             mesh: &room.mesh,
@@ -141,15 +141,10 @@ fn settled(job: &Job, mut mapping: Mapping, room: &Room, partitioning: Duration)
             effort,
         })
     };
-    let full = match options.effort {
-        Effort::Fast => place::Effort::Fast,
-        Effort::Default => place::Effort::Default,
-        Effort::Best => place::Effort::Best,
-    };
     let mut traffic = traffic_of(&mapping.parts)?;
     // Annealed assignments are near their best in slots, which decide their messages.
     let settles = mapping.legal && mapping.strategy != Strategy::Overlap && mapping.cores > 1;
-    let first = if settles && options.effort != Effort::Best { place::Effort::Fast } else { full };
+    let first = if settles && options.effort != Effort::Best { Effort::Fast } else { options.effort };
     let mut physical = placed(&traffic, None, first, 0.0)?;
     if settles {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(options.seed);
@@ -170,7 +165,7 @@ fn settled(job: &Job, mut mapping: Mapping, room: &Room, partitioning: Duration)
             if round < rounds {
                 // From the start again: it finds another large shape, to which the neurons settle once more.
                 traffic = traffic_of(state.parts())?;
-                physical = placed(&traffic, None, place::Effort::Default, 0.0)?;
+                physical = placed(&traffic, None, Effort::Default, 0.0)?;
             }
         }
         mapping.in_slots = state.in_slots() as u64;

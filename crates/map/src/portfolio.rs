@@ -94,16 +94,20 @@ pub enum Unsuited {
     Loops,
 }
 
-/// Whether a strategy can be used on a net alone; [`map`] takes [`Strategy::Overlap`] where it can't.
+/// Whether a strategy can be used on a net; [`map`] takes [`Strategy::Overlap`] where it can't.
 ///
 /// # Errors
 /// What the net lacks.
 pub fn suits(graph: &Hypergraph, strategy: Strategy) -> Result<(), Unsuited> {
-    let shapes = graph.layers().iter().any(|l| l.shape.is_some());
+    suited(graph, reverse_order(graph).is_some(), strategy)
+}
+
+fn suited(graph: &Hypergraph, ordered: bool, strategy: Strategy) -> Result<(), Unsuited> {
     match strategy {
         Strategy::Overlap => Ok(()),
-        Strategy::Tiles if !shapes => Err(Unsuited::NoShapes),
-        Strategy::Tiles | Strategy::Layers => reverse_order(graph).map(|_| ()).ok_or(Unsuited::Loops),
+        Strategy::Tiles | Strategy::Layers if !ordered => Err(Unsuited::Loops),
+        Strategy::Tiles if graph.layers().iter().all(|l| l.shape.is_none()) => Err(Unsuited::NoShapes),
+        Strategy::Tiles | Strategy::Layers => Ok(()),
     }
 }
 
@@ -127,17 +131,13 @@ const CLOSE: f64 = 1.15;
 /// Maps; `progress` hears what is tried.
 pub fn map(graph: &Hypergraph, limits: &Limits, options: &Options, progress: &mut dyn FnMut(&str)) -> Mapping {
     let order = reverse_order(graph);
-    let shapes = graph.layers().iter().any(|l| l.shape.is_some());
-    let applies = |s: Strategy| match s {
-        Strategy::Tiles => order.is_some() && shapes,
-        Strategy::Layers | Strategy::Overlap => true,
-    };
+    let applies = |s: Strategy| suited(graph, order.is_some(), s).is_ok();
     let chosen: Vec<Strategy> = match options.strategy {
         Some(s) if applies(s) => vec![s],
         Some(_) => vec![Strategy::Overlap],
+        None if options.effort == Effort::Best => Strategy::ALL.into_iter().filter(|&s| applies(s)).collect(),
         // A strategy that knows more about the net leaves nothing to those that know less.
-        None if order.is_none() => vec![Strategy::Overlap],
-        None if shapes && options.effort != Effort::Best => vec![Strategy::Tiles],
+        None if applies(Strategy::Tiles) => vec![Strategy::Tiles],
         None => Strategy::ALL.into_iter().filter(|&s| applies(s)).collect(),
     };
     let mut best: Option<Mapping> = None;
@@ -157,7 +157,7 @@ pub fn map(graph: &Hypergraph, limits: &Limits, options: &Options, progress: &mu
         }
         progress(strategy.name());
         let mapping = match (&order, strategy) {
-            (Some(order), Strategy::Tiles | Strategy::Layers) => ordered(graph, limits, order, strategy),
+            (Some(order), Strategy::Tiles | Strategy::Layers) => ordered(graph, limits, order, strategy, least),
             _ => overlap(graph, limits, options),
         };
         let rank = |m: &Mapping| (!m.legal, m.cores, m.in_slots);
@@ -173,9 +173,8 @@ const NEAR: f64 = 1.03;
 /// Shares of thinning that are tried, until the cores are near the lower bound.
 const SHARES: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
-fn ordered(graph: &Hypergraph, limits: &Limits, order: &[usize], strategy: Strategy) -> Mapping {
+fn ordered(graph: &Hypergraph, limits: &Limits, order: &[usize], strategy: Strategy, least: u64) -> Mapping {
     let mut layered = Layered::new(graph, limits, order.to_vec(), strategy == Strategy::Tiles);
-    let least = lower_bounds(graph, limits).iter().map(|b| b.cores).max().unwrap_or(1);
     let mut best: Option<Mapping> = None;
     for share in SHARES {
         let mut state = State::new(graph, limits, Lists::new(graph, u32::MAX), 0, Vec::new());

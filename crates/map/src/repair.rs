@@ -42,10 +42,16 @@ impl Repair {
     /// Moves neurons off cores that are beyond a limit; those that no core takes go to a core without neurons, and `spare` such cores may be
     /// opened (pairs must have been made for as many). True when everything is within its limits after it.
     pub fn legalise<P: Pairs>(&mut self, state: &mut State<P>, mut spare: u32) -> bool {
-        for core in 0..state.cores() {
+        // Nobody moves to a core beyond a limit: its neurons are among those that it has now.
+        let bad: Vec<u32> = (0..state.cores()).filter(|&c| !state.within(c)).collect();
+        let mut members: Vec<Vec<u32>> = vec![Vec::new(); state.cores() as usize];
+        if !bad.is_empty() {
+            state.parts().iter().zip(0..).for_each(|(&core, v)| members[core as usize].push(v));
+        }
+        for core in bad {
             let mut moved = true;
             while moved && !state.within(core) {
-                moved = self.relieve(state, core, &mut spare);
+                moved = self.relieve(state, core, &members[core as usize], &mut spare);
             }
         }
         for v in 0..state.graph.neurons() {
@@ -57,10 +63,12 @@ impl Repair {
     }
 
     /// Moves neurons off one core until it is within its limits. True when any moved.
-    fn relieve<P: Pairs>(&mut self, state: &mut State<P>, core: u32, spare: &mut u32) -> bool {
+    fn relieve<P: Pairs>(&mut self, state: &mut State<P>, core: u32, members: &[u32], spare: &mut u32) -> bool {
         let mut roomy = roomy(state);
         // Neurons that alone bring most axons leave first: they give back most.
-        let mut members: Vec<(u32, u32)> = (0..state.graph.neurons())
+        let mut members: Vec<(u32, u32)> = members
+            .iter()
+            .copied()
             .filter(|&v| state.part(v) == core)
             .map(|v| (state.pairs.alone(state.graph, v, core) + state.out_entries(v, core) as u32, v))
             .collect();
@@ -120,14 +128,6 @@ impl Repair {
 
     /// Empties cores whose neurons all fit elsewhere, the emptiest first. Returns how many.
     pub fn dissolve<P: Pairs>(&mut self, state: &mut State<P>) -> u32 {
-        let fill = |state: &State<P>, c: u32| {
-            let (u, l) = (state.used(c), state.limits);
-            let share = |used: i64, limit: u32| used as f64 / f64::from(limit.max(1));
-            share(u.neurons, l.neurons)
-                .max(share(u.in_slots, l.in_slots))
-                .max(share(u.words, l.words))
-                .max(share(u.out_entries, l.out_entries))
-        };
         let mut order: Vec<u32> = (0..state.cores()).filter(|&c| state.used(c).neurons > 0).collect();
         order.sort_by(|&a, &b| fill(state, a).total_cmp(&fill(state, b)).then(a.cmp(&b)));
         let tried = &order[..order.len().min(TRIES)];
@@ -173,15 +173,16 @@ impl Repair {
     }
 }
 
+/// How full a core is of its fullest resource.
+fn fill<P: Pairs>(state: &State<P>, core: u32) -> f64 {
+    let (u, l) = (state.used(core), state.limits);
+    let share = |used: i64, limit: u32| used as f64 / f64::from(limit.max(1));
+    share(u.neurons, l.neurons).max(share(u.in_slots, l.in_slots)).max(share(u.out_entries, l.out_entries)).max(share(u.words, l.words))
+}
+
 /// Cores with the most room, by their fullest resource.
 fn roomy<P: Pairs>(state: &State<P>) -> Vec<u32> {
-    let l = state.limits;
-    let room = |core: u32| {
-        let u = state.used(core);
-        let share = |used: i64, limit: u32| used as f64 / f64::from(limit.max(1));
-        share(u.neurons, l.neurons).max(share(u.in_slots, l.in_slots)).max(share(u.out_entries, l.out_entries)).max(share(u.words, l.words))
-    };
-    let mut cores: Vec<(f64, u32)> = (0..state.cores()).filter(|&c| state.used(c).neurons > 0).map(|c| (room(c), c)).collect();
+    let mut cores: Vec<(f64, u32)> = (0..state.cores()).filter(|&c| state.used(c).neurons > 0).map(|c| (fill(state, c), c)).collect();
     cores.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     cores.truncate(ROOMY);
     cores.into_iter().map(|(_, c)| c).collect()

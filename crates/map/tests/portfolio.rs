@@ -88,7 +88,7 @@ proptest! {
         let mut rng = random(seed);
         let graph = net(KINDS[kind], size, false, &mut rng);
         let mut limits = tight(&graph, 3.0, &mut rng);
-        (limits.off_chip_extra, limits.cores_per_chip) = (extra, 8);
+        limits.off_chip_extra = extra;
         let rates = rates(&graph, &mut rng);
         // Chips of 2 x 2 routers with two cores each.
         let mut mesh = Mesh::square(2);

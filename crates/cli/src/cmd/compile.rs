@@ -7,7 +7,7 @@ use crate::load::{self, Coding, Prepared};
 use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
-use spikec_compile::explain::{Explanation, explain};
+use spikec_compile::explain::Explanation;
 use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Placement, Quantizer};
 use std::path::{Path, PathBuf};
 
@@ -125,8 +125,7 @@ impl Job {
 
     /// Why it takes as many cores as it does.
     pub fn explain(&self) -> Result<Explanation, Failure> {
-        let report = self.compile()?.report;
-        explain(self.input(), &self.target, &self.options, &report).map_err(|e| self.failure(&e))
+        Ok(self.compile()?.report.certificate)
     }
 
     /// Every finding.
@@ -148,7 +147,9 @@ impl Job {
         let path = &self.path;
         match error {
             // The options' and the target's own faults.
-            CompileError::Partitioner(_) | CompileError::Target(_) | CompileError::Quantize(_) => Failure::input(error).hint(error.hint()),
+            CompileError::Partitioner(_) | CompileError::Unsuited { .. } | CompileError::Target(_) | CompileError::Quantize(_) => {
+                Failure::input(error).hint(error.hint())
+            }
             CompileError::Findings(findings) => {
                 let message = format!("does not fit {}: {} errors", self.target.name, findings.len());
                 let hint = "`spikec check` lists the warnings as well";

@@ -27,7 +27,8 @@ use crate::pack::{CorePack, Packer, Wiring};
 use rayon::prelude::*;
 use spikec_chip::cost;
 use spikec_chip::target::Target;
-use spikec_map::portfolio::Strategy;
+pub use spikec_map::portfolio::Unsuited;
+use spikec_map::portfolio::{self, Strategy};
 use spikec_net::{PopulationId, Quantized};
 use std::ops::Range;
 
@@ -80,6 +81,17 @@ pub struct Search {
 
 /// Synapses from which on a strategy that packs every neuron several times is no first guess.
 pub(crate) const LARGE: usize = 1_000_000;
+
+/// Whether the strategy of that name can be used on a net.
+///
+/// # Errors
+/// What the net lacks for it.
+pub fn suits(name: &str, q: &Quantized, target: &Target) -> Result<(), Unsuited> {
+    match Strategy::ALL.into_iter().find(|s| s.name() == name) {
+        Some(Strategy::Overlap) | None => Ok(()),
+        Some(strategy) => portfolio::suits(&View::without_words(q, &Wiring::new(q, target), target, &[]).graph, strategy),
+    }
+}
 
 /// The strategies of that name in the order in which they are tried, for a net of so many synapses.
 pub fn partitioners(name: &str, search: &Search, synapses: usize) -> Option<Vec<Box<dyn Partitioner>>> {

@@ -22,6 +22,7 @@ pub use links::{Quality, quality};
 pub use sites::MAX_CORES;
 pub use traffic::{MAX_PARTS, MAX_RATE, Traffic};
 
+use crate::portfolio::Effort;
 use anneal::{Annealer, Schedule};
 use rayon::prelude::*;
 use sites::{Allowed, Board, Places};
@@ -99,18 +100,6 @@ pub enum PlaceError {
         /// The parts.
         parts: [u32; 2],
     },
-}
-
-/// How much work goes into a placement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Effort {
-    /// A tenth of the default.
-    Fast,
-    /// Some seconds for a thousand parts.
-    #[default]
-    Default,
-    /// Several runs of four times the default; the best one counts.
-    Best,
 }
 
 /// Exchange rate that halves the largest link of conv nets for less than 1 % more hops (see [`Request::link_share`]).

@@ -5,6 +5,7 @@
 //! Cost: O(n log^2 n) for parts and cores.
 
 use super::sites::{Allowed, Board, Point};
+use crate::tiles;
 use std::ops::Range;
 
 /// Parts of one range with the cores that they may fill.
@@ -60,26 +61,6 @@ pub(super) fn by_group(board: &Board, groups: &[Group], mut fill: impl FnMut(&[u
     result
 }
 
-/// Position of (x, y) on the Hilbert curve that fills a square of `side` (a power of two).
-fn hilbert_index(side: u32, x: u32, y: u32) -> u64 {
-    let (mut x, mut y, mut index) = (u64::from(x), u64::from(y), 0);
-    let mut s = u64::from(side) / 2;
-    while s > 0 {
-        let (rx, ry) = (u64::from(x & s > 0), u64::from(y & s > 0));
-        index += s * s * ((3 * rx) ^ ry);
-        // Turn the quadrant so that the curve goes on.
-        if ry == 0 {
-            if rx == 1 {
-                (x, y) = (s.wrapping_sub(1).wrapping_sub(x), s.wrapping_sub(1).wrapping_sub(y));
-            }
-            (x, y) = (y, x);
-        }
-        (x, y) = (x & (s - 1), y & (s - 1));
-        s /= 2;
-    }
-    index
-}
-
 /// Parts in the given order on a compact set of cores along a Hilbert curve.
 pub(super) fn hilbert(board: &Board, groups: &[Group]) -> Vec<u32> {
     by_group(board, groups, |parts, free| {
@@ -89,7 +70,7 @@ pub(super) fn hilbert(board: &Board, groups: &[Group]) -> Vec<u32> {
         let side = cores.iter().flat_map(|&c| offset(c)).max().map_or(1, |m| (m + 1).next_power_of_two());
         cores.sort_by_cached_key(|&c| {
             let [x, y] = offset(c);
-            (hilbert_index(side, x, y), c)
+            (tiles::hilbert(side, x, y), c)
         });
         cores
     })

@@ -8,14 +8,12 @@ use rand::{Rng, SeedableRng};
 
 fn limits(neurons: u32, in_slots: u32, out_entries: u32, words: u32, table: Vec<u32>) -> Limits {
     Limits {
-        cores: u32::MAX,
         neurons,
         in_slots,
         out_entries,
         out_per_neuron: u32::MAX,
         entry_cost: 1,
         off_chip_extra: 0,
-        cores_per_chip: u32::MAX,
         words,
         words_of: vec![table],
         class_of_axon: Vec::new(),

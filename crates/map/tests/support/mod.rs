@@ -93,14 +93,12 @@ pub fn tight(graph: &Hypergraph, slack: f64, rng: &mut Random) -> Limits {
     let words_of = vec![table(rng), table(rng)];
     let class_of_axon = (0..graph.axons()).map(|_| rng.random_range(0..2)).collect();
     let mut limits = Limits {
-        cores: u32::MAX,
         neurons: rng.random_range(1..=6),
         in_slots: u32::MAX,
         out_entries: u32::MAX,
         out_per_neuron: u32::MAX,
         entry_cost: rng.random_range(1..=2),
         off_chip_extra: 0,
-        cores_per_chip: u32::MAX,
         words: u32::MAX,
         words_of,
         class_of_axon,
