@@ -6,7 +6,7 @@ use crate::files;
 use spikec_chip::Bundle;
 use spikec_chip::Target;
 use spikec_chip::bundle::{DecoderKind, Encoder};
-use spikec_data::{DataSet, Stimulus};
+use spikec_data::{DataSet, Stimulus, Values};
 use spikec_import::{ImportError, ImportOptions, Imported, Model};
 use spikec_net::{Discretization, Fixed, Float, InputCoding, InputKind, Net, Network, code_inputs};
 use std::cell::RefCell;
@@ -188,6 +188,23 @@ impl Coding {
             Encoder::Rate { full_scale } => Coding::Rate(*full_scale),
             Encoder::Latency { full_scale } => Coding::Latency(*full_scale),
         }
+    }
+
+    /// Samples as the coded net hears them; `steps` is for samples that don't say (those that can't be coded without are left out).
+    pub fn coded(self, samples: Vec<Stimulus>, steps: Option<u32>) -> Vec<Stimulus> {
+        let spikes = |values: &Values| {
+            let steps = steps.or(if values.constant { None } else { Some(values.frame_count()) })?;
+            Some(Stimulus::Spikes(match self {
+                Coding::Rate(full_scale) => spikec_data::rate(values, steps, full_scale),
+                Coding::Latency(full_scale) => spikec_data::latency(values, steps, full_scale),
+                Coding::Spikes | Coding::Bias => return Some(Stimulus::Values(values.clone())),
+            }))
+        };
+        let coded = samples.into_iter().filter_map(|sample| match &sample {
+            Stimulus::Values(values) => spikes(values),
+            Stimulus::Spikes(_) => Some(sample),
+        });
+        coded.collect()
     }
 
     /// As the bundle's encoder.

@@ -14,7 +14,7 @@ use crate::partition::{Bound, PARTITIONERS, Search, Unsuited, Usage, lower_bound
 use crate::pins::{self, Pin};
 use crate::place::Placed;
 use crate::placement::Placement;
-use crate::quantize::{QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, adopt_all, quantize_all};
+use crate::quantize::{Guide, QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, Signs, adopt_all, reconstruct_all};
 use crate::rates;
 use serde::Serialize;
 use spikec_chip::Target;
@@ -30,8 +30,14 @@ use thiserror::Error;
 pub struct CompileOptions {
     /// Stored width of a weight in bits (not for registers).
     pub weight_bits: u8,
+    /// Widths of projections by name, where they have their own (not for registers).
+    pub layer_bits: Vec<(String, u8)>,
+    /// How projections of both signs are stored (not for registers).
+    pub signs: Signs,
     /// Quantizer (not for registers).
     pub quantizer: Quantizer,
+    /// The net whose potentials reconstruction wants, elaborated and coded like the net itself; `None`: the net itself.
+    pub teacher: Option<Net<Float>>,
     /// How data become spikes and biases; the net's inputs are coded accordingly by the caller.
     pub encoder: Encoder,
     /// From outputs to a class.
@@ -60,7 +66,10 @@ impl Default for CompileOptions {
     fn default() -> Self {
         CompileOptions {
             weight_bits: 8,
+            layer_bits: Vec::new(),
+            signs: Signs::default(),
             quantizer: Quantizer::default(),
+            teacher: None,
             encoder: Encoder::Spikes,
             decoder: DecoderKind::Count,
             default_steps: None,
@@ -275,10 +284,18 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
             progress("quantizing");
             let quantizing = QuantizeOptions {
                 weight_bits: options.weight_bits,
+                layer_bits: options.layer_bits.clone(),
+                signs: options.signs,
                 method: options.quantizer,
                 comparable_outputs: options.decoder == DecoderKind::Potential,
             };
-            let (q, report) = quantize_all(&lowered.net, digest, target, &quantizing)?;
+            let teacher = options.teacher.as_ref().map(|net| lower_all(net.clone(), target, &lower_options)).transpose()?;
+            let guide = Guide {
+                samples: &options.calibration,
+                steps: options.default_steps,
+                teacher: teacher.as_ref().map_or(&lowered.net, |t| &t.net),
+            };
+            let (q, report) = reconstruct_all(&lowered.net, digest, target, &quantizing, &guide)?;
             (q, lowered.report, report, lowered.findings, lowered.timed)
         }
         Input::Registers { net, digest } => {

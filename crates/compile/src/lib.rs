@@ -28,4 +28,4 @@ pub use partition::{FitError, NeuronRef, PARTITIONERS, Partitioned, Partitioner}
 pub use pins::Pin;
 pub use place::Placed;
 pub use placement::Placement;
-pub use quantize::Quantizer;
+pub use quantize::{Quantizer, Signs};

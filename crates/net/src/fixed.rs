@@ -14,6 +14,8 @@ pub enum SignMode {
     Excitatory,
     /// -255 ..= 0, on the grid of 2^(8 - bits).
     Inhibitory,
+    /// -255 ..= 255, on the grid of 2^(8 - bits): each synapse is stored in an entry of its own sign, so that none needs a bit for it.
+    Split,
 }
 
 /// Format shared by the weights of a projection.
@@ -39,6 +41,7 @@ impl WeightFormat {
             SignMode::Mixed => (-256, 256 - (1 << s)),
             SignMode::Excitatory => (0, 256 - (1 << s)),
             SignMode::Inhibitory => (-(256 - (1 << s)), 0),
+            SignMode::Split => (-(256 - (1 << s)), 256 - (1 << s)),
         }
     }
     /// `mantissa` truncated toward zero onto the grid: `trunc(w / 2^s) * 2^s` (Brian2Loihi's rule, Michaelis et al. 2022).
@@ -176,6 +179,7 @@ mod tests {
         assert_eq!(format(8, SignMode::Excitatory).mantissa_range(), (0, 255));
         assert_eq!(format(6, SignMode::Inhibitory).mantissa_range(), (-252, 0));
         assert_eq!(format(1, SignMode::Mixed).mantissa_range(), (-256, 0));
+        assert_eq!((format(1, SignMode::Split).mantissa_range(), format(2, SignMode::Split).grid_shift()), ((-128, 128), 6));
         assert_eq!((format(6, SignMode::Mixed).on_grid(-7), format(8, SignMode::Mixed).on_grid(-7)), (0, -6));
     }
 

@@ -16,6 +16,9 @@ pub enum Scaling {
         /// Largest distance of a weight mantissa from its ideal value, in grid steps (0.5 = plain rounding). An ideal beyond the
         /// format's range counts as the end of the range (`FixedRules::held_mantissa`).
         deviation_steps: f64,
+        /// Largest distance of a bias from its ideal before it was rounded to a register, in float units of v; more than 0 where
+        /// reconstruction made it up for errors of the weights.
+        bias_deviation: f64,
     },
 }
 

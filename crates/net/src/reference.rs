@@ -180,6 +180,11 @@ impl<'a, N: Dynamics> Interpreter<'a, N> {
         self.net
     }
 
+    /// Neuron populations in an order in which delays of 0 run from earlier to later.
+    pub fn order(&self) -> impl Iterator<Item = PopulationId> + '_ {
+        self.order.iter().map(|&p| PopulationId::from(p))
+    }
+
     /// Runs one sample for `steps` network steps from the initial state.
     ///
     /// Channels of `spikes` are those of the spike inputs as trained, one population after the other; spikes on channels
@@ -222,6 +227,14 @@ impl<'a, N: Dynamics> Interpreter<'a, N> {
             }
         }
         counters
+    }
+
+    /// Appends the channels (indices now) of the spike input `population` that spike in network step `t`, ascending.
+    pub fn input_spikes(&self, train: &SpikeTrain, population: PopulationId, t: u32, out: &mut Vec<u32>) {
+        if let Some(&(p, first)) = self.inputs.iter().find(|(p, _)| *p == population.index()) {
+            let input = &self.net.populations[p];
+            channels_now(train.at(t), first, &input.origin, input.trained_len(), out);
+        }
     }
 
     /// Checks that a sample fits the net and the number of steps; the number of steps.

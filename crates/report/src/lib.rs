@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod certificate;
 pub mod compile;
 pub mod curve;
+pub mod fit;
 pub mod heat_map;
 pub mod network;
 pub mod recording;

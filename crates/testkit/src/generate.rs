@@ -97,7 +97,7 @@ fn weight_format(rng: &mut ChaCha8Rng, hot: bool) -> WeightFormat {
         0 => rng.random_range(-7..=7),
         _ => rng.random_range(-2..=2),
     };
-    let sign = [SignMode::Mixed, SignMode::Mixed, SignMode::Excitatory, SignMode::Excitatory, SignMode::Inhibitory][rng.random_range(0..5)];
+    let sign = [SignMode::Mixed, SignMode::Split, SignMode::Excitatory, SignMode::Excitatory, SignMode::Inhibitory][rng.random_range(0..5)];
     WeightFormat { bits, exponent, sign }
 }
 

@@ -32,6 +32,8 @@ pub struct Choices {
     pub formats: Vec<(String, WeightFormat)>,
     /// The bound on the deviation of weights that the bundle declares, in grid steps; `None` for a network in registers.
     pub deviation_steps: Option<f64>,
+    /// The bound on the move of biases that the bundle declares, in float units of v; `None` for a network in registers.
+    pub bias_deviation: Option<f64>,
 }
 
 impl Choices {
@@ -52,7 +54,11 @@ impl Choices {
             formats: quantized.net.projections.iter().map(|p| (p.name.clone(), p.format)).collect(),
             deviation_steps: match &quantized.scaling {
                 Scaling::Exact => None,
-                Scaling::Scaled { v_units: _, deviation_steps } => Some(*deviation_steps),
+                Scaling::Scaled { v_units: _, deviation_steps, bias_deviation: _ } => Some(*deviation_steps),
+            },
+            bias_deviation: match &quantized.scaling {
+                Scaling::Exact => None,
+                Scaling::Scaled { v_units: _, deviation_steps: _, bias_deviation } => Some(*bias_deviation),
             },
         }
     }

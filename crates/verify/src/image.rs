@@ -221,6 +221,10 @@ pub struct Checked {
 pub struct Rounding {
     /// The largest distance of a weight that the bundle declares, in grid steps.
     pub declared_steps: f64,
+    /// The largest move of a bias that the bundle declares, in float units of v: reconstruction makes up for errors of weights.
+    pub declared_bias: f64,
+    /// Largest distance of a bias from its ideal, in float units of v.
+    pub bias_moved: f64,
     /// Largest distance of a weight mantissa from its ideal in the format's range, in grid steps.
     pub weight_steps: f64,
     /// Weights whose ideal is more than half a grid step beyond the format's range; its end stands for them.
@@ -318,9 +322,9 @@ pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, Verif
     compare_with_reference(bundle, &quantized, &mut differences, &mut checked)?;
     given::compare_digest(bundle, &quantized, given, &mut differences);
     match (given, &quantized.scaling) {
-        (Given::Trained { net, .. }, Scaling::Scaled { v_units, deviation_steps }) => {
+        (Given::Trained { net, .. }, Scaling::Scaled { v_units, deviation_steps, bias_deviation }) => {
             net.check().map_err(VerifyError::MalformedNetwork)?;
-            let scales = given::trained::Scales { v_units, deviation_steps: *deviation_steps };
+            let scales = given::trained::Scales { v_units, deviation_steps: *deviation_steps, bias_deviation: *bias_deviation };
             given::trained::compare(net, &quantized.net, &scales, &bundle.target, &mut differences, &mut checked, &mut rounding);
         }
         (Given::Registers { net, .. }, Scaling::Exact) => {

@@ -374,7 +374,7 @@ fn quantize(net: &Net<Float>, network_digest: [u8; 32]) -> Quantized {
         host_projections: host_projections.collect(),
         output: net.output,
     };
-    Quantized { net: fixed, scaling: Scaling::Scaled { v_units: units, deviation_steps: 0.5 }, network_digest }
+    Quantized { net: fixed, scaling: Scaling::Scaled { v_units: units, deviation_steps: 0.5, bias_deviation: 0.0 }, network_digest }
 }
 
 /// Physical cores of a toy.
@@ -394,6 +394,7 @@ fn sign(mode: SignMode) -> Sign {
         SignMode::Mixed => Sign::Mixed,
         SignMode::Excitatory => Sign::Excitatory,
         SignMode::Inhibitory => Sign::Inhibitory,
+        SignMode::Split => unreachable!("toys have no split formats"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `spikec compile`: a network into a bundle.
 
-use crate::args::{CompileArgs, DiscretizationArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg};
+use crate::args::{CompileArgs, DiscretizationArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, SignsArg};
 use crate::failure::{DOES_NOT_FIT, Failure};
 use crate::files::{self, Files};
 use crate::load::{self, Coding, Prepared};
@@ -8,7 +8,8 @@ use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
 use spikec_compile::explain::Explanation;
-use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Placement, Quantizer};
+use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Placement, Quantizer, Signs};
+use spikec_data::Stimulus;
 use std::path::{Path, PathBuf};
 
 /// Runs the command.
@@ -80,12 +81,16 @@ impl Job {
             let message = format!("was made for target {}, not {}", placement.target, target.name);
             return Err(Failure::file(path, message).hint("write one for this target, or change its name in the file"));
         }
+        let samples = calibration.map_or(Vec::new(), |set| coding.coded(set.samples, mapping.steps));
         let options = CompileOptions {
             weight_bits: mapping.weight_bits,
-            quantizer: match mapping.quantizer {
-                QuantizerArg::MaxAbs => Quantizer::MaxAbs,
-                QuantizerArg::RowScale => Quantizer::RowScale,
+            layer_bits: mapping.layer_bits.clone(),
+            signs: match mapping.signs {
+                SignsArg::Mixed => Signs::Mixed,
+                SignsArg::Split => Signs::Split,
             },
+            quantizer: quantizer(mapping, &samples),
+            teacher: None,
             encoder: coding.encoder(),
             decoder,
             default_steps: mapping.steps,
@@ -96,11 +101,11 @@ impl Job {
                 EffortArg::Best => Effort::Best,
             },
             pins: mapping.pins.clone(),
-            calibration: calibration.map_or(Vec::new(), |set| set.samples),
+            calibration: samples.clone(),
             placement,
             remove_dead: !mapping.keep_dead,
             seed: mapping.seed,
-            provenance: provenance(network, mapping, &target, coding, &prepared, digest),
+            provenance: provenance(network, mapping, (&target, quantizer(mapping, &samples)), coding, &prepared, digest),
         };
         Ok(Job { path: network.network.clone(), target, prepared, coding, options })
     }
@@ -162,6 +167,19 @@ impl Job {
     }
 }
 
+/// The method asked for, or the best for what there is.
+fn quantizer(mapping: &MappingArgs, samples: &[Stimulus]) -> Quantizer {
+    // Constant samples of an unknown length can't be run.
+    let runs = !samples.is_empty() && samples.iter().all(|s| mapping.steps.or(s.steps()).is_some());
+    match mapping.quantizer {
+        Some(QuantizerArg::MaxAbs) => Quantizer::MaxAbs,
+        Some(QuantizerArg::RowScale) => Quantizer::RowScale,
+        Some(QuantizerArg::Reconstruct) => Quantizer::Reconstruct,
+        None if runs => Quantizer::Reconstruct,
+        None => Quantizer::RowScale,
+    }
+}
+
 /// Reads a placement file.
 fn placement(path: &Path) -> Result<Placement, Failure> {
     let text = files::read_text(path)?;
@@ -199,7 +217,7 @@ fn decoder(text: &str) -> Result<DecoderKind, Failure> {
 fn provenance(
     network: &NetworkArgs,
     mapping: &MappingArgs,
-    target: &Target,
+    (target, quantizer): (&Target, Quantizer),
     coding: Coding,
     prepared: &Prepared,
     calibration: Option<blake3::Hash>,
@@ -227,7 +245,13 @@ fn provenance(
         add("full-scale", x.to_string());
     }
     add("weight-bits", mapping.weight_bits.to_string());
-    add("quantizer", format!("{:?}", mapping.quantizer));
+    for (layer, bits) in &mapping.layer_bits {
+        add("layer-bits", format!("{layer}={bits}"));
+    }
+    if mapping.signs != SignsArg::Mixed {
+        add("signs", format!("{:?}", mapping.signs));
+    }
+    add("quantizer", format!("{quantizer:?}"));
     add("decoder", mapping.decoder.clone());
     add("effort", format!("{:?}", mapping.effort));
     add("partitioner", mapping.partitioner.clone());

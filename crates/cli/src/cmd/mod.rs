@@ -4,6 +4,7 @@ pub mod check;
 pub mod compile;
 pub mod data;
 pub mod export;
+pub mod fit;
 pub mod inspect;
 pub mod map;
 pub mod quickstart;

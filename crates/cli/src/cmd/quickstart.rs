@@ -1,7 +1,7 @@
 //! `spikec quickstart`: the main job on the example that is built into the binary.
 
 use super::compile::Job;
-use crate::args::{CodingArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs};
+use crate::args::{CodingArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, SignsArg};
 use crate::failure::{Failure, NO};
 use crate::files::{Files, Output};
 use crate::load;
@@ -34,7 +34,9 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
         target: "loihi1".into(),
         calibration: None,
         weight_bits: 8,
-        quantizer: QuantizerArg::RowScale,
+        layer_bits: Vec::new(),
+        signs: SignsArg::Mixed,
+        quantizer: Some(QuantizerArg::RowScale),
         input_coding: CodingArg::Auto,
         full_scale: None,
         decoder: "count".into(),
@@ -64,7 +66,7 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
     say(&run.text());
 
     say(&format!("$ spikec verify {} {} --input {}", net.display(), out.display(), data.display()));
-    let verdict = super::verify::verify(&bundle, &out, &job.prepared, Some((&set, Path::new(&data))), None)?;
+    let verdict = super::verify::verify(&bundle, &out, (&job.prepared, &job.prepared), Some((&set, Path::new(&data))), None)?;
     say(&verdict.text());
     if json {
         super::print_json(&serde_json::json!({ "compile": compiled.report, "simulate": run, "verify": verdict }));

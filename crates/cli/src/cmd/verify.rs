@@ -1,6 +1,6 @@
 //! `spikec verify`: is the bundle the network?
 
-use crate::args::{DiscretizationArg, VerifyArgs};
+use crate::args::{DiscretizationArg, NetworkArgs, VerifyArgs};
 use crate::failure::{BAD_INPUT, Failure, NO};
 use crate::load::{self, Coding, Prepared};
 use crate::progress;
@@ -30,7 +30,15 @@ pub fn run(args: &VerifyArgs, json: bool) -> Result<u8, Failure> {
     if let (Some(set), Some(path)) = (&set, &args.input) {
         load::check_labels(set, path, &bundle)?;
     }
-    let report = verify(&bundle, &args.bundle, &prepared, set.as_ref().zip(args.input.as_deref()), args.steps)?;
+    let trained = match &args.trained {
+        Some(path) => {
+            let arguments = NetworkArgs { network: path.clone(), ..network.clone() };
+            Some(load::prepare(path, load::network(&arguments)?.0, Coding::of_encoder(&bundle.host.encoder))?)
+        }
+        None => None,
+    };
+    let against = trained.as_ref().unwrap_or(&prepared);
+    let report = verify(&bundle, &args.bundle, (&prepared, against), set.as_ref().zip(args.input.as_deref()), args.steps)?;
     if json {
         super::print_json(&report);
     } else {
@@ -39,11 +47,11 @@ pub fn run(args: &VerifyArgs, json: bool) -> Result<u8, Failure> {
     Ok(if report.holds() { 0 } else { NO })
 }
 
-/// The image check and, with data, the behaviour check and the loss.
+/// The image check and, with data, the behaviour check, and the loss against the second network.
 pub fn verify(
     bundle: &Bundle,
     path: &Path,
-    prepared: &Prepared,
+    (prepared, against): (&Prepared, &Prepared),
     data: Option<(&DataSet, &Path)>,
     steps: Option<u32>,
 ) -> Result<VerifyReport, Failure> {
@@ -64,7 +72,7 @@ pub fn verify(
             Err(e) if image.holds() => return Err(Failure::file(path, &e).hint(e.hint()).code(BAD_INPUT)),
             Err(_) => {} // the image check says why
         }
-        if let Prepared::Trained { plain, .. } = prepared {
+        if let Prepared::Trained { plain, .. } = against {
             let bar = progress::samples("comparing", set.samples.len());
             let result = loss(plain, bundle, set, steps, &|| bar.inc(1));
             bar.finish_and_clear();

@@ -54,12 +54,13 @@ pub struct Wiring {
     problems: Vec<Finding>,
 }
 
-/// The sign mode of stored formats.
-pub fn stored_sign(sign: SignMode) -> Sign {
+/// The sign modes of stored formats: of weights that are not negative, and of negative ones.
+pub fn stored_signs(sign: SignMode) -> [Sign; 2] {
     match sign {
-        SignMode::Mixed => Sign::Mixed,
-        SignMode::Excitatory => Sign::Excitatory,
-        SignMode::Inhibitory => Sign::Inhibitory,
+        SignMode::Mixed => [Sign::Mixed; 2],
+        SignMode::Excitatory => [Sign::Excitatory; 2],
+        SignMode::Inhibitory => [Sign::Inhibitory; 2],
+        SignMode::Split => [Sign::Excitatory, Sign::Inhibitory],
     }
 }
 
@@ -95,10 +96,17 @@ impl Wiring {
                 problems.push(Finding::error("C12", "weight width (bits)", p.format.bits.into(), widest.into(), remedy).layer(&*p.name));
                 widest
             });
-            let class = WeightClass { sign: stored_sign(p.format.sign), exponent: p.format.exponent, bits };
-            let class = classes.iter().position(|c| *c == class).unwrap_or_else(|| {
-                classes.push(class);
-                classes.len() - 1
+            let signs = stored_signs(p.format.sign);
+            let seen = |negative: bool| signs[0] == signs[1] || p.synapses.weights.iter().any(|&w| (w < 0) == negative);
+            let classes_of = [(signs[0], false), (signs[1], true)].map(|(sign, negative)| {
+                if !seen(negative) {
+                    return 0;
+                }
+                let class = WeightClass { sign, exponent: p.format.exponent, bits };
+                classes.iter().position(|c| *c == class).unwrap_or_else(|| {
+                    classes.push(class);
+                    classes.len() - 1
+                }) as u16
             });
             let input = net.population(p.pre).is_input();
             let hop = i64::from(if input { *target.topology.input_hop_steps } else { *target.topology.neuron_hop_steps });
@@ -109,7 +117,8 @@ impl Wiring {
                 let register = i64::from(d) + skew;
                 least = least.min(register);
                 let at = &mut next[post + j as usize];
-                incoming[*at] = Incoming { source: pre + i, mantissa, delay: register.clamp(0, 65535) as u16, class: class as u16 };
+                let class = classes_of[usize::from(mantissa < 0)];
+                incoming[*at] = Incoming { source: pre + i, mantissa, delay: register.clamp(0, 65535) as u16, class };
                 *at += 1;
             }
             if least < 0 {

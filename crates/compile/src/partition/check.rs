@@ -2,7 +2,7 @@
 
 use crate::finding::Finding;
 use crate::pack::usage::remedy;
-use crate::pack::wiring::stored_sign;
+use crate::pack::wiring::stored_signs;
 use crate::pack::{NeuronRef, Wiring};
 use crate::quantize::{fixed_rules, sign_finding};
 use spikec_chip::target::Target;
@@ -56,8 +56,8 @@ pub(super) fn registers(q: &Quantized, target: &Target, findings: &mut Vec<Findi
             findings.push(Finding::error("C12", "weight width (bits)", f.bits.into(), 8.0, "use 1 to 8 bits").layer(name));
             continue;
         }
-        if !p.weights.signs.contains(&stored_sign(f.sign)) {
-            findings.push(sign_finding(stored_sign(f.sign), name));
+        if let Some(lacking) = stored_signs(f.sign).iter().find(|sign| !p.weights.signs.contains(sign)) {
+            findings.push(sign_finding(lacking, name));
         }
         let (least, most) = *p.weights.exponent;
         range(findings, "C12", "weight exponent", name, [f.exponent.into()].into_iter(), (least.into(), most.into()));

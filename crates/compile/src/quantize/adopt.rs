@@ -7,10 +7,10 @@ use super::bounds;
 use super::report::{PopulationQuantized, ProjectionQuantized, QuantizeReport};
 use super::{QuantizeError, Registers, fixed_rules, refuse, sign_finding};
 use crate::finding::{self, Finding};
+use crate::pack::wiring::stored_signs;
 use crate::retime::delay_findings;
 use spikec_chip::Target;
-use spikec_chip::target::Sign;
-use spikec_net::{Fixed, Net, Population, Projection, Quantized, Role, Scaling, SignMode};
+use spikec_net::{Fixed, Net, Population, Projection, Quantized, Role, Scaling};
 use std::collections::BTreeSet;
 
 /// Takes a net in registers as it is, with the target's rules.
@@ -137,13 +137,8 @@ fn weight_findings(projection: &Projection<Fixed>, target: &Target) -> Vec<Findi
         return vec![Finding::error("C12", "weight bits", format.bits as f64, widest as f64, remedy).layer(layer)];
     }
     let mut findings = Vec::new();
-    let sign = match format.sign {
-        SignMode::Mixed => Sign::Mixed,
-        SignMode::Excitatory => Sign::Excitatory,
-        SignMode::Inhibitory => Sign::Inhibitory,
-    };
-    if !packed.weights.signs.contains(&sign) {
-        findings.push(sign_finding(sign, layer));
+    if let Some(lacking) = stored_signs(format.sign).iter().find(|sign| !packed.weights.signs.contains(sign)) {
+        findings.push(sign_finding(lacking, layer));
     }
     let (least, most) = *packed.weights.exponent;
     let mut exponent = Outside::default();

@@ -26,6 +26,7 @@ mod bounds;
 #[cfg(test)]
 mod measured;
 mod neuron;
+mod reconstruct;
 mod report;
 mod scale;
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod tests;
 mod weights;
 
 pub use adopt::{adopt, adopt_all};
+pub use reconstruct::{Guide, reconstruct_all};
 pub use report::{PopulationQuantized, ProjectionQuantized, QuantizeReport};
 
 use crate::finding::{self, Finding};
@@ -40,10 +42,13 @@ use neuron::Prepared;
 use scale::Incoming;
 use serde::Serialize;
 use spikec_chip::Target;
-use spikec_net::{Fixed, FixedRules, Float, HostProjection, Net, Population, PopulationId, Quantized, ResetRule, Role, Scaling};
+use spikec_net::{
+    Fixed, FixedRules, Float, HostProjection, Net, Population, PopulationId, Quantized, ReferenceError, ResetRule, Role, Scaling,
+    WeightFormat,
+};
 use thiserror::Error;
 
-/// How the scale of each neuron is chosen. Methods that need data (reconstruction) would be further variants.
+/// How weights and the scale of each neuron are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quantizer {
@@ -52,22 +57,53 @@ pub enum Quantizer {
     /// As many levels as the threshold profiles allow; each neuron takes the one of least squared weight error, which may clip.
     #[default]
     RowScale,
+    /// Weights, levels and biases of least error in the neurons' potentials while calibration samples run ([`reconstruct_all`]); without
+    /// samples as [`Quantizer::RowScale`].
+    Reconstruct,
+}
+
+/// How a projection with weights of both signs is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signs {
+    /// In entries of mixed signs, where the sign takes a bit of each weight.
+    #[default]
+    Mixed,
+    /// In excitatory and inhibitory entries: twice the levels for the same width, for more entries.
+    Split,
 }
 
 /// How to quantize.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QuantizeOptions {
-    /// Width of the weights in bits, 2 ..= 8, sign included where a projection has both signs.
+    /// Width of the weights in bits, 1 ..= 8, sign included where a projection has both signs.
     pub weight_bits: u8,
+    /// Widths of projections by name, where they have their own.
+    pub layer_bits: Vec<(String, u8)>,
+    /// How projections of both signs are stored.
+    pub signs: Signs,
     /// Method.
     pub method: Quantizer,
     /// The potentials of the output population will be compared (decoder `potential`): one scale for all its neurons.
     pub comparable_outputs: bool,
 }
 
+impl QuantizeOptions {
+    /// Width of the weights of a projection.
+    pub fn bits(&self, projection: &str) -> u8 {
+        self.layer_bits.iter().find(|(layer, _)| layer == projection).map_or(self.weight_bits, |l| l.1)
+    }
+}
+
 impl Default for QuantizeOptions {
     fn default() -> Self {
-        QuantizeOptions { weight_bits: 8, method: Quantizer::default(), comparable_outputs: false }
+        QuantizeOptions {
+            weight_bits: 8,
+            layer_bits: Vec::new(),
+            signs: Signs::default(),
+            method: Quantizer::default(),
+            comparable_outputs: false,
+        }
     }
 }
 
@@ -75,13 +111,24 @@ impl Default for QuantizeOptions {
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum QuantizeError {
     /// The width of weights is not possible.
-    #[error("weight bits: found {found}, expected 2 to {max}")]
+    #[error("weight bits: found {found}, expected 1 to {max}")]
     WeightBits {
         /// As asked.
         found: u8,
         /// Widest of the target.
         max: u8,
     },
+    /// A width for a layer that is none.
+    #[error("weight bits of layer `{found}`: the network has no such projection")]
+    Layer {
+        /// As asked.
+        found: String,
+        /// Projections of the net.
+        names: Vec<String>,
+    },
+    /// Calibration samples that do not fit the net.
+    #[error("calibration: {0}")]
+    Calibration(#[from] ReferenceError),
     /// What the chip can't express or hold; sorted, at least one.
     #[error("{}", finding::first(.0))]
     Findings(Vec<Finding>),
@@ -91,7 +138,9 @@ impl QuantizeError {
     /// A remedy.
     pub fn hint(&self) -> String {
         match self {
-            QuantizeError::WeightBits { max, .. } => format!("choose --weight-bits 2 to {max}"),
+            QuantizeError::WeightBits { max, .. } => format!("choose --weight-bits 1 to {max}"),
+            QuantizeError::Layer { names, .. } => format!("one of: {}", names.join(", ")),
+            QuantizeError::Calibration(e) => e.hint(),
             QuantizeError::Findings(findings) => findings[0].remedy.clone(),
         }
     }
@@ -99,7 +148,7 @@ impl QuantizeError {
     pub fn findings(&self) -> &[Finding] {
         match self {
             QuantizeError::Findings(findings) => findings,
-            QuantizeError::WeightBits { .. } => &[],
+            _ => &[],
         }
     }
 }
@@ -195,61 +244,107 @@ pub fn quantize_all(
     target: &Target,
     options: &QuantizeOptions,
 ) -> Result<(Quantized, QuantizeReport), QuantizeError> {
-    let widest = target.packed().synapse_memory.weight_bits.iter().copied().max().unwrap_or(0).min(8);
-    if !(2..=widest).contains(&options.weight_bits) {
-        return Err(QuantizeError::WeightBits { found: options.weight_bits, max: widest });
-    }
-    let (rules, registers) = (fixed_rules(target), Registers::of(target));
-    let mut findings = rule_findings(net, &registers);
-    findings.extend(host_findings(net));
-    let prepared = neuron::prepare(net, &registers, &mut findings);
-    let classes = allot(net, *target.packed().core.threshold_profiles as usize, options.method);
+    Ok(Draft::new(net, target, options)?.build(network_digest))
+}
 
-    let mut formats = vec![None; net.projections.len()];
-    let mut v_units: Vec<Vec<f64>> = Vec::new();
-    let mut populations = Vec::new();
-    let mut population_reports = Vec::new();
-    for (p, population) in net.populations.iter().enumerate() {
-        let id = PopulationId::from(p);
-        let comparable = options.comparable_outputs && id == net.output;
-        let mut incoming = scale::incoming(net, id, &prepared[p], comparable, options.weight_bits, target, &mut findings);
-        let driven = net.host_projections.iter().any(|h| h.post == id);
-        let goal = scale::Goal { rules: &rules, registers: &registers, target, fire: net.rules.fire, driven, classes: classes[p] };
-        let units = scale::v_units(&prepared[p], &mut incoming, &goal, options.method, comparable);
-        for Incoming { projection, format, .. } in &incoming {
-            formats[projection.index()] = Some(*format);
+/// A net on its way into registers: what was decided about each number.
+pub(crate) struct Draft<'a> {
+    net: &'a Net<Float>,
+    target: &'a Target,
+    options: &'a QuantizeOptions,
+    rules: FixedRules,
+    registers: Registers,
+    /// Neurons in the chip's coordinates; reconstruction moves their biases.
+    prepared: Vec<Prepared>,
+    /// Scales a population may have.
+    classes: Vec<usize>,
+    /// By projection.
+    formats: Vec<WeightFormat>,
+    /// By population.
+    v_units: Vec<Vec<f64>>,
+    /// Mantissas of each projection's synapses where they are not just the nearest.
+    chosen: Vec<Option<Vec<i16>>>,
+    /// Largest move of a bias, in float units of v.
+    bias_deviation: f64,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Draft<'a> {
+    /// Chooses scales from the weights alone.
+    fn new(net: &'a Net<Float>, target: &'a Target, options: &'a QuantizeOptions) -> Result<Self, QuantizeError> {
+        let widest = target.packed().synapse_memory.weight_bits.iter().copied().max().unwrap_or(0).min(8);
+        let asked = std::iter::once(options.weight_bits).chain(options.layer_bits.iter().map(|l| l.1));
+        if let Some(found) = asked.into_iter().find(|bits| !(1..=widest).contains(bits)) {
+            return Err(QuantizeError::WeightBits { found, max: widest });
         }
-        let (role, report) = neuron::registers(net, population, &prepared[p], &units, &rules, &registers, &mut findings);
-        populations.push(Population {
-            name: population.name.clone(),
-            shape: population.shape.clone(),
-            origin: population.origin.clone(),
-            skew: population.skew,
-            role,
-        });
-        population_reports.push(report);
-        v_units.push(units);
+        if let Some((layer, _)) = options.layer_bits.iter().find(|(layer, _)| !net.projections.iter().any(|p| p.name == *layer)) {
+            let names = net.projections.iter().map(|p| p.name.clone()).collect();
+            return Err(QuantizeError::Layer { found: layer.clone(), names });
+        }
+        let (rules, registers) = (fixed_rules(target), Registers::of(target));
+        let mut findings = rule_findings(net, &registers);
+        findings.extend(host_findings(net));
+        let prepared = neuron::prepare(net, &registers, &mut findings);
+        let classes = allot(net, *target.packed().core.threshold_profiles as usize, options.method);
+        let mut formats = vec![None; net.projections.len()];
+        let mut v_units = Vec::new();
+        for p in 0..net.populations.len() {
+            let id = PopulationId::from(p);
+            let comparable = options.comparable_outputs && id == net.output;
+            let mut incoming = scale::incoming(net, id, &prepared[p], comparable, options, target, &mut findings);
+            let driven = net.host_projections.iter().any(|h| h.post == id);
+            let goal = scale::Goal { rules: &rules, registers: &registers, target, fire: net.rules.fire, driven, classes: classes[p] };
+            v_units.push(scale::v_units(&prepared[p], &mut incoming, &goal, options.method, comparable, None));
+            for Incoming { projection, format, .. } in &incoming {
+                formats[projection.index()] = Some(*format);
+            }
+        }
+        let formats = formats.into_iter().map(|f| f.expect("the post of a projection is a population of the net")).collect();
+        let chosen = vec![None; net.projections.len()];
+        Ok(Draft { net, target, options, rules, registers, prepared, classes, formats, v_units, chosen, bias_deviation: 0.0, findings })
     }
 
-    let mut projections = Vec::new();
-    let mut projection_reports = Vec::new();
-    for (projection, format) in net.projections.iter().zip(formats) {
-        let format = format.expect("the post of a projection is a population of the net");
-        let post = projection.post.index();
-        let (fixed, report) = weights::round(projection, format, &prepared[post], &v_units[post], &rules);
-        findings.extend(report.findings());
-        projections.push(fixed);
-        projection_reports.push(report);
+    /// Writes the registers.
+    fn build(&self, network_digest: [u8; 32]) -> (Quantized, QuantizeReport) {
+        let (net, rules) = (self.net, self.rules);
+        let mut findings = self.findings.clone();
+        let (mut populations, mut population_reports) = (Vec::new(), Vec::new());
+        for ((population, prepared), units) in net.populations.iter().zip(&self.prepared).zip(&self.v_units) {
+            let (role, report) = neuron::registers(net, population, prepared, units, &rules, &self.registers, &mut findings);
+            populations.push(Population {
+                name: population.name.clone(),
+                shape: population.shape.clone(),
+                origin: population.origin.clone(),
+                skew: population.skew,
+                role,
+            });
+            population_reports.push(report);
+        }
+        let (mut projections, mut projection_reports) = (Vec::new(), Vec::new());
+        for ((projection, &format), chosen) in net.projections.iter().zip(&self.formats).zip(&self.chosen) {
+            let post = projection.post.index();
+            let (fixed, report) = weights::round(projection, format, &self.prepared[post], &self.v_units[post], &rules, chosen.as_deref());
+            findings.extend(report.findings());
+            projections.push(fixed);
+            projection_reports.push(report);
+        }
+        let host = |h: &HostProjection| host_projection(h, &self.prepared[h.post.index()], &self.v_units[h.post.index()]);
+        let fixed = Net::<Fixed> {
+            name: net.name.clone(),
+            rules,
+            populations,
+            projections,
+            host_projections: net.host_projections.iter().map(host).collect(),
+            output: net.output,
+        };
+        let readout = |p: usize, j: usize| self.prepared[p].neurons[j].threshold.is_infinite();
+        findings.extend(bounds::apply(&fixed, self.target, &readout, "a readout", &mut population_reports));
+        finding::sort(&mut findings);
+        let report = QuantizeReport::new(Some(self.options), projection_reports, population_reports, findings);
+        let deviation_steps = report.deviation_steps;
+        let scaling = Scaling::Scaled { v_units: self.v_units.clone(), deviation_steps, bias_deviation: self.bias_deviation };
+        (Quantized { net: fixed, scaling, network_digest }, report)
     }
-    let host = net.host_projections.iter().map(|h| host_projection(h, &prepared[h.post.index()], &v_units[h.post.index()]));
-    let fixed =
-        Net::<Fixed> { name: net.name.clone(), rules, populations, projections, host_projections: host.collect(), output: net.output };
-    let readout = |p: usize, j: usize| prepared[p].neurons[j].threshold.is_infinite();
-    findings.extend(bounds::apply(&fixed, target, &readout, "a readout", &mut population_reports));
-    finding::sort(&mut findings);
-    let report = QuantizeReport::new(Some(options), projection_reports, population_reports, findings);
-    let scaling = Scaling::Scaled { v_units, deviation_steps: report.deviation_steps };
-    Ok((Quantized { net: fixed, scaling, network_digest }, report))
 }
 
 /// Soft reset, and refractory periods that no trained neuron has (C13). A readout never fires, and so never resets.

@@ -20,7 +20,7 @@
 
 use super::neuron::Prepared;
 use super::weights::sign_of;
-use super::{Quantizer, Registers, sign_finding};
+use super::{QuantizeOptions, Quantizer, Registers, Signs, sign_finding};
 use crate::finding::Finding;
 use crate::lower::by_post;
 use rayon::prelude::*;
@@ -34,6 +34,9 @@ pub const LEVEL_GOAL: f64 = 1024.0;
 const GRID: usize = 64;
 /// Neurons that vote in the search for classes; all of them choose among the classes.
 const VOTERS: usize = 2048;
+/// The same where a level's error is costly to find.
+const GRID_COSTLY: usize = 24;
+const VOTERS_COSTLY: usize = 128;
 /// A level may be this many times the largest one that doesn't clip.
 const CLIP: f64 = 4.0;
 
@@ -73,7 +76,7 @@ pub struct Goal<'a> {
 
 /// What level 1 is worth for each neuron, in float units of v: its threshold; 1 for readouts; the largest threshold for
 /// all where potentials are compared.
-fn units(prepared: &Prepared, comparable: bool) -> Vec<f64> {
+pub fn units(prepared: &Prepared, comparable: bool) -> Vec<f64> {
     let finite = |t: f64| if t.is_finite() { t } else { 0.0 };
     let largest = prepared.neurons.iter().map(|n| finite(n.threshold)).fold(0.0, f64::max);
     let unit = |t: f64| match (comparable, t.is_finite()) {
@@ -92,7 +95,7 @@ pub fn incoming(
     post: PopulationId,
     prepared: &Prepared,
     comparable: bool,
-    bits: u8,
+    options: &QuantizeOptions,
     target: &Target,
     findings: &mut Vec<Finding>,
 ) -> Vec<Incoming> {
@@ -103,32 +106,49 @@ pub fn incoming(
         let relative = |&k: &u32| (p.synapses.weights[k as usize] as f64 * factors[p.synapses.posts[k as usize] as usize]) as f32;
         let x: Vec<f32> = order.iter().map(relative).collect();
         let mode = sign_of(x.iter().any(|&w| w > 0.0), x.iter().any(|&w| w < 0.0));
-        let sign = supported(mode, target).unwrap_or_else(|| {
+        let bits = options.bits(&p.name);
+        let sign = supported(mode, bits, options.signs, target).unwrap_or_else(|| {
             findings.push(sign_finding(SignMode::Mixed, &p.name));
-            SignMode::Mixed
+            SignMode::Split
         });
-        Incoming { projection: ProjectionId::from(k), format: WeightFormat { bits, exponent: 0, sign }, offsets, x }
+        let format = WeightFormat { bits, exponent: 0, sign };
+        Incoming { projection: ProjectionId::from(k), format, offsets, x }
     };
     projections.map(transpose).collect()
 }
 
-/// The sign mode itself, or the mixed one, whichever the target has.
-fn supported(mode: SignMode, target: &Target) -> Option<SignMode> {
+/// The sign mode itself, or one of both signs, whichever the target has. One bit can't hold two signs and zero.
+fn supported(mode: SignMode, bits: u8, signs: Signs, target: &Target) -> Option<SignMode> {
     let has = |sign: Sign| target.packed().weights.signs.contains(&sign);
+    let split = has(Sign::Excitatory) && has(Sign::Inhibitory);
     match mode {
         SignMode::Excitatory if has(Sign::Excitatory) => Some(mode),
         SignMode::Inhibitory if has(Sign::Inhibitory) => Some(mode),
-        _ => has(Sign::Mixed).then_some(SignMode::Mixed),
+        _ if split && (signs == Signs::Split || bits == 1) => Some(SignMode::Split),
+        _ => (has(Sign::Mixed) && bits > 1).then_some(SignMode::Mixed),
     }
 }
 
-/// Scales of all neurons of a population; sets the exponents of `incoming`.
-pub fn v_units(prepared: &Prepared, incoming: &mut [Incoming], goal: &Goal, method: Quantizer, comparable: bool) -> Vec<f64> {
+/// Errors of a neuron at each of some levels, given the ranges of what reaches it.
+pub type Errors<'a> = dyn Fn(&[Slot], usize, &[f64]) -> Vec<f64> + Sync + 'a;
+
+/// Scales of all neurons of a population; sets the exponents of `incoming`. `errors` judges levels; `None`: by the weights' squared errors.
+pub fn v_units(
+    prepared: &Prepared,
+    incoming: &mut [Incoming],
+    goal: &Goal,
+    method: Quantizer,
+    comparable: bool,
+    errors: Option<&Errors>,
+) -> Vec<f64> {
     let units = units(prepared, comparable);
     let caps: Vec<f64> = (0..units.len()).map(|j| cap(prepared, units[j], j, goal)).collect();
     set_exponents(prepared, incoming, goal, &caps);
     let level_unit = 2f64.powi(goal.rules.threshold_shift as i32);
-    let search = Search { incoming: incoming.iter().map(|i| Slot::new(i, goal.rules)).collect(), caps: &caps };
+    let of_weights = |slots: &[Slot], j: usize, levels: &[f64]| levels.iter().map(|&l| slots.iter().map(|s| s.error(j, l)).sum()).collect();
+    let (grid, voters) = if errors.is_some() { (GRID_COSTLY, VOTERS_COSTLY) } else { (GRID, VOTERS) };
+    let slots = incoming.iter().map(|i| Slot::new(i, goal.rules)).collect();
+    let search = Search { slots, caps: &caps, errors: errors.unwrap_or(&of_weights), grid, voters };
     let (finite, infinite): (Vec<usize>, Vec<usize>) = (0..units.len()).partition(|&j| prepared.neurons[j].threshold.is_finite());
     let classes = if method == Quantizer::MaxAbs || comparable { 1 } else { goal.classes };
     // The register of a level is one less where >= fires.
@@ -229,18 +249,21 @@ fn worst_sum(incoming: &[Incoming], j: usize) -> f64 {
 }
 
 /// A projection's weights with its range in grid steps.
-struct Slot<'a> {
+pub struct Slot<'a> {
     incoming: &'a Incoming,
     /// Grid steps per level and unit of x.
-    steps: f64,
-    least: f32,
-    most: f32,
+    pub steps: f64,
+    /// Smallest multiple of the grid.
+    pub least: f32,
+    /// Largest multiple of the grid.
+    pub most: f32,
     /// The most steps that both ends of the range reach.
     clipless: f64,
 }
 
 impl<'a> Slot<'a> {
-    fn new(incoming: &'a Incoming, rules: &FixedRules) -> Self {
+    /// Of a projection whose exponent is set.
+    pub fn new(incoming: &'a Incoming, rules: &FixedRules) -> Self {
         let grid = 1i16 << incoming.format.grid_shift();
         let (least, most) = rules.mantissa_range(incoming.format);
         let steps = 1.0 / (shifted(incoming.format.exponent, rules) * grid as f64);
@@ -271,22 +294,28 @@ impl<'a> Slot<'a> {
 
 /// The search for levels.
 struct Search<'a> {
-    incoming: Vec<Slot<'a>>,
+    slots: Vec<Slot<'a>>,
     caps: &'a [f64],
+    errors: &'a Errors<'a>,
+    /// Levels tried.
+    grid: usize,
+    /// Neurons that vote.
+    voters: usize,
 }
 
 impl Search<'_> {
     /// The largest level at which neuron j clips nothing; infinite without weights.
     fn clipless(&self, j: usize) -> f64 {
         let of = |s: &Slot| s.clipless / (largest_of(s.incoming.row(j)) * s.steps);
-        self.incoming.iter().map(of).fold(f64::INFINITY, f64::min)
+        self.slots.iter().map(of).fold(f64::INFINITY, f64::min)
     }
-    /// Squared error of neuron j at `level`; beyond its cap larger than any other.
-    fn error(&self, j: usize, level: f64) -> f64 {
-        if level > self.caps[j] * (1.0 + 1e-9) {
-            return 1e30 * level;
+    /// Errors of neuron j at `levels`; beyond its cap larger than any other.
+    fn errors(&self, j: usize, levels: &[f64]) -> Vec<f64> {
+        let mut errors = (self.errors)(&self.slots, j, levels);
+        for (error, &level) in errors.iter_mut().zip(levels).filter(|(_, l)| **l > self.caps[j] * (1.0 + 1e-9)) {
+            *error = 1e30 * level;
         }
-        self.incoming.iter().map(|s| s.error(j, level)).sum()
+        errors
     }
 
     /// A level for each of `members`, at most `classes` distinct ones.
@@ -304,11 +333,11 @@ impl Search<'_> {
         }
         let highest =
             (members.iter().zip(&tops)).filter(|(_, t)| t.is_finite()).map(|(&j, t)| (t * CLIP).min(self.caps[j])).fold(safe, f64::max);
-        let ratio = (highest / safe).powf(1.0 / (GRID - 1) as f64);
-        let mut grid: Vec<f64> = (0..GRID).map(|g| snap(safe * ratio.powi(g as i32))).collect();
+        let ratio = (highest / safe).powf(1.0 / (self.grid - 1) as f64);
+        let mut grid: Vec<f64> = (0..self.grid).map(|g| snap(safe * ratio.powi(g as i32))).collect();
         grid[0] = down(safe);
         grid.dedup();
-        let step = members.len().div_ceil(VOTERS);
+        let step = members.len().div_ceil(self.voters);
         let voters: Vec<usize> = members.iter().copied().step_by(step).collect();
         let table = self.table(&voters, &grid);
         let mut chosen: Vec<f64> = choose(&table, voters.len(), grid.len(), classes).into_iter().map(|g| grid[g]).collect();
@@ -321,7 +350,7 @@ impl Search<'_> {
 
     /// Errors of `neurons` at `levels`, row by row.
     fn table(&self, neurons: &[usize], levels: &[f64]) -> Vec<f64> {
-        neurons.par_iter().flat_map_iter(|&j| levels.iter().map(move |&level| self.error(j, level))).collect()
+        neurons.par_iter().flat_map_iter(|&j| self.errors(j, levels)).collect()
     }
 
     /// Moves each level to the best one within a grid step, for the neurons that prefer it.

@@ -19,13 +19,15 @@ pub fn ideal_mantissa(weight: f32, gain: f64, v_units: f64, format: WeightFormat
     weight as f64 * gain * v_units / acting_unit(format, rules)
 }
 
-/// Rounds a projection: to the nearest mantissa on the grid, half away from zero, clipped to the range.
+/// Rounds a projection: to the nearest mantissa on the grid, half away from zero, clipped to the range; or to the mantissas `chosen` for
+/// its synapses (0: the synapse goes).
 pub fn round(
     projection: &Projection<Float>,
     format: WeightFormat,
     post: &Prepared,
     v_units: &[f64],
     rules: &FixedRules,
+    chosen: Option<&[i16]>,
 ) -> (Projection<Fixed>, ProjectionQuantized) {
     let synapses = &projection.synapses;
     let grid = (1i16 << format.grid_shift()) as f64;
@@ -39,7 +41,7 @@ pub fn round(
         for k in synapses.row(i) {
             let j = synapses.posts[k] as usize;
             let ideal = ideal_mantissa(synapses.weights[k], post.neurons[j].gain, v_units[j], format, rules);
-            let mantissa = ((ideal / grid).round() * grid).clamp(least, most);
+            let mantissa = chosen.map_or(((ideal / grid).round() * grid).clamp(least, most), |chosen| chosen[k].into());
             let error = mantissa - ideal;
             clipped += (error.abs() > 0.5 * grid) as u64;
             max_error = max_error.max(error.abs() / grid);

@@ -114,6 +114,7 @@ fn weight_format(p: &RegisterProjection, place: &str) -> Result<WeightFormat, Im
         SignMode::Mixed => spikec_net::SignMode::Mixed,
         SignMode::Excitatory => spikec_net::SignMode::Excitatory,
         SignMode::Inhibitory => spikec_net::SignMode::Inhibitory,
+        SignMode::Split => spikec_net::SignMode::Split,
     };
     Ok(WeightFormat { bits: p.weight_bits, exponent: p.weight_exponent, sign })
 }
@@ -152,6 +153,7 @@ fn synapses(
         spikec_net::SignMode::Mixed => (-256, 255),
         spikec_net::SignMode::Excitatory => (0, 255),
         spikec_net::SignMode::Inhibitory => (-255, 0),
+        spikec_net::SignMode::Split => (-255, 255),
     };
     // A step passes between neurons even where the register holds 0.
     let hop = u16::from(!pre.is_input());

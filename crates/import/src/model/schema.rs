@@ -198,6 +198,7 @@ pub(super) enum SignMode {
     Mixed,
     Excitatory,
     Inhibitory,
+    Split,
 }
 
 fn mixed() -> SignMode {

@@ -19,6 +19,8 @@ pub(crate) struct Scales<'a> {
     pub v_units: &'a [Vec<f64>],
     /// Largest distance of a weight in grid steps.
     pub deviation_steps: f64,
+    /// Largest move of a bias in float units of v.
+    pub bias_deviation: f64,
 }
 
 /// Slack for sums that were computed in another order.
@@ -34,16 +36,13 @@ pub(crate) fn compare(
     checked: &mut Checked,
     rounding: &mut Rounding,
 ) {
-    let declared = scales.deviation_steps;
-    rounding.declared_steps = declared;
-    if !(declared >= 0.0 && declared.is_finite()) {
-        differences.push(|| Difference {
-            side: SIDE,
-            at: At::default(),
-            field: Field::Deviation,
-            found: declared.into(),
-            expected: "a number of grid steps".into(),
-        });
+    rounding.declared_steps = scales.deviation_steps;
+    rounding.declared_bias = scales.bias_deviation;
+    for (declared, expected) in [(scales.deviation_steps, "a number of grid steps"), (scales.bias_deviation, "a potential")] {
+        if !(declared >= 0.0 && declared.is_finite()) {
+            let field = Field::Deviation;
+            differences.push(|| Difference { side: SIDE, at: At::default(), field, found: declared.into(), expected: expected.into() });
+        }
     }
     let Some(kept) = compare_populations(given, reference, differences, checked) else { return };
     if !compare_scales(reference, scales.v_units, differences) {
@@ -64,7 +63,12 @@ pub(crate) fn compare(
         for (j, (wanted, kept)) in g.neurons().iter().zip(&kept[k]).enumerate() {
             let Some(n) = kept.map(|n| n as usize).filter(|&n| n < r.neurons().len()) else { continue };
             let at = || At { neuron: Some(given_name(given, k, j)), ..At::default() };
-            let law = Law { fire: given.rules.fire, shift: reference.rules.threshold_shift, spec: &target.packed().neuron };
+            let law = Law {
+                fire: given.rules.fire,
+                shift: reference.rules.threshold_shift,
+                spec: &target.packed().neuron,
+                bias_deviation: scales.bias_deviation,
+            };
             law.compare_neuron(wanted, &r.neurons()[n], scales.v_units[k][n], at, differences, rounding);
         }
     }
@@ -72,7 +76,7 @@ pub(crate) fn compare(
         compare_weights((given, reference), (g, r), &kept, scales, differences, checked, rounding);
     }
     for (g, r) in pair_host_projections(given, reference, &kept, differences) {
-        compare_host_map((given, reference), (g, r), &kept, &scales.v_units[r.post.index()], differences);
+        compare_host_map((given, reference), (g, r), &kept, scales, differences);
     }
 }
 
@@ -108,6 +112,7 @@ struct Law<'a> {
     fire: FireRule,
     shift: u8,
     spec: &'a NeuronSpec,
+    bias_deviation: f64,
 }
 
 impl Law<'_> {
@@ -144,7 +149,14 @@ impl Law<'_> {
         rounding.saturated_biases += nearest.saturated as u64;
         let close = bias.exponent == nearest.exponent && (bias.value() as f64 - ideal).abs() <= 0.5 * step + SLACK * ideal.abs().max(1.0);
         let equal = bias == Bias { mantissa: nearest.mantissa, exponent: nearest.exponent };
-        if !(equal || close && !nearest.saturated) {
+        // A bias that was moved on purpose may need another exponent.
+        let moved = (bias.value() as f64 - ideal).abs();
+        // A register rounds twice: to an integer, then to a multiple of 2^exponent.
+        let half_step = 0.5 + 0.5 * 2f64.powi(bias.exponent.into()) + SLACK * ideal.abs().max(1.0);
+        let reach = self.bias_deviation * v_units * (1.0 + SLACK) + half_step;
+        let as_declared = self.bias_deviation > 0.0 && bias.exponent <= *self.spec.bias_exponent_max && moved <= reach;
+        rounding.bias_moved = rounding.bias_moved.max(moved / v_units);
+        if !(equal || close && !nearest.saturated || as_declared) {
             let (found, expected) = (bias_value(bias.mantissa, bias.exponent), bias_value(nearest.mantissa, nearest.exponent));
             differences.push(|| Difference { side: SIDE, at: at(), field: Field::Bias, found, expected });
         }
@@ -242,10 +254,11 @@ fn compare_host_map(
     nets: (&Net<Float>, &Net<Fixed>),
     pair: (&HostProjection, &HostProjection),
     kept: &Kept,
-    v_units: &[f64],
+    scales: &Scales,
     differences: &mut Differences,
 ) {
     let ((given, _), (g, r)) = (nets, pair);
+    let v_units = &scales.v_units[r.post.index()];
     for (i, row) in kept[g.post.index()].iter().enumerate() {
         let Some(j) = row.map(|n| n as usize) else { continue };
         let at = || At { neuron: Some(given_name(given, g.post.index(), i)), ..item(&g.name) };
@@ -265,8 +278,12 @@ fn compare_host_map(
         let gain = g.gains[i] * n.gain as f64;
         let (wanted_gain, bias) = (gain * v_units[j], shifted_bias(n));
         let wanted_constant = if bias == 0.0 { g.constants[i] } else { g.constants[i] + bias / gain };
-        for (field, found, wanted) in [(Field::HostGain, r.gains[j], wanted_gain), (Field::HostConstant, r.constants[j], wanted_constant)] {
-            let near = (found - wanted).abs() <= 1e-12 * wanted.abs();
+        // A constant may be moved as far as the bias that it stands for.
+        let reach = scales.bias_deviation * (1.0 + SLACK) / gain.abs();
+        for (field, found, wanted, reach) in
+            [(Field::HostGain, r.gains[j], wanted_gain, 0.0), (Field::HostConstant, r.constants[j], wanted_constant, reach)]
+        {
+            let near = (found - wanted).abs() <= 1e-12 * wanted.abs() + reach;
             if !near {
                 differences.push(|| Difference { side: SIDE, at: at(), field, found: found.into(), expected: wanted.into() });
             }

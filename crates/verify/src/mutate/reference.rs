@@ -69,7 +69,8 @@ impl Nudge for SignMode {
         *self = match self {
             SignMode::Mixed => SignMode::Excitatory,
             SignMode::Excitatory => SignMode::Inhibitory,
-            SignMode::Inhibitory => SignMode::Mixed,
+            SignMode::Inhibitory => SignMode::Split,
+            SignMode::Split => SignMode::Mixed,
         };
         true
     }
@@ -101,10 +102,11 @@ fn other_role(role: &mut Role<Fixed>, r: &mut Random) -> bool {
 
 fn other_scaling(scaling: &mut Scaling, r: &mut Random) -> bool {
     match scaling {
-        Scaling::Exact => *scaling = Scaling::Scaled { v_units: Vec::new(), deviation_steps: 0.5 },
-        Scaling::Scaled { v_units, deviation_steps } => match r.below(3) {
+        Scaling::Exact => *scaling = Scaling::Scaled { v_units: Vec::new(), deviation_steps: 0.5, bias_deviation: 0.0 },
+        Scaling::Scaled { v_units, deviation_steps, bias_deviation } => match r.below(4) {
             0 => *scaling = Scaling::Exact,
             1 => *deviation_steps = -1.0,
+            2 => *bias_deviation = -1.0,
             _ => {
                 let mut all: Vec<&mut f64> = v_units.iter_mut().flatten().collect();
                 let k = r.below(all.len());
@@ -119,7 +121,16 @@ fn larger_deviation(bundle: &Bundle, seed: u64) -> Option<Bundle> {
     let mut mutant = bundle.clone();
     let done = quantized(&mut mutant, &mut Random::new(seed), &mut |q, r| match &mut q.scaling {
         Scaling::Exact => false,
-        Scaling::Scaled { v_units: _, deviation_steps } => deviation_steps.nudge(r),
+        Scaling::Scaled { v_units: _, deviation_steps, bias_deviation: _ } => deviation_steps.nudge(r),
+    });
+    done.then_some(mutant)
+}
+
+fn larger_bias_deviation(bundle: &Bundle, seed: u64) -> Option<Bundle> {
+    let mut mutant = bundle.clone();
+    let done = quantized(&mut mutant, &mut Random::new(seed), &mut |q, r| match &mut q.scaling {
+        Scaling::Exact => false,
+        Scaling::Scaled { v_units: _, deviation_steps: _, bias_deviation } => bias_deviation.nudge(r),
     });
     done.then_some(mutant)
 }
@@ -131,6 +142,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         network_digest: Refusal,
     });
     out.push(Mutator { name: "Scaling.deviation_steps", catch: super::Catch::Statement, apply: larger_deviation });
+    out.push(Mutator { name: "Scaling.bias_deviation", catch: super::Catch::Statement, apply: larger_bias_deviation });
     fields!(out, FixedNet, net, {
         name: Refusal,
         rules: Refusal => |n, r| n.rules.v_max.nudge(r),

@@ -1,0 +1,285 @@
+//! `spikec fit`: the best network within a budget, and the frontier of budgets.
+
+use crate::args::{FitArgs, SaliencyArg};
+use crate::cmd::compile::Job;
+use crate::failure::{DOES_NOT_FIT, Failure};
+use crate::files::Files;
+use crate::load::{self, Coding, Prepared};
+use crate::progress;
+use spikec_compile::{CompileOptions, Input, Signs, compile};
+use spikec_data::{DataSet, predict};
+use spikec_fit::budget::Budget;
+use spikec_fit::fit::{File, Filed, FitFailure, FitOptions, Fitted, Fitter, Method, Width};
+use spikec_fit::frontier::Point;
+use spikec_fit::sculpt::Saliency;
+use spikec_fit::write::network_of;
+use spikec_net::{Float, InputCoding, InputKind, Net, Network, code_inputs};
+use spikec_reconstruct::Recording;
+use spikec_sim::{Level, Machine, RunOptions};
+
+/// Steps of the default ladder.
+const LADDER: u32 = 10;
+/// Samples that are timed for a point of the frontier.
+const TIMED: usize = 32;
+
+/// Runs the command.
+pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
+    let mut files = Files::reading(&[]);
+    let mut create = |path: &Option<std::path::PathBuf>| path.as_deref().map(|p| files.output(p)).transpose();
+    let (output, bundle_file, report_file, plot_file) =
+        (create(&args.output)?, create(&args.bundle)?, create(&args.report)?, create(&args.plot)?);
+    if let Some(balance) = args.balance.iter().find(|b| !(b.is_finite() && **b > 0.0)) {
+        return Err(Failure::input(format!("--balance {balance}: expected a positive number")));
+    }
+    let mut mapping = args.mapping.clone();
+    mapping.calibration = mapping.calibration.or_else(|| args.input.clone());
+    if mapping.calibration.is_none() {
+        return Err(Failure::input("fit needs samples to fit the network to")
+            .hint("give --input DATA.npz: some hundred training samples; labels are not needed"));
+    }
+    let budget = budget(args);
+    if budget.is_empty() && !args.frontier {
+        return Err(failure(&FitFailure::NoBudget));
+    }
+    args.test.as_deref().into_iter().try_for_each(|p| files.read_also(p))?;
+    let job = Job::resolve(&args.network, &mapping, &mut files)?;
+    let Prepared::Trained { network, net, plain, .. } = &job.prepared else {
+        return Err(Failure::file(&args.network.network, "is a network in chip integers: its weights are final")
+            .hint("fit the network that it was made from"));
+    };
+    if matches!(job.coding, Coding::Rate(_) | Coding::Latency(_)) {
+        return Err(Failure::input(format!("--input-coding {}: a fitted first layer has no place in the file", job.coding.name()))
+            .hint("use spikes, or bias"));
+    }
+    let file = |fitted: &Net<Float>| filed(network, plain, fitted, job.coding);
+    if args.frontier {
+        let points = frontier(args, &job, net, &file)?;
+        if let Some(file) = plot_file {
+            let title = format!("{} on {}", net.name, job.target.name);
+            file.commit(spikec_report::fit::frontier_svg(&title, &points).as_bytes())?;
+        }
+        if let Some(file) = report_file {
+            file.commit(super::to_json(&points).as_bytes())?;
+        }
+        if json {
+            super::print_json(&points);
+        } else {
+            super::print(&job.header());
+            super::print(&spikec_report::fit::frontier_text(&points));
+        }
+        return Ok(0);
+    }
+    let options = options(args, &job, &["3/5", "4/5", "2/4s"]);
+    let bar = progress::stages();
+    let mut say = |stage: &str| {
+        bar.set_message(stage.to_string());
+        bar.tick();
+    };
+    let fitted = Fitter::new(net, &job.target, &job.options.calibration, options, most(&budget, &job), &file, &mut say)
+        .and_then(|fitter| fitter.fit(&budget, &mut say));
+    bar.finish_and_clear();
+    let fitted = fitted.map_err(|e| failure(&e))?;
+    if let (Some(file), Some(path)) = (output, &args.output) {
+        let bytes = spikec_import::write_nir(&fitted.filed.network).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
+        file.commit(&bytes)?;
+    }
+    if let Some(file) = bundle_file {
+        file.commit(&fitted.compiled.bundle.to_bytes())?;
+    }
+    if let Some(file) = report_file {
+        file.commit(super::to_json(&report(&fitted)).as_bytes())?;
+    }
+    if json {
+        super::print_json(&report(&fitted));
+    } else {
+        super::print(&job.header());
+        super::print(&spikec_report::fit::text(&fitted.report));
+        super::print(&spikec_report::compile::text(&fitted.compiled.report));
+        super::print(&next(args));
+    }
+    Ok(0)
+}
+
+fn next(args: &FitArgs) -> String {
+    let Some(out) = args.output.as_deref().map(std::path::Path::display) else { return String::new() };
+    let trained = args.network.network.display();
+    match &args.bundle {
+        Some(bundle) => {
+            let bundle = bundle.display();
+            format!("{out}, {bundle} written. Next: spikec verify {out} {bundle} --trained {trained} --input DATA.npz")
+        }
+        None => format!("{out} written. Give --bundle OUT.spkb for the chip image with the widths and scales that were chosen"),
+    }
+}
+
+fn report(fitted: &Fitted<Network>) -> serde_json::Value {
+    serde_json::json!({ "fit": fitted.report, "compile": fitted.compiled.report })
+}
+
+fn budget(args: &FitArgs) -> Budget {
+    Budget { cores: args.cores, chips: args.chips, synapses: args.synapses, memory_bytes: args.memory, core_limits: args.limits.clone() }
+}
+
+/// Synapses that the exact search starts with: those that a budget can hold at most, roughly, and room to choose from.
+fn most(budget: &Budget, job: &Job) -> usize {
+    let words = budget.words(&job.target).unwrap_or(u64::MAX);
+    let of_words = words.saturating_mul(u64::from(*job.target.packed().synapse_memory.word_bits));
+    let most = budget.synapses.unwrap_or(u64::MAX).saturating_mul(2).min(of_words);
+    most.clamp(80_000, 300_000) as usize
+}
+
+fn method(args: &FitArgs) -> Method {
+    let saliency = match args.saliency {
+        SaliencyArg::Magnitude => Saliency::Magnitude,
+        SaliencyArg::LayerMagnitude => Saliency::LayerMagnitude,
+        SaliencyArg::Activity => Saliency::Activity,
+        SaliencyArg::SecondOrder => Saliency::SecondOrder,
+    };
+    Method { saliency, chip_cost: !args.plain && !budget(args).is_of_synapses(), reconstruct: !args.no_refit }
+}
+
+fn options(args: &FitArgs, job: &Job, widths: &[&str]) -> FitOptions {
+    let width = |(bits, output_bits, split)| Width { bits, output_bits, signs: if split { Signs::Split } else { Signs::Mixed } };
+    let widths = match &args.widths[..] {
+        [] => widths.iter().map(|w| width(crate::args::width(w).expect("ours are well formed"))).collect(),
+        given => given.iter().copied().map(width).collect(),
+    };
+    let mut compile = job.options.clone();
+    let chosen = ["weight-bits", "signs", "quantizer"];
+    compile.provenance.retain(|(name, _)| !chosen.contains(&name.as_str()));
+    FitOptions { method: method(args), widths, balances: args.balance.clone(), compile }
+}
+
+/// The fitted net as its file will be read.
+fn filed(network: &Network, plain: &Net<Float>, fitted: &Net<Float>, coding: Coding) -> Result<Filed<Network>, String> {
+    let network = network_of(network, plain, fitted).map_err(|e| e.to_string())?;
+    let (kind, coded) = match coding {
+        Coding::Spikes => (InputKind::Spikes, InputCoding::Spikes),
+        _ => (InputKind::Analog, InputCoding::Bias),
+    };
+    let plain = network.elaborate(kind).map_err(|e| e.to_string())?;
+    let net = code_inputs(plain, coded).map_err(|e| e.to_string())?;
+    Ok(Filed { digest: network.digest(), net, network })
+}
+
+fn failure(error: &FitFailure) -> Failure {
+    let failure = Failure::input(error).hint(error.hint());
+    match error {
+        FitFailure::TooSmall(_) => failure.code(DOES_NOT_FIT),
+        FitFailure::Compile(e) if e.does_not_fit() => failure.findings(e.findings()).code(DOES_NOT_FIT),
+        _ => failure,
+    }
+}
+
+/// Fits to every budget of the ladder, by the method asked for and by magnitude.
+fn frontier(args: &FitArgs, job: &Job, net: &Net<Float>, file: &File<Network>) -> Result<Vec<Point>, Failure> {
+    let test = args.test.as_deref().map(|p| load::data(p, None)).transpose()?;
+    if let (Some(test), Some(path)) = (&test, &args.test)
+        && test.width as usize != job.prepared.data_width()
+    {
+        let message = format!("has {} channels, the network has {} inputs", test.width, job.prepared.data_width());
+        return Err(Failure::file(path, message).hint("test with data of this network"));
+    }
+    let test = test.as_ref().map(|set| Test::new(set, net, job)).transpose()?;
+    let bar = progress::stages();
+    let mut say = |stage: &str| {
+        bar.set_message(stage.to_string());
+        bar.tick();
+    };
+    let own = options(args, job, &["3/5"]);
+    let word_bytes = u64::from(*job.target.packed().synapse_memory.word_bits) / 8;
+    let ladder =
+        if args.ladder.is_empty() { ladder(net, job, &own.widths)?.iter().map(|w| w * word_bytes).collect() } else { args.ladder.clone() };
+    let magnitude = Method { saliency: Saliency::Magnitude, chip_cost: false, reconstruct: true };
+    let mut methods = vec![own.method];
+    methods.extend((own.method != magnitude).then_some(magnitude));
+    let mut points = Vec::new();
+    let most = most(&Budget { memory_bytes: ladder.iter().copied().max(), ..Budget::default() }, job);
+    for method in methods {
+        let options = FitOptions { method, ..own.clone() };
+        let fitter = Fitter::new(net, &job.target, &job.options.calibration, options, most, file, &mut say).map_err(|e| failure(&e))?;
+        for &bytes in &ladder {
+            let budget = Budget { memory_bytes: Some(bytes), ..Budget::default() };
+            let mut say = |stage: &str| {
+                bar.set_message(format!("{bytes} bytes, {}: {stage}", spikec_report::fit::method(&method)));
+                bar.tick();
+            };
+            match fitter.fit(&budget, &mut say) {
+                Ok(fitted) => points.push(point(&fitted, bytes, method, word_bytes, job, test.as_ref())?),
+                Err(FitFailure::TooSmall(_)) => {}
+                Err(e) => return Err(failure(&e)),
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok(points)
+}
+
+/// Words of the budgets: what the net takes unpruned at the first width, then each a smaller share, down to a thirtieth of a core.
+fn ladder(net: &Net<Float>, job: &Job, widths: &[Width]) -> Result<Vec<u64>, Failure> {
+    let options = CompileOptions { weight_bits: widths[0].bits, calibration: Vec::new(), ..job.options.clone() };
+    let whole = compile(Input::Trained { net, digest: [0; 32] }, &job.target, &options, &mut |_| ());
+    let core = u64::from(*job.target.packed().synapse_memory.usable_words);
+    let whole = whole.map_or(core, |c| c.report.memory_words).max(64) as f64;
+    let least = (core as f64 / 32.0).min(whole / 4.0);
+    let ratio = (least / whole).powf(1.0 / f64::from(LADDER - 1));
+    Ok((0..LADDER).map(|k| (whole * ratio.powi(k as i32)).round() as u64).collect())
+}
+
+/// Samples to measure on, with what the trained network says to them.
+struct Test<'a> {
+    set: &'a DataSet,
+    trained: Vec<u32>,
+}
+
+impl<'a> Test<'a> {
+    fn new(set: &'a DataSet, net: &Net<Float>, job: &Job) -> Result<Self, Failure> {
+        let recording =
+            Recording::of_floats(net, &set.samples, job.options.default_steps).map_err(|e| Failure::input(&e).hint(e.hint()))?;
+        Ok(Test { set, trained: recording.out_counts().iter().map(|c| predict(spikec_data::Decode::Count, c, &[], &[])).collect() })
+    }
+}
+
+fn point(
+    fitted: &Fitted<Network>,
+    allowed_bytes: u64,
+    method: Method,
+    word_bytes: u64,
+    job: &Job,
+    test: Option<&Test>,
+) -> Result<Point, Failure> {
+    let (bundle, report) = (&fitted.compiled.bundle, &fitted.compiled.report);
+    let trouble = |e: &dyn std::fmt::Display| Failure::input(format!("the fitted bundle can't be run: {e}"));
+    let timed = Machine::boot_timed(bundle.loadable(), Level::Analytic).map_err(|e| trouble(&e))?;
+    let run = RunOptions { steps: job.options.default_steps, ..RunOptions::default() };
+    let samples = test.map_or(&job.options.calibration, |t| &t.set.samples);
+    let few = &samples[..samples.len().min(TIMED)];
+    let batch = timed.run_batch(few, &run, &|| ()).map_err(|e| trouble(&e))?;
+    let events = batch.totals.synaptic_ops as f64 / few.len() as f64;
+    let report_of = spikec_report::run::RunReport::new(&timed, &batch, &run, None, bundle);
+    let timing = report_of.timing.as_ref();
+    let (mut accuracy, mut agreement) = (None, None);
+    if let Some(test) = test {
+        let machine = Machine::boot(bundle.loadable()).map_err(|e| trouble(&e))?;
+        let predictions: Vec<u32> =
+            machine.run_batch(&test.set.samples, &run, &|| ()).map_err(|e| trouble(&e))?.samples.iter().map(|s| s.prediction).collect();
+        let share = |right: usize| right as f64 / predictions.len().max(1) as f64;
+        agreement = Some(share(predictions.iter().zip(&test.trained).filter(|(a, b)| a == b).count()));
+        accuracy = test.set.labels.as_ref().map(|l| share(predictions.iter().zip(l).filter(|(p, l)| i64::from(**p) == **l).count()));
+    }
+    Ok(Point {
+        method,
+        allowed_bytes,
+        memory_bytes: report.memory_words * word_bytes,
+        words: report.memory_words,
+        width: fitted.report.width,
+        cores: report.cores,
+        synapses: report.synapses_on_chip,
+        score: fitted.report.score,
+        accuracy,
+        agreement,
+        synaptic_ops: events,
+        energy_pj: timing.map_or(0.0, |t| t.energy_per_inference.mean_pj),
+        latency_ps: timing.map_or(0.0, |t| t.latency_per_inference.mean_ps),
+    })
+}

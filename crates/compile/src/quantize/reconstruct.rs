@@ -1,0 +1,132 @@
+//! Layer-wise reconstruction: the mantissas, levels and biases with which each neuron's potential changes least while samples run.
+//!
+//! In: the lowered net, samples without labels, the net that teaches (the lowered net itself, or the one that it was pruned from). Out: as
+//! [`super::quantize_all`].
+//! Invariant: zeros stay zero; what the chip holds is what is rounded to. Populations are taken in computed order, each hearing the spikes
+//! of the quantized ones before it. Cost: features^2 columns + neurons features^2 times the levels tried.
+//! Method: `spikec_reconstruct`.
+
+use super::neuron::Shifted;
+use super::scale::{self, Slot};
+use super::{Draft, QuantizeError, QuantizeOptions, QuantizeReport, Quantizer};
+use rayon::prelude::*;
+use spikec_chip::Target;
+use spikec_data::Stimulus;
+use spikec_net::{Float, Interpreter, Net, PopulationId, Quantized};
+use spikec_reconstruct::{Grid, Recording, Rows, Scale};
+
+/// Times that coordinate descent goes through a row.
+const SWEEPS: usize = 20;
+/// What reconstruction learns from.
+#[derive(Debug, Clone, Copy)]
+pub struct Guide<'a> {
+    /// Samples; labels are not needed.
+    pub samples: &'a [Stimulus],
+    /// Network steps of samples that don't say.
+    pub steps: Option<u32>,
+    /// The net whose potentials are wanted; its populations are those of the net to be quantized, by name and origin.
+    pub teacher: &'a Net<Float>,
+}
+
+/// As [`super::quantize_all`], with the guide's samples where the method uses them.
+///
+/// # Errors
+/// As [`super::quantize_all`]; samples that do not fit the net.
+pub fn reconstruct_all(
+    net: &Net<Float>,
+    network_digest: [u8; 32],
+    target: &Target,
+    options: &QuantizeOptions,
+    guide: &Guide,
+) -> Result<(Quantized, QuantizeReport), QuantizeError> {
+    let mut draft = Draft::new(net, target, options)?;
+    if options.method == Quantizer::Reconstruct && !guide.samples.is_empty() {
+        let taught = Recording::of_floats(guide.teacher, guide.samples, guide.steps)?;
+        let order: Vec<PopulationId> = Interpreter::new(net)?.order().collect();
+        let limits = (draft.registers.bias_mantissa, draft.registers.bias_exponent);
+        for p in order {
+            let mut pres = net.projections.iter().filter(|q| q.post == p && !q.synapses.is_empty()).map(|q| q.pre).peekable();
+            if pres.peek().is_none() {
+                continue;
+            }
+            let heard = if pres.all(|pre| net.population(pre).is_input()) && std::ptr::eq(net, guide.teacher) {
+                None
+            } else {
+                let (now, _) = draft.build(network_digest);
+                Some(Recording::of_registers(&now.net, guide.samples, guide.steps, limits)?)
+            };
+            draft.reconstruct(p, guide.teacher, &taught, heard.as_ref());
+        }
+    }
+    Ok(draft.build(network_digest))
+}
+
+/// Grids at a level, in thresholds.
+fn grids(slots: &[Slot], level: f64) -> Vec<Grid> {
+    slots.iter().map(|s| Grid { step: (1.0 / (level * s.steps)) as f32, least: s.least, most: s.most }).collect()
+}
+
+impl Draft<'_> {
+    /// Chooses levels, mantissas and biases of population `p`, which hears `heard` (`None`: what the teacher heard).
+    fn reconstruct(&mut self, p: PopulationId, teacher: &Net<Float>, taught: &Recording, heard: Option<&Recording>) {
+        let net = self.net;
+        let comparable = self.options.comparable_outputs && p == net.output;
+        let units = scale::units(&self.prepared[p.index()], comparable);
+        let scale = |(n, &unit): (&Shifted, &f64)| Scale {
+            factor: (n.gain / unit) as f32,
+            bias: (n.bias / unit) as f32,
+            fires: n.threshold.is_finite(),
+        };
+        let scales: Vec<Scale> = self.prepared[p.index()].neurons.iter().zip(&units).map(scale).collect();
+        let rows = Rows::of(net, p, (teacher, taught), heard, scales);
+
+        let prepared = &self.prepared[p.index()];
+        let mut incoming = scale::incoming(net, p, prepared, comparable, self.options, self.target, &mut Vec::new());
+        let driven = net.host_projections.iter().any(|h| h.post == p);
+        let goal = scale::Goal {
+            rules: &self.rules,
+            registers: &self.registers,
+            target: self.target,
+            fire: net.rules.fire,
+            driven,
+            classes: self.classes[p.index()],
+        };
+        let errors = |slots: &[Slot], j: usize, levels: &[f64]| -> Vec<f64> {
+            let work = rows.work(j, false);
+            levels.iter().map(|&level| f64::from(rows.round(&work, &grids(slots, level), 0).1)).collect()
+        };
+        let v_units = scale::v_units(prepared, &mut incoming, &goal, self.options.method, comparable, Some(&errors));
+
+        let level_unit = 2f64.powi(i32::from(self.rules.threshold_shift));
+        let slots: Vec<Slot> = incoming.iter().map(|i| Slot::new(i, &self.rules)).collect();
+        let chosen: Vec<(Vec<f32>, f32)> = (0..rows.len())
+            .into_par_iter()
+            .map(|j| {
+                let grids = grids(&slots, v_units[j] * units[j] / level_unit);
+                let work = rows.work(j, true);
+                let (steps, _) = rows.round(&work, &grids, SWEEPS);
+                let change = rows.bias_change(j, &work, &Rows::values(&work, &grids, &steps));
+                (steps, change)
+            })
+            .collect();
+        let formats: Vec<_> = incoming.iter().map(|i| (i.projection, i.format)).collect();
+        let mut mantissas: Vec<Vec<i16>> =
+            formats.iter().map(|(projection, _)| vec![0; net.projection(*projection).synapses.len()]).collect();
+        for (row, (steps, _)) in rows.features.rows.iter().zip(&chosen) {
+            for (s, &steps) in row.iter().zip(steps) {
+                let block = s.block as usize;
+                mantissas[block][s.index as usize] = steps as i16 * (1i16 << formats[block].1.grid_shift());
+            }
+        }
+        for ((projection, format), mantissas) in formats.into_iter().zip(mantissas) {
+            self.formats[projection.index()] = format;
+            self.chosen[projection.index()] = Some(mantissas);
+        }
+        for ((neuron, unit), (_, change)) in self.prepared[p.index()].neurons.iter_mut().zip(&units).zip(&chosen) {
+            let moved = f64::from(*change) * unit;
+            neuron.bias += moved;
+            self.bias_deviation = self.bias_deviation.max(moved.abs());
+        }
+        self.v_units[p.index()] = v_units;
+    }
+}

@@ -1,0 +1,13 @@
+//! Fits a network into a budget.
+//!
+//! In: a net in floats, a target, a budget, calibration samples. Out: which synapses stay, with which weights, and the bundle.
+//! Invariant: the compiled bundle keeps the budget exactly.
+
+pub mod budget;
+pub mod fit;
+pub mod frontier;
+pub mod layer;
+pub mod list;
+pub mod refit;
+pub mod sculpt;
+pub mod write;

@@ -1,0 +1,184 @@
+//! Fitting small random nets: budgets are kept, the result verifies, bad input is named.
+
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use spikec_chip::Target;
+use spikec_chip::image::Image;
+use spikec_compile::{CompileOptions, Signs};
+use spikec_data::{SpikeTrain, Stimulus};
+use spikec_fit::budget::Budget;
+use spikec_fit::fit::{Filed, FitFailure, FitOptions, Fitted, Fitter, Method, Width};
+use spikec_fit::layer::Layer;
+use spikec_fit::sculpt::{Block, Cost, Options, Saliency};
+use spikec_net::{FireRule, Float, FloatNeuron, FloatRules, Net, Population, PopulationId, Projection, ResetRule, Role, Synapses};
+use spikec_reconstruct::Recording;
+
+const INPUTS: u32 = 40;
+const HIDDEN: u32 = 24;
+const OUTPUTS: u32 = 4;
+
+fn net(seed: u64) -> Net<Float> {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let neuron = FloatNeuron { keep_u: 0.0, keep_v: 0.5, gain: 0.5, bias: 0.0, threshold: 1.0, v_reset: 0.0 };
+    let population = |name: &str, n: u32, role| Population { name: name.into(), shape: vec![n], origin: (0..n).collect(), skew: 0, role };
+    let neurons = |n: u32| Role::Neurons(vec![neuron; n as usize]);
+    let mut dense = |name: &str, pre: u32, (pres, posts): (u32, u32), most: f32| {
+        let pairs = (0..pres).flat_map(|i| (0..posts).map(move |j| (i, j)));
+        let tuples = pairs.map(|(i, j)| (i, j, rng.random_range(-0.6..1.0f32) * most, 0)).collect();
+        let synapses = Synapses::from_tuples(pres as usize, tuples);
+        Projection { name: name.into(), pre: PopulationId(pre), post: PopulationId(pre + 1), format: (), synapses }
+    };
+    let projections = vec![dense("fc1", 0, (INPUTS, HIDDEN), 0.6), dense("fc2", 1, (HIDDEN, OUTPUTS), 0.8)];
+    Net {
+        name: "n".into(),
+        rules: FloatRules { fire: FireRule::Greater, reset: ResetRule::ToValue },
+        populations: vec![
+            population("in", INPUTS, Role::SpikeInput),
+            population("hidden", HIDDEN, neurons(HIDDEN)),
+            population("out", OUTPUTS, neurons(OUTPUTS)),
+        ],
+        projections,
+        host_projections: Vec::new(),
+        output: PopulationId(2),
+    }
+}
+
+fn samples(seed: u64, n: usize, rate: f64) -> Vec<Stimulus> {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let mut one = || {
+        let bright: Vec<bool> = (0..INPUTS).map(|_| rng.random_bool(0.4)).collect();
+        let frames = (0..8).map(|_| (0..INPUTS).filter(|&i| bright[i as usize] && rng.random_bool(rate)).collect::<Vec<u32>>());
+        Stimulus::Spikes(SpikeTrain::from_steps(INPUTS, frames.collect::<Vec<_>>()))
+    };
+    (0..n).map(|_| one()).collect()
+}
+
+fn loihi() -> Target {
+    spikec_chip::find("loihi1").expect("built in")
+}
+
+fn options(method: Method) -> FitOptions {
+    let width = |bits, signs| Width { bits, output_bits: bits, signs };
+    FitOptions {
+        method,
+        widths: vec![width(4, Signs::Mixed), width(3, Signs::Split)],
+        balances: vec![0.5],
+        compile: CompileOptions { default_steps: Some(8), partitioner: "sequential".into(), ..CompileOptions::default() },
+    }
+}
+
+/// The net as it is: what writing and reading a file would change is tested elsewhere.
+fn as_it_is(net: &Net<Float>) -> Result<Filed<()>, String> {
+    Ok(Filed { net: net.clone(), digest: [3; 32], network: () })
+}
+
+fn fit(net: &Net<Float>, samples: &[Stimulus], method: Method, budget: &Budget) -> Result<Fitted<()>, FitFailure> {
+    let target = loihi();
+    Fitter::new(net, &target, samples, options(method), 100_000, &as_it_is, &mut |_| ())?.fit(budget, &mut |_| ())
+}
+
+#[test]
+fn budgets_are_kept_and_nearly_used() {
+    let (net, samples) = (net(1), samples(1, 200, 0.6));
+    let all = Budget::default();
+    let cases = [
+        Budget { synapses: Some(300), ..all.clone() },
+        Budget { memory_bytes: Some(8 * 60), ..all.clone() },
+        Budget { memory_bytes: Some(8 * 60), synapses: Some(120), ..all.clone() },
+        Budget { core_limits: vec![("C02".into(), 30)], ..all.clone() },
+        Budget { core_limits: vec![("C01".into(), 15), ("C05".into(), 70)], ..all },
+    ];
+    for budget in cases {
+        let fitted = fit(&net, &samples, Method::default(), &budget).unwrap_or_else(|e| panic!("{budget:?}: {e}"));
+        let uses = &fitted.report.budget;
+        assert!(!uses.is_empty() && uses.iter().all(|u| u.used <= u.allowed), "{budget:?}: {uses:?}");
+        assert!(uses.iter().any(|u| u.used * 10 >= u.allowed * 8), "{budget:?} is hardly used: {uses:?}");
+        assert!(fitted.report.candidates.len() == 2 && fitted.report.score.samples == 40);
+        // What the report says is what the bundle holds.
+        let Image::Packed(image) = &fitted.compiled.bundle.image;
+        let words: usize = image.cores.iter().map(|c| c.synapse_memory.len().div_ceil(64)).sum();
+        assert_eq!(words as u64, fitted.compiled.report.memory_words);
+    }
+}
+
+#[test]
+fn second_order_with_reconstruction_keeps_more_than_magnitude() {
+    let (net, samples) = (net(2), samples(2, 400, 0.6));
+    let budget = Budget { synapses: Some(200), ..Budget::default() };
+    let distance = |method| fit(&net, &samples, method, &budget).unwrap().report.score.distance;
+    let ours = distance(Method::default());
+    let magnitude = distance(Method { saliency: Saliency::Magnitude, chip_cost: false, reconstruct: false });
+    let refitted = distance(Method { saliency: Saliency::Magnitude, chip_cost: false, reconstruct: true });
+    assert!(ours < refitted && refitted < magnitude, "{ours} {refitted} {magnitude}");
+}
+
+#[test]
+fn the_same_on_any_number_of_threads() {
+    let (net, samples) = (net(3), samples(3, 80, 0.6));
+    let budget = Budget { memory_bytes: Some(400), ..Budget::default() };
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| fit(&net, &samples, Method::default(), &budget).unwrap())
+    };
+    let (one, three) = (run(1), run(3));
+    assert_eq!(one.compiled.bundle.to_bytes(), three.compiled.bundle.to_bytes());
+    assert_eq!(one.filed.net, three.filed.net);
+}
+
+#[test]
+fn a_course_takes_every_synapse_once_and_costs_fall_to_nothing() {
+    let (net, samples) = (net(4), samples(4, 60, 0.6));
+    let taught = Recording::of_floats(&net, &samples, None).unwrap();
+    let layers: Vec<Layer> = [1, 2].map(|p| Layer::of(&net, PopulationId(p), &taught)).into();
+    let target = loihi();
+    for saliency in [Saliency::Magnitude, Saliency::LayerMagnitude, Saliency::Activity, Saliency::SecondOrder] {
+        for start in [usize::MAX, 300] {
+            let block = Block::new(&layers, Options { saliency, balance: 0.5, start, output: net.output });
+            for cost in [Cost::Synapses, Cost::Words(&target, &[3, 5])] {
+                let course = block.course(cost);
+                let mut removed = course.removed.clone();
+                removed.sort();
+                removed.dedup();
+                assert_eq!((course.removed.len(), removed.len()), (net.synapse_count(), net.synapse_count()), "{saliency:?}");
+                let (_, last, _) = *course.steps.last().unwrap();
+                assert!(last.abs() < 1e-6 && course.steps.windows(2).all(|w| w[0].0 < w[1].0), "{saliency:?} {last}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_largest_weights_stay_by_magnitude() {
+    let (net, samples) = (net(5), samples(5, 20, 0.6));
+    let taught = Recording::of_floats(&net, &samples, None).unwrap();
+    let layers: Vec<Layer> = [1, 2].map(|p| Layer::of(&net, PopulationId(p), &taught)).into();
+    let block = Block::new(&layers, Options { saliency: Saliency::Magnitude, balance: 1.0, start: usize::MAX, output: net.output });
+    let weight = |at: &spikec_fit::sculpt::At| layers[at.layer as usize].rows[at.row as usize][at.position as usize].abs();
+    let course = block.course(Cost::Synapses);
+    // Neurons that nothing reaches any more go at once; until the first of them, weights go by size.
+    let first: Vec<f32> = course.removed[..200].iter().map(weight).collect();
+    assert!(first.windows(2).all(|w| w[0] <= w[1]));
+}
+
+#[test]
+fn what_can_not_be_done_is_named() {
+    let net = net(6);
+    let good = samples(6, 40, 0.6);
+    let refuse = |samples: &[Stimulus], budget: Budget| fit(&net, samples, Method::default(), &budget).unwrap_err();
+    let budget = || Budget { synapses: Some(100), ..Budget::default() };
+    assert!(matches!(refuse(&good, Budget::default()), FitFailure::NoBudget));
+    assert!(matches!(refuse(&good[..3], budget()), FitFailure::FewSamples { found: 3, expected: 10 }));
+    assert!(matches!(refuse(&samples(6, 40, 0.0), budget()), FitFailure::Silent));
+    let narrow: Vec<Stimulus> = (0..20).map(|_| Stimulus::Spikes(SpikeTrain::from_steps(3, vec![vec![0u32]; 4]))).collect();
+    assert!(matches!(refuse(&narrow, budget()), FitFailure::Samples(_)));
+    for small in [
+        Budget { cores: Some(0), ..Budget::default() },
+        Budget { synapses: Some(0), ..Budget::default() },
+        Budget { memory_bytes: Some(7), ..Budget::default() },
+        Budget { core_limits: vec![("C01".into(), 1)], ..Budget::default() },
+    ] {
+        let error = refuse(&good, small.clone());
+        let FitFailure::TooSmall(least) = &error else { panic!("{small:?}: {error}") };
+        assert!(least.used > least.allowed && !error.hint().is_empty(), "{least:?}");
+    }
+}

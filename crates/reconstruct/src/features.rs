@@ -1,0 +1,135 @@
+//! Features: what a population of neurons listens to. A feature is an axon with a delay; each synapse multiplies one.
+//!
+//! In: a net and a population; a recording. Out: [`Features`], and the spikes of each feature as they arrive ([`Trains`]).
+//! Invariant: features are numbered by projection, delay and presynaptic neuron; synapses of different projections never share one,
+//! for their weights have formats of their own. Cost: O(synapses) and O(spikes).
+
+use crate::record::Recording;
+use spikec_net::{Delays, Net, Number, PopulationId, ProjectionId};
+
+/// The features of one projection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The projection.
+    pub projection: ProjectionId,
+    /// Where its spikes come from.
+    pub pre: PopulationId,
+    /// (delay in network steps, presynaptic neuron) of each feature, ascending; feature `first + k` is `sources[k]`.
+    pub sources: Vec<(u16, u32)>,
+    /// First feature.
+    pub first: u32,
+}
+
+/// What a population listens to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Features {
+    /// By projection.
+    pub blocks: Vec<Block>,
+    /// For each neuron of the population: (feature, block, synapse of the block's projection), ascending.
+    pub rows: Vec<Vec<Synapse>>,
+    /// Number of features.
+    pub count: usize,
+}
+
+/// A synapse of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Synapse {
+    /// The feature that it multiplies.
+    pub feature: u32,
+    /// Its block.
+    pub block: u32,
+    /// Its index in the projection's synapses.
+    pub index: u32,
+}
+
+impl Features {
+    /// Features of `post` that at least one synapse multiplies.
+    pub fn of<N: Number>(net: &Net<N>, post: PopulationId) -> Self {
+        let mut features = Features { blocks: Vec::new(), rows: vec![Vec::new(); net.population(post).len()], count: 0 };
+        for (k, projection) in net.projections.iter().enumerate().filter(|(_, p)| p.post == post) {
+            let synapses = &projection.synapses;
+            let delay = |k: usize| match &synapses.delays {
+                Delays::Uniform(d) => *d,
+                Delays::Each(each) => each[k],
+            };
+            let pres = synapses.offsets.len() - 1;
+            let mut sources: Vec<(u16, u32)> = (0..pres).flat_map(|i| synapses.row(i).map(move |k| (delay(k), i as u32))).collect();
+            sources.sort_unstable();
+            sources.dedup();
+            let (block, first) = (features.blocks.len() as u32, features.count as u32);
+            for i in 0..pres {
+                for index in synapses.row(i) {
+                    let at = sources.binary_search(&(delay(index), i as u32)).expect("every synapse's source was gathered");
+                    let synapse = Synapse { feature: first + at as u32, block, index: index as u32 };
+                    features.rows[synapses.posts[index] as usize].push(synapse);
+                }
+            }
+            features.count += sources.len();
+            features.blocks.push(Block { projection: ProjectionId::from(k), pre: projection.pre, sources, first });
+        }
+        for row in &mut features.rows {
+            row.sort_unstable();
+        }
+        features
+    }
+}
+
+/// Spikes of each feature in the columns in which they act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trains {
+    /// `starts[s]..starts[s + 1]` are the columns of sample s.
+    pub starts: Vec<u32>,
+    /// `offsets[f]..offsets[f + 1]` are the spikes of feature f.
+    pub offsets: Vec<u32>,
+    /// Columns, ascending for each feature.
+    pub columns: Vec<u32>,
+}
+
+impl Trains {
+    /// The spikes of `features` in a recording; those that would act after a sample's end are not there.
+    pub fn of(features: &Features, recording: &Recording) -> Self {
+        let starts: Vec<u32> = (0..=recording.samples()).map(|s| if s == 0 { 0 } else { recording.of_sample(s - 1).end as u32 }).collect();
+        let (mut offsets, mut columns) = (vec![0u32], Vec::new());
+        for block in &features.blocks {
+            // The spikes of each neuron, by sample and step.
+            let pres = block.sources.iter().map(|s| s.1 + 1).max().unwrap_or(0) as usize;
+            let mut by_neuron: Vec<Vec<u32>> = vec![Vec::new(); pres];
+            for column in 0..recording.columns() {
+                for &i in recording.fired(block.pre, column) {
+                    if let Some(list) = by_neuron.get_mut(i as usize) {
+                        list.push(column as u32);
+                    }
+                }
+            }
+            for &(delay, i) in &block.sources {
+                let mut sample = 0;
+                for &column in &by_neuron[i as usize] {
+                    while starts[sample + 1] <= column {
+                        sample += 1;
+                    }
+                    let acts = column + u32::from(delay);
+                    if acts < starts[sample + 1] {
+                        columns.push(acts);
+                    }
+                }
+                offsets.push(columns.len() as u32);
+            }
+        }
+        Trains { starts, offsets, columns }
+    }
+
+    /// Number of columns.
+    pub fn column_count(&self) -> usize {
+        *self.starts.last().expect("there is a start at 0") as usize
+    }
+
+    /// Number of features.
+    pub fn features(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Columns in which a feature's spikes act.
+    pub fn of_feature(&self, feature: usize) -> &[u32] {
+        &self.columns[self.offsets[feature] as usize..self.offsets[feature + 1] as usize]
+    }
+}

@@ -1,0 +1,218 @@
+//! The rows of a population: for each neuron, the weights that its potential wants, and how well weights on grids do.
+//!
+//! In: the net now, the net that teaches, what both heard. Out: [`Rows`], asked row by row.
+//! Invariant: weights are in thresholds (1 brings a neuron from rest to its threshold); rows in the order of [`Features::rows`].
+//! Cost: see [`crate::moments`]; a row whose support is not all features costs the cube of its support.
+
+use crate::features::{Features, Trains};
+use crate::moments::{Kernel, Moments};
+use crate::own::{Importance, Own, Watched, potentials};
+use crate::record::Recording;
+use crate::round::{Factor, Grid, Row};
+use spikec_net::{Float, FloatNeuron, Net, PopulationId};
+
+/// Damping of moments, as a share of the mean diagonal.
+pub const DAMPING: f32 = 0.01;
+/// Largest support, of those that not all neurons share, whose factor is worth its cubic cost.
+const LARGEST_FACTOR: usize = 1024;
+/// A row of at most this many weights has moments of its own, where it lost weights.
+const LARGEST_OWN: usize = 256;
+/// So have all rows of a population of at most this many neurons.
+const FEW_ROWS: usize = 32;
+/// How errors weigh in moments of a row's own.
+const IMPORTANCE: Importance = Importance { width: 0.3, floor: 0.1 };
+
+/// What a neuron's weights are measured in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    /// Factor from a weight to thresholds.
+    pub factor: f32,
+    /// Bias in thresholds a step, the reset at 0.
+    pub bias: f32,
+    /// The neuron can fire.
+    pub fires: bool,
+}
+
+/// A population's rows.
+#[derive(Debug)]
+pub struct Rows {
+    /// What the population hears.
+    pub features: Features,
+    moments: Moments,
+    /// Factor of the whole H, where some neuron hears all features.
+    factor: Option<Factor>,
+    now: Vec<Vec<(u32, f32)>>,
+    teacher: Vec<Vec<(u32, f32)>>,
+    /// The neurons hear what the teacher heard, with the same weights: they are the best.
+    same: bool,
+    own: Option<Together>,
+    kernel: Kernel,
+    scales: Vec<Scale>,
+}
+
+/// What moments of a row's own are made of.
+#[derive(Debug)]
+struct Together {
+    trains: Trains,
+    their_trains: Trains,
+    /// Spikes of the teacher's neuron, by row.
+    fired: Vec<Vec<u32>>,
+}
+
+/// A row at work.
+#[derive(Debug)]
+pub struct Work {
+    /// H over the support; `None` where it is the shared one.
+    h: Option<Vec<f32>>,
+    factor: Option<Factor>,
+    own: Option<Own>,
+    /// The best real weights.
+    pub best: Vec<f32>,
+    grid_of: Vec<u8>,
+}
+
+/// The memory of a population's neurons: the mean, where they differ.
+pub fn mean_kernel(neurons: &[FloatNeuron]) -> Kernel {
+    let mean = |of: fn(&FloatNeuron) -> f32| neurons.iter().map(of).sum::<f32>() / neurons.len().max(1) as f32;
+    Kernel { keep_u: mean(|n| n.keep_u), keep_v: mean(|n| n.keep_v) }
+}
+
+/// Weights of a population in thresholds, by feature.
+fn weights(net: &Net<Float>, features: &Features, row: usize, factor: f32) -> Vec<(u32, f32)> {
+    let weight = |s: &crate::features::Synapse| {
+        let projection = features.blocks[s.block as usize].projection;
+        net.projection(projection).synapses.weights[s.index as usize] * factor
+    };
+    features.rows[row].iter().map(|s| (s.feature, weight(s))).collect()
+}
+
+impl Rows {
+    /// Rows of population `p` of `net`, taught by `teacher` (which has every population and neuron of `net`, by name and origin) as it was
+    /// recorded; `heard`: a recording of the net now, `None` where it hears what the teacher did. `scales` has one entry a neuron.
+    pub fn of(
+        net: &Net<Float>,
+        p: PopulationId,
+        (teacher, taught): (&Net<Float>, &Recording),
+        heard: Option<&Recording>,
+        scales: Vec<Scale>,
+    ) -> Self {
+        let kernel = mean_kernel(net.population(p).neurons());
+        let features = Features::of(net, p);
+        let now: Vec<Vec<(u32, f32)>> = scales.iter().enumerate().map(|(j, s)| weights(net, &features, j, s.factor)).collect();
+        let (moments, teacher_rows, same, own) = if std::ptr::eq(net, teacher) && heard.is_none() {
+            (Moments::of(&Trains::of(&features, taught), None, kernel, DAMPING), now.clone(), true, None)
+        } else {
+            let name = &net.population(p).name;
+            let theirs = teacher.populations.iter().position(|t| t.name == *name).expect("the teacher has every population");
+            let theirs = PopulationId::from(theirs);
+            let their_features = Features::of(teacher, theirs);
+            let origin = &teacher.population(theirs).origin;
+            let index = |o: &u32| origin.binary_search(o).expect("the teacher has every neuron");
+            let indices: Vec<usize> = net.population(p).origin.iter().map(index).collect();
+            let rows = indices.iter().zip(&scales).map(|(&row, s)| weights(teacher, &their_features, row, s.factor)).collect();
+            let trains = Trains::of(&features, heard.unwrap_or(taught));
+            let their_trains = Trains::of(&their_features, taught);
+            let moments = Moments::of(&trains, Some(&their_trains), kernel, DAMPING);
+            let own = (!std::ptr::eq(net, teacher)).then(|| {
+                let mut of = vec![Vec::new(); origin.len()];
+                for c in 0..taught.columns() {
+                    taught.fired(theirs, c).iter().for_each(|&j| of[j as usize].push(c as u32));
+                }
+                let fired = indices.iter().map(|&row| std::mem::take(&mut of[row])).collect();
+                Together { trains, their_trains, fired }
+            });
+            (moments, rows, false, own)
+        };
+        let all = now.iter().any(|row| row.len() == features.count);
+        let factor = all.then(|| Factor::of(&moments.now, moments.count));
+        Rows { features, moments, factor, now, teacher: teacher_rows, same, own, kernel, scales }
+    }
+
+    /// Number of neurons.
+    pub fn len(&self) -> usize {
+        self.now.len()
+    }
+    /// True when the population has no neurons.
+    pub fn is_empty(&self) -> bool {
+        self.now.is_empty()
+    }
+
+    /// Row j by the moments that all share, or, where `careful`, by its own where it has some.
+    pub fn work(&self, j: usize, careful: bool) -> Work {
+        let (n, row) = (self.moments.count, &self.now[j]);
+        let grid_of = self.features.rows[j].iter().map(|s| s.block as u8).collect();
+        if let Some(own) = self.own.as_ref().filter(|_| careful).and_then(|own| self.own(own, j)) {
+            let factor = Factor::of(&own.h, row.len());
+            let mut best = own.wanted.clone();
+            factor.solve(&mut best);
+            return Work { h: None, factor: Some(factor), own: Some(own), best, grid_of };
+        }
+        let support: Vec<usize> = row.iter().map(|r| r.0 as usize).collect();
+        let (mut h, mut own_factor) = (None, None);
+        if support.len() < n {
+            let sub: Vec<f32> = support.iter().flat_map(|&a| support.iter().map(move |&b| self.moments.now[a * n + b])).collect();
+            own_factor = (support.len() <= LARGEST_FACTOR).then(|| Factor::of(&sub, support.len()));
+            h = Some(sub);
+        }
+        let mut best: Vec<f32> = row.iter().map(|r| r.1).collect();
+        let factor = if support.len() < n { own_factor.as_ref() } else { self.factor.as_ref() };
+        if let (false, Some(factor)) = (self.same, factor) {
+            let wanted = self.moments.wanted(&self.teacher[j], row);
+            best = support.iter().map(|&f| wanted[f]).collect();
+            factor.solve(&mut best);
+        }
+        Work { h, factor: own_factor, own: None, best, grid_of }
+    }
+
+    /// Moments of row j's own, where they are worth their cost.
+    fn own(&self, together: &Together, j: usize) -> Option<Own> {
+        let (row, scale) = (&self.now[j], self.scales[j]);
+        if row.is_empty() || !scale.fires || row.len() > LARGEST_OWN && (self.now.len() > FEW_ROWS || row.len() > LARGEST_FACTOR) {
+            return None;
+        }
+        let mut fired = vec![false; together.trains.column_count()];
+        together.fired[j].iter().for_each(|&c| fired[c as usize] = true);
+        let potential = potentials(&together.their_trains, &self.teacher[j], scale.bias, self.kernel, &fired);
+        let weight = potential.iter().map(|&v| IMPORTANCE.weight(v)).collect();
+        let (features, prior): (Vec<u32>, Vec<f32>) = row.iter().copied().unzip();
+        Some(Own::of(&together.trains, self.kernel, &Watched { fired, potential, weight }, &features, &prior, DAMPING))
+    }
+
+    /// Rounds row j onto `grids` (one a block), with up to `sweeps` of coordinate descent; grid steps and error.
+    pub fn round(&self, work: &Work, grids: &[Grid], sweeps: usize) -> (Vec<f32>, f32) {
+        let (h, factor) = match (&work.own, &work.h) {
+            (Some(own), _) => (&own.h[..], work.factor.as_ref()),
+            (None, Some(h)) => (&h[..], work.factor.as_ref()),
+            (None, None) => (&self.moments.now[..], self.factor.as_ref()),
+        };
+        let row = Row { h, best: &work.best, grid_of: &work.grid_of };
+        let (mut steps, mut error) = match factor {
+            Some(factor) => row.nearest_plane(factor, grids),
+            None => {
+                let nearest = |(&x, &g): (&f32, &u8)| grids[g as usize].nearest(x);
+                (work.best.iter().zip(&work.grid_of).map(nearest).collect(), 0.0)
+            }
+        };
+        if sweeps > 0 || factor.is_none() {
+            error = row.descend(grids, &mut steps, sweeps.max(2));
+        }
+        (steps, error)
+    }
+
+    /// Weights of grid steps.
+    pub fn values(work: &Work, grids: &[Grid], steps: &[f32]) -> Vec<f32> {
+        steps.iter().zip(&work.grid_of).map(|(s, &g)| s * grids[g as usize].step).collect()
+    }
+
+    /// The change of row j's bias, in thresholds a step, that makes most up for its weights being `values`.
+    pub fn bias_change(&self, j: usize, work: &Work, values: &[f32]) -> f32 {
+        match &work.own {
+            Some(own) => own.bias(values).map_or(0.0, |bias| bias - self.scales[j].bias),
+            None => {
+                let features = self.now[j].iter().map(|r| r.0 as usize);
+                let teacher = self.teacher[j].iter().map(|&(f, w)| (f as usize, w));
+                self.moments.bias.change(teacher, features.zip(values.iter().copied()))
+            }
+        }
+    }
+}
