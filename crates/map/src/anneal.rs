@@ -57,7 +57,7 @@ pub fn anneal<P: Pairs>(state: &mut State<P>, schedule: &Schedule, rng: &mut Xos
 const UNLIKELY: f32 = 7.0;
 
 /// A neuron that stayed n times in a row is visited with a chance of PATIENCE / (PATIENCE + n), n at most [`MOST_STAYS`].
-const PATIENCE: u8 = 4;
+const PATIENCE: u8 = 8;
 const MOST_STAYS: u8 = 8;
 
 /// Scratch of visits.

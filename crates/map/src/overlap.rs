@@ -24,7 +24,7 @@ const ALONE: u32 = 64;
 /// Sweeps of a first annealing that tells how many cores it will take.
 pub(crate) const SCOUTING: u32 = 12;
 /// Synapses that the rounds of an annealing look at, at default effort: large nets get fewer rounds.
-const ANNEALING: usize = 270_000_000;
+const ANNEALING: usize = 200_000_000;
 /// Temperature at which an assignment that is nearly legal begins again.
 pub(crate) const WARM: f32 = 1.0;
 /// Temperature of the first annealing.
@@ -38,8 +38,8 @@ pub fn overlap(graph: &Hypergraph, limits: &Limits, options: &Options) -> Mappin
     let room = Room { neurons: limits.neurons, in_slots: limits.in_slots, out_entries: f64::INFINITY };
     let blocks = Grower::new(graph).grow(&neurons, room, &|_| 0.0);
     let sweeps = match options.effort {
-        Effort::Fast => ((ANNEALING / 8 / graph.pins().max(1)) as u32).clamp(SCOUTING, 40),
-        Effort::Default => ((ANNEALING / graph.pins().max(1)) as u32).clamp(SCOUTING, 320),
+        Effort::Fast => ((ANNEALING / 8 / graph.pins().max(1)) as u32).clamp(SCOUTING, 30),
+        Effort::Default => ((ANNEALING / graph.pins().max(1)) as u32).clamp(SCOUTING, 240),
         Effort::Best => 3000,
     };
     let cores = blocks.len() as u32;
