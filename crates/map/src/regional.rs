@@ -51,7 +51,8 @@ pub fn regional(graph: &Hypergraph, limits: &Limits, options: &Options, blocks: 
     let hopeless = !fits_alone(graph, limits);
     for tries in 1.. {
         let state = net.state();
-        let bad = (0..state.cores()).filter(|&core| !state.within(core)).count();
+        // Labels and levels are left to repair: annealing knows nothing of them.
+        let bad = (0..state.cores()).filter(|&core| fill(&state, core) > 1.0).count();
         let last = hopeless || tries == TRIES;
         if last || bad as f64 <= MANY * f64::from(state.cores()) {
             let mapping = finish(state, Strategy::Overlap, 0);
