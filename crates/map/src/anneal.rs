@@ -54,10 +54,10 @@ pub fn anneal<P: Pairs>(state: &mut State<P>, schedule: &Schedule, rng: &mut Xos
 }
 
 /// Costs beyond the least, in temperatures, from which on a core is not chosen: once in a hundred thousand visits.
-const UNLIKELY: f32 = 12.0;
+const UNLIKELY: f32 = 7.0;
 
 /// A neuron that stayed n times in a row is visited with a chance of PATIENCE / (PATIENCE + n), n at most [`MOST_STAYS`].
-const PATIENCE: u8 = 4;
+const PATIENCE: u8 = 8;
 const MOST_STAYS: u8 = 8;
 
 /// Scratch of visits.
@@ -100,30 +100,32 @@ impl Visit {
         let from = state.part(neuron);
         self.hits.clear();
         self.costs.clear();
-        let looked = state.pairs.gather(axons, &mut self.hits, &mut self.scratch);
         let alone = state.pairs.alone(graph, neuron, from);
         let own = state.out_entries(neuron, from) as f32;
+        let fixed = state.fixed(neuron);
+        let (fixed_slots, fixed_words) = (fixed.in_slots as f32, fixed.words as f32);
         let [weight_n, weight_o, weight_w] = self.weights;
         let [first, each] = self.words;
         let words = |new: f32| first * new + each * (axons.len() as f32 - new).max(0.0);
         let price = self.price;
         let over = |used: i64, add: f32, limit: u32| (add - ((i64::from(limit) - used) as f32).max(0.0)).max(0.0);
         let cost = |used: Use, new: f32| {
-            let excess = over(used.in_slots, new, limits.in_slots)
+            let excess = over(used.in_slots, fixed_slots + new, limits.in_slots)
                 + weight_n * over(used.neurons, 1.0, limits.neurons)
                 + weight_o * over(used.out_entries, own, limits.out_entries)
-                + weight_w * over(used.words, words(new), limits.words);
+                + weight_w * over(used.words, fixed_words + words(new), limits.words);
             new + price * excess
         };
         // To stay is always a choice, and bounds what others may cost.
         let mut used = state.used(from);
         used.neurons -= 1;
-        used.in_slots -= i64::from(alone);
+        used.in_slots -= i64::from(alone) + fixed.in_slots;
         used.out_entries -= own as i64;
-        used.words -= words(alone as f32) as i64;
+        used.words -= words(alone as f32) as i64 + fixed.words;
         let mut least = cost(used, alone as f32);
         self.costs.push((least, from));
         let reach = UNLIKELY * self.temperature;
+        let looked = state.pairs.gather(axons, (least + reach) as u32, &mut self.hits, &mut self.scratch);
         for &(core, hits) in &self.hits {
             let new = (looked - hits) as f32;
             if new > least + reach || core == from {

@@ -20,8 +20,8 @@ pub trait Pairs: Send {
     fn each(&self, axon: u32, f: impl FnMut(u32, u32));
     /// For each core that any of `axons` enters, how many do: `(core, axons)` is added to `hits`, in no particular but a repeatable order.
     /// `scratch` has an entry for each core, all 0, and is left so. Axons that enter very many cores may be left out, for they say nothing about
-    /// any of them. Returns how many were looked at.
-    fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, scratch: &mut [u32]) -> u32;
+    /// any of them, and cores to which more than `most_new` of those looked at would be new. Returns how many were looked at.
+    fn gather(&self, axons: &[u32], most_new: u32, hits: &mut Vec<(u32, u32)>, scratch: &mut [u32]) -> u32;
     /// How many of a neuron's axons, of those that `gather` looks at, enter its core only for it.
     fn alone(&self, graph: &Hypergraph, neuron: u32, core: u32) -> u32;
 }
@@ -64,6 +64,26 @@ const SPREAD: [u64; 16] = {
 fn add3(a: u64, b: u64, c: u64) -> (u64, u64) {
     let half = a ^ b;
     (a & b | half & c, half ^ c)
+}
+
+/// Cores up to which their sums are read one by one.
+const FEW: u32 = 8;
+
+/// The places whose sum is `least` or more; `planes[p]` holds bit p of each sum.
+fn at_least(planes: &[u64], least: u32) -> u64 {
+    if least >> planes.len() != 0 {
+        return 0;
+    }
+    let (mut more, mut same) = (0, u64::MAX);
+    for (p, &plane) in planes.iter().enumerate().rev() {
+        if least >> p & 1 == 1 {
+            same &= plane;
+        } else {
+            more |= same & plane;
+            same &= !plane;
+        }
+    }
+    more | same
 }
 
 impl Table {
@@ -144,7 +164,8 @@ impl Pairs for Table {
         }
     }
     #[inline]
-    fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, _: &mut [u32]) -> u32 {
+    fn gather(&self, axons: &[u32], most_new: u32, hits: &mut Vec<(u32, u32)>, _: &mut [u32]) -> u32 {
+        let least = (axons.len() as u32).saturating_sub(most_new).max(1);
         for w in 0..self.width {
             let word = |axon: u32| self.bits[2 * axon as usize * self.width + w];
             // planes[p] holds bit p of the sum of each of 64 cores; eight words at a time go through a tree of adders.
@@ -170,20 +191,28 @@ impl Pairs for Table {
                 }
                 used = used.max(p);
             }
-            let any = planes.iter().fold(0, |a, p| a | p);
-            for byte in (0..8).filter(|byte| any >> (8 * byte) & 0xff != 0) {
+            let planes = &planes[..used];
+            let mut left = at_least(planes, least);
+            if left.count_ones() <= FEW {
+                while left != 0 {
+                    let lane = left.trailing_zeros();
+                    let sum = planes.iter().rev().fold(0, |sum, plane| 2 * sum + (plane >> lane & 1) as u32);
+                    hits.push((w as u32 * 64 + lane, sum));
+                    left &= left - 1;
+                }
+                continue;
+            }
+            for byte in (0..8).filter(|byte| left >> (8 * byte) & 0xff != 0) {
                 // The sums of eight cores, 16 bits each.
                 let mut sums = [0u64; 2];
-                for (p, plane) in planes[..used].iter().enumerate() {
+                for (p, plane) in planes.iter().enumerate() {
                     let bits = (plane >> (8 * byte)) as usize;
                     sums[0] |= SPREAD[bits & 15] << p;
                     sums[1] |= SPREAD[bits >> 4 & 15] << p;
                 }
-                for k in 0..8 {
+                for k in (0..8).filter(|k| left >> (8 * byte + k) & 1 != 0) {
                     let sum = (sums[k / 4] >> (16 * (k % 4))) as u16;
-                    if sum != 0 {
-                        hits.push(((w * 64 + 8 * byte + k) as u32, sum.into()));
-                    }
+                    hits.push(((w * 64 + 8 * byte + k) as u32, sum.into()));
                 }
             }
         }
@@ -272,7 +301,7 @@ impl Pairs for Lists {
         }
     }
     #[inline]
-    fn gather(&self, axons: &[u32], hits: &mut Vec<(u32, u32)>, scratch: &mut [u32]) -> u32 {
+    fn gather(&self, axons: &[u32], most_new: u32, hits: &mut Vec<(u32, u32)>, scratch: &mut [u32]) -> u32 {
         let start = hits.len();
         let mut looked = 0;
         for &axon in axons {
@@ -288,9 +317,16 @@ impl Pairs for Lists {
                 scratch[core as usize] += 1;
             }
         }
-        for hit in &mut hits[start..] {
-            hit.1 = std::mem::take(&mut scratch[hit.0 as usize]);
+        let mut kept = start;
+        for at in start..hits.len() {
+            let core = hits[at].0;
+            let sum = std::mem::take(&mut scratch[core as usize]);
+            if looked - sum <= most_new {
+                hits[kept] = (core, sum);
+                kept += 1;
+            }
         }
+        hits.truncate(kept);
         looked
     }
     fn alone(&self, graph: &Hypergraph, neuron: u32, core: u32) -> u32 {

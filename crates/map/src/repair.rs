@@ -29,7 +29,7 @@ impl Repair {
     fn best<P: Pairs>(&mut self, state: &State<P>, neuron: u32, from: u32, roomy: &[u32]) -> Option<u32> {
         let axons = state.graph.in_axons(neuron);
         self.hits.clear();
-        state.pairs.gather(axons, &mut self.hits, &mut self.gather);
+        state.pairs.gather(axons, u32::MAX, &mut self.hits, &mut self.gather);
         self.hits.extend(roomy.iter().map(|&c| (c, 0)));
         self.hits.retain(|&(core, _)| core != from && state.used(core).neurons > 0);
         self.hits.sort_unstable_by_key(|&(core, hits)| (u32::MAX - hits, core));
@@ -174,7 +174,7 @@ impl Repair {
 }
 
 /// How full a core is of its fullest resource.
-fn fill<P: Pairs>(state: &State<P>, core: u32) -> f64 {
+pub(crate) fn fill<P: Pairs>(state: &State<P>, core: u32) -> f64 {
     let (u, l) = (state.used(core), state.limits);
     let share = |used: i64, limit: u32| used as f64 / f64::from(limit.max(1));
     share(u.neurons, l.neurons).max(share(u.in_slots, l.in_slots)).max(share(u.out_entries, l.out_entries)).max(share(u.words, l.words))

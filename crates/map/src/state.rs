@@ -35,6 +35,8 @@ pub struct State<'a, P> {
     pub pairs: P,
     part: Vec<u32>,
     uses: Vec<Use>,
+    /// What each neuron takes beside what the hypergraph says, on whatever core; empty: nothing.
+    fixed: &'a [Use],
     /// Chip of each core; empty: one chip.
     chips: Vec<u32>,
     /// For each labelling and core: neurons of each label.
@@ -55,10 +57,30 @@ impl<'a, P: Pairs> State<'a, P> {
             pairs,
             part: vec![NONE; graph.neurons() as usize],
             uses: vec![Use::default(); cores],
+            fixed: &[],
             chips,
             labels: limits.labels.iter().map(|l| vec![0; cores * usize::from(l.kinds)]).collect(),
             present: limits.labels.iter().map(|_| vec![0; cores]).collect(),
             levels: limits.levels.as_ref().map_or(Vec::new(), |l| vec![0; cores * l.most_neurons.len()]),
+        }
+    }
+
+    /// The same, with what each neuron takes beside what the hypergraph says, on whatever core it is. Nothing is assigned yet.
+    pub fn with_fixed(self, fixed: &'a [Use]) -> Self {
+        State { fixed, ..self }
+    }
+
+    /// What a neuron takes on any core, beside what the hypergraph says.
+    pub fn fixed(&self, neuron: u32) -> Use {
+        self.fixed.get(neuron as usize).copied().unwrap_or_default()
+    }
+
+    /// Adds what is fixed of a neuron to a core, or takes it away.
+    fn count_fixed(&mut self, neuron: u32, core: u32, times: i64) {
+        if let Some(fixed) = self.fixed.get(neuron as usize) {
+            let used = &mut self.uses[core as usize];
+            used.in_slots += times * fixed.in_slots;
+            used.words += times * fixed.words;
         }
     }
 
@@ -117,10 +139,11 @@ impl<'a, P: Pairs> State<'a, P> {
     /// Out entries of a neuron if it sat on `core`, its posts where they are.
     pub fn out_entries(&self, neuron: u32, core: u32) -> i64 {
         let axon = self.graph.axon(neuron);
+        let fixed = self.fixed(neuron).out_entries;
         if self.chips.is_empty() {
-            return i64::from(self.pairs.cores_of(axon)) * i64::from(self.limits.entry_cost);
+            return fixed + i64::from(self.pairs.cores_of(axon)) * i64::from(self.limits.entry_cost);
         }
-        let mut sum = 0;
+        let mut sum = fixed;
         self.pairs.each(axon, |to, _| sum += self.entries(core, to));
         sum
     }
@@ -138,6 +161,7 @@ impl<'a, P: Pairs> State<'a, P> {
             }
         }
         self.part[neuron as usize] = core;
+        self.count_fixed(neuron, core, 1);
         self.uses[core as usize].out_entries += self.out_entries(neuron, core);
         self.uses[core as usize].neurons += 1;
         for (l, labels) in self.limits.labels.iter().enumerate() {
@@ -156,6 +180,7 @@ impl<'a, P: Pairs> State<'a, P> {
         let core = self.part[neuron as usize];
         self.uses[core as usize].out_entries -= self.out_entries(neuron, core);
         self.uses[core as usize].neurons -= 1;
+        self.count_fixed(neuron, core, -1);
         self.part[neuron as usize] = NONE;
         for (axon, synapses) in graph.synapses(neuron) {
             let after = self.pairs.remove(axon, core, synapses);
@@ -220,7 +245,7 @@ impl<'a, P: Pairs> State<'a, P> {
     /// What assigning an unassigned neuron would add to a core, the entries of its sources on that same core included; entries on other
     /// cores are in [`State::sources_fit`].
     pub fn added(&self, neuron: u32, core: u32) -> Use {
-        let mut add = Use { neurons: 1, out_entries: self.out_entries(neuron, core), ..Use::default() };
+        let mut add = Use { neurons: 1, out_entries: self.out_entries(neuron, core), ..self.fixed(neuron) };
         for (axon, synapses) in self.graph.synapses(neuron) {
             let before = self.pairs.count(axon, core);
             add.words += i64::from(self.limits.words(axon, before + synapses)) - i64::from(self.limits.words(axon, before));

@@ -30,12 +30,18 @@ fn questions<P: Pairs>(graph: &Hypergraph, state: &State<P>) {
     let mut scratch = vec![0; cores as usize];
     for v in 0..graph.neurons() {
         let mut hits = vec![(u32::MAX, 7)];
-        state.pairs.gather(graph.in_axons(v), &mut hits, &mut scratch);
+        state.pairs.gather(graph.in_axons(v), u32::MAX, &mut hits, &mut scratch);
         assert_eq!(hits.remove(0), (u32::MAX, 7), "what was there stays");
         hits.sort_unstable();
         let of = |core: u32| graph.in_axons(v).iter().filter(|&&a| naive.contains_key(&(a, core))).count() as u32;
         let expected: Vec<(u32, u32)> = (0..cores).map(|core| (core, of(core))).filter(|h| h.1 > 0).collect();
         assert_eq!(hits, expected);
+        for most_new in [0, 1, 2, 5, 40] {
+            let mut few = Vec::new();
+            let looked = state.pairs.gather(graph.in_axons(v), most_new, &mut few, &mut scratch);
+            few.sort_unstable();
+            assert!(few.iter().eq(expected.iter().filter(|h| looked - h.1 <= most_new)), "{most_new}");
+        }
         assert!(scratch.iter().all(|&s| s == 0));
         let core = state.part(v);
         if core != NONE {

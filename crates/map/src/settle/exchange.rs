@@ -40,7 +40,7 @@ impl<P: Pairs> Settle<'_, '_, P> {
     fn wish(&mut self, v: u32, wishes: &mut Vec<Wish>) {
         let (graph, from) = (self.state.graph, self.state.part(v));
         self.hits.clear();
-        self.state.pairs.gather(graph.in_axons(v), &mut self.hits, &mut self.gather);
+        self.state.pairs.gather(graph.in_axons(v), u32::MAX, &mut self.hits, &mut self.gather);
         let most = self.hits.iter().filter(|h| h.0 != from).map(|h| h.1).max().unwrap_or(0);
         let mut candidates: Vec<u32> = self.hits.iter().filter(|h| h.0 != from && h.1 == most).map(|h| h.0).take(WISHES).collect();
         if let Some(goal) = self.median(v, from) {
