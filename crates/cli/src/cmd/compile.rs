@@ -1,6 +1,6 @@
 //! `spikec compile`: a network into a bundle.
 
-use crate::args::{CompileArgs, DiscretizationArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg};
+use crate::args::{CompileArgs, CopiesArg, DiscretizationArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg};
 use crate::failure::{DOES_NOT_FIT, Failure};
 use crate::files::{self, Files};
 use crate::load::{self, Coding, Prepared};
@@ -8,7 +8,7 @@ use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
 use spikec_compile::explain::Explanation;
-use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Placement, Quantizer};
+use spikec_compile::{CompileError, CompileOptions, Compiled, Copies, Effort, Input, Placement, Quantizer};
 use std::path::{Path, PathBuf};
 
 /// Runs the command.
@@ -98,6 +98,10 @@ impl Job {
             pins: mapping.pins.clone(),
             calibration: calibration.map_or(Vec::new(), |set| set.samples),
             placement,
+            copies: match mapping.copies {
+                CopiesArg::None => Copies::None,
+                CopiesArg::Auto => Copies::Auto,
+            },
             remove_dead: !mapping.keep_dead,
             seed: mapping.seed,
             provenance: provenance(network, mapping, &target, coding, &prepared, digest),
@@ -231,6 +235,7 @@ fn provenance(
     add("decoder", mapping.decoder.clone());
     add("effort", format!("{:?}", mapping.effort));
     add("partitioner", mapping.partitioner.clone());
+    add("copies", if mapping.copies == CopiesArg::None { "none" } else { "auto" }.into());
     for pin in &mapping.pins {
         add("pin", format!("{}={}..{}", pin.layer, pin.cores.start, pin.cores.end.saturating_sub(1)));
     }
