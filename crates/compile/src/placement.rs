@@ -15,6 +15,9 @@ use spikec_net::{PopulationId, Quantized};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+/// Copies that a placement may have.
+const MOST_COPIES: u64 = 1 << 24;
+
 /// Neurons on physical cores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,7 +75,7 @@ impl Placement {
     /// The placement on a net, checked like any other.
     ///
     /// # Errors
-    /// Layers (P20) and neurons (P21) that the net does not have (or that were removed as dead), cores twice (P22), more neurons than a core has
+    /// Layers (P20) and neurons (P21) that the net does not have (or that were removed as dead), cores twice (P22), more neurons than the board has
     /// compartments (C01), and all that
     /// [`Partitioned::new`], [`Placed::new`] and pins refuse.
     pub(crate) fn apply(&self, q: &Quantized, target: &Target, pinned: &[(PopulationId, Range<u32>)]) -> Result<Placed, FitError> {
@@ -80,16 +83,17 @@ impl Placement {
         let mut unknown: BTreeMap<&str, u64> = BTreeMap::new();
         let mut seen: BTreeMap<u32, u32> = BTreeMap::new();
         let (mut parts, mut cores, mut copies) = (Vec::new(), Vec::new(), Vec::new());
+        let board = u64::from(target.total_cores()) * u64::from(*target.packed().core.compartments);
+        let (mut size, most) = (0u64, 2 * q.net.neuron_count() as u64 + board.min(MOST_COPIES));
         for placed in &self.cores {
             *seen.entry(placed.core).or_default() += 1;
             let mut lists = [&placed.neurons, &placed.copies].map(|runs| neurons_of(q, placed.core, runs, &mut unknown, &mut findings));
-            // More than a core holds is not written out: a short file could name the same neurons for every core.
-            let most = u64::from(*target.packed().core.compartments);
-            let size = lists.iter().flatten().map(|r| (r.1.end - r.1.start) as u64).sum::<u64>();
+            // What a board can't hold is not written out: a short file could name the same neurons for every core.
+            size += lists.iter().flatten().map(|r| (r.1.end - r.1.start) as u64).sum::<u64>();
             if size > most {
-                let finding = Finding::error("C01", "compartments", size as f64, most as f64, remedy("C01"));
+                let finding = Finding::error("C01", "compartments of the board", size as f64, most as f64, remedy("C01"));
                 findings.push(finding.core(placed.core));
-                continue;
+                break;
             }
             let [own, copied] = lists.each_mut().map(|list| {
                 let neurons = list.drain(..).flat_map(|(population, range)| range.map(move |neuron| NeuronRef { population, neuron }));

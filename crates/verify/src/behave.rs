@@ -369,7 +369,8 @@ fn compare_copies(both: &Reference, expected: &ReferenceRun, run: &SampleRun) ->
         let (key, reference, simulated) = match (wanted.peek().copied(), found.peek().copied()) {
             (None, None) => break,
             (Some(a), Some(b)) if a == b => {
-                (wanted.next(), found.next());
+                wanted.next();
+                found.next();
                 continue;
             }
             (Some(a), b) if b.is_none_or(|b| a < b) => (wanted.next().unwrap_or(a), 1.0, 0.0),

@@ -443,13 +443,12 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
     all.sorted()
 }
 
-/// The synapses of an entry without the zeros that fill the gaps of a dense one. Zeros at its ends fill no gap.
+/// The synapses of an entry without the zeros that fill the gaps of a dense one. A zero at either end fills no gap: it is a synapse, and zeros between
+/// it and the others may fill one.
 fn without_filler(compression: Compression, synapses: &[StoredSynapse]) -> impl Iterator<Item = &StoredSynapse> {
-    let blank = |s: &StoredSynapse| (s.mantissa, s.delay) == (0, 0);
-    let first = synapses.iter().position(|s| !blank(s)).unwrap_or(synapses.len());
-    let last = synapses.iter().rposition(|s| !blank(s)).unwrap_or(0);
     let dense = compression == Compression::Dense;
-    synapses.iter().enumerate().filter(move |(k, s)| !(dense && blank(s) && (first..last).contains(k))).map(|(_, s)| s)
+    let inner = 1..synapses.len().saturating_sub(1);
+    synapses.iter().enumerate().filter(move |(k, s)| !(dense && (s.mantissa, s.delay) == (0, 0) && inner.contains(k))).map(|(_, s)| s)
 }
 
 /// The synapses that the reference wants, for each compartment of the post neuron. Reports chip delays shorter than the hop.

@@ -7,6 +7,7 @@
 
 use super::terms::Prices;
 use super::work;
+use crate::pack::wiring::registers;
 use crate::pack::{Packer, Wiring};
 use crate::partition::serve::Sites;
 use crate::partition::{Partitioned, Search};
@@ -130,11 +131,14 @@ impl<'a> Finder<'a> {
         (self.seats.values().map(Vec::len).sum::<usize>() > self.base.copies().len()).then_some(self.added)
     }
 
-    /// Makes the copies that save energy.
+    /// Makes the copies that save energy. Without measured rates only what is certain counts: constant sources, which fire in every step.
     pub fn save(&mut self) {
         let wiring = self.base.wiring();
         let mut worth: Vec<(f64, u32)> = Vec::new();
         for unit in wiring.neuron_units() {
+            if self.search.rates.is_empty() && !self.is_constant(unit) {
+                continue;
+            }
             let ways =
                 self.base.messages(unit).filter_map(|(from, link)| Some((self.cores[from? as usize], self.cores[link.part as usize])));
             let way: f64 = self.prices.rate(unit) * ways.map(|(from, to)| self.prices.hops(from, to)).sum::<f64>();
@@ -187,6 +191,16 @@ impl<'a> Finder<'a> {
             }
         }
         self.entries.iter().all(|&n| n <= room)
+    }
+
+    /// True for a neuron that nothing drives but a bias beyond its threshold, in every step.
+    fn is_constant(&self, unit: u32) -> bool {
+        let (net, n) = (&self.q.net, self.base.wiring().reference(unit));
+        let r = registers(net, n);
+        let force = i64::from(r.bias.mantissa) << r.bias.exponent.min(31);
+        let level = i64::from(r.threshold) << net.rules.threshold_shift.min(31);
+        let mapped = net.host_projections.iter().any(|h| h.post == n.population);
+        self.base.wiring().incoming(unit).is_empty() && !mapped && r.refractory == 1 && force > level
     }
 
     fn sites(&self) -> Sites<'_> {

@@ -73,6 +73,10 @@ impl Mapped {
         let all = view.limits.words;
         view.limits.words = (f64::from(all) * share) as u32;
         if far {
+            // Each of them may need a compartment anywhere.
+            let (graph, most) = (&view.graph, view.limits.out_per_neuron as usize);
+            let far = (graph.inputs()..graph.axons()).filter(|&a| graph.out_neurons(a).len() > most).count() as u32;
+            view.limits.neurons = view.limits.neurons.saturating_sub(far).max(view.limits.neurons.div_ceil(2));
             view.limits.out_per_neuron = view.limits.out_per_neuron.max(target.total_cores());
         }
         let View { graph, limits, units, axon_units } = &view;

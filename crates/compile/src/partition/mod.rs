@@ -232,7 +232,7 @@ impl Partitioned {
                 findings.extend(finding.map(|f| alone(f, q, &all.wiring, &part.pack.units)));
             }
         }
-        let unread = |seat: &&Seat| all.sent(seat.unit, seat.part).next().is_none();
+        let unread = |seat: &&Seat| all.places[seat.unit as usize].is_some() && all.sent(seat.unit, seat.part).next().is_none();
         check::unread(q, &all.wiring, all.copies.iter().filter(unread), &mut findings);
         let total = target.total_cores();
         if all.parts.len() as u64 > u64::from(total) {
