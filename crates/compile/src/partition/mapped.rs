@@ -42,10 +42,14 @@ impl Partitioner for Mapped {
     fn propose_within(&self, q: &Quantized, target: &Target, most: usize) -> Option<Proposal> {
         let wiring = Wiring::new(q, target);
         let memory = &target.packed().synapse_memory;
-        let safe = self.map(q, &wiring, target, Encoding::Sparse, 1.0, false);
         // A neuron that reaches more cores than one compartment can may have copies: whether that is enough, the search for them tells.
-        let safe = safe
-            .or_else(|| if self.search.copies == Copies::Auto { self.map(q, &wiring, target, Encoding::Sparse, 1.0, true) } else { None });
+        let copies = self.search.copies == Copies::Auto;
+        if copies && reaches_too_far(&wiring, target) {
+            let far = self.map(q, &wiring, target, Encoding::Sparse, 1.0, true);
+            return far.map(|(proposal, _)| proposal).filter(|proposal| proposal.parts.len() <= most);
+        }
+        let safe = self.map(q, &wiring, target, Encoding::Sparse, 1.0, false);
+        let safe = if copies && safe.is_none() { self.map(q, &wiring, target, Encoding::Sparse, 1.0, true) } else { safe };
         // Where sparse entries leave half of the memory free, nothing denser would help.
         let binds = safe.as_ref().is_none_or(|(_, fullest)| *fullest > 0.5);
         let most = most.min(safe.as_ref().map_or(usize::MAX, |(safe, _)| safe.parts.len()));
@@ -102,4 +106,19 @@ impl Mapped {
         let fullest = counted.uses.iter().map(|u| u.words as f64 / f64::from(all.max(1))).fold(0.0, f64::max);
         Some((Proposal { parts, cores: Some(physical), copies: Vec::new() }, fullest))
     }
+}
+
+/// True where a neuron must reach more cores than it may, whatever the assignment.
+fn reaches_too_far(wiring: &Wiring, target: &Target) -> bool {
+    let core = &target.packed().core;
+    let mut posts = vec![0u32; wiring.units() as usize];
+    let mut last = vec![u32::MAX; wiring.units() as usize];
+    for unit in wiring.neuron_units() {
+        for s in wiring.incoming(unit) {
+            if std::mem::replace(&mut last[s.source as usize], unit) != unit {
+                posts[s.source as usize] += 1;
+            }
+        }
+    }
+    wiring.neuron_units().any(|u| posts[u as usize].div_ceil((*core.compartments).max(1)) > *core.out_axons_per_neuron)
 }
