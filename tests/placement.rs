@@ -137,6 +137,48 @@ fn a_placement_is_written_edited_and_read_back() {
 }
 
 #[test]
+fn copies_are_placed_by_file_verified_and_shown() {
+    let folder = folder(1);
+    let at = folder.path();
+    let room = std::fs::read_to_string(at.join("small.ron")).unwrap();
+    spikec(at, &with(&["--copies", "none", "--write-placement", "placement.ron"])).ok();
+    spikec(at, &["simulate", "net.spkb", "--input", "samples.npz", "--record", "spikes", "-o", "plain.npz"]).ok();
+    let plain: spikec_compile::Placement = ron::from_str(&std::fs::read_to_string(at.join("placement.ron")).unwrap()).unwrap();
+    // Room for copies: the cores above are full.
+    std::fs::write(at.join("small.ron"), room.replace("value: 16,", "value: 32,")).unwrap();
+    let given = |copies: &[(usize, &str, u32)]| {
+        let mut placement = plain.clone();
+        for &(core, layer, neuron) in copies {
+            placement.cores[core].copies.push((layer.into(), vec![(neuron, neuron + 1)]));
+        }
+        std::fs::write(at.join("copies.ron"), ron::to_string(&placement).unwrap()).unwrap();
+        spikec(at, &with(&["--placement", "copies.ron", "--write-placement", "again.ron", "--report", "r.json"]))
+    };
+    let (layer, runs) = plain.cores[0].neurons[0].clone();
+    let neuron = runs[0].0;
+    // One of the other cores reads it.
+    let readers: Vec<usize> = (1..plain.cores.len()).filter(|&core| given(&[(core, &layer, neuron)]).code == 0).collect();
+    let reader = *readers.first().expect("the neuron reaches another core");
+    given(&[(reader, &layer, neuron), (reader, &layer, neuron)]).fails(3, &["P05", "copies beside the same neuron"]);
+    given(&[(0, &layer, neuron)]).fails(3, &["P05"]);
+    if let Some(other) = (1..plain.cores.len()).find(|core| !readers.contains(core)) {
+        given(&[(other, &layer, neuron)]).fails(3, &["P06", "copies that nothing reads"]);
+    }
+    given(&[(reader, "nobody", 0)]).fails(3, &["P20", "nobody"]);
+    let run = given(&[(reader, &layer, neuron)]).ok();
+    assert!(run.out.contains("copies: 1 of 1 neurons"), "{}", run.out);
+    assert_eq!(std::fs::read_to_string(at.join("again.ron")).unwrap().matches("copies").count(), 1);
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(at.join("r.json")).unwrap()).unwrap();
+    assert_eq!(report["copies"]["copies"].as_u64(), Some(1), "{}", report["copies"]);
+    let verified = spikec(at, &["verify", "net.ron", "net.spkb", "--input", "samples.npz", "--samples", "4", "--json"]).ok().json();
+    assert_eq!(verified["image"]["checked"]["copies"].as_u64(), Some(1));
+    let shown = spikec(at, &["inspect", "net.spkb"]).ok().out;
+    assert!(shown.contains(&format!("copies of {layer}: 1\n  neuron {neuron}: core {}", plain.cores[reader].core)), "{shown}");
+    spikec(at, &["simulate", "net.spkb", "--input", "samples.npz", "--record", "spikes", "-o", "copies.npz"]).ok();
+    assert_eq!(std::fs::read(at.join("plain.npz")).unwrap(), std::fs::read(at.join("copies.npz")).unwrap());
+}
+
+#[test]
 fn placements_that_are_wrong_are_refused_by_name() {
     let folder = folder(1);
     let at = folder.path();

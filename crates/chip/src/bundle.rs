@@ -135,6 +135,9 @@ pub struct PopulationSymbols {
     pub input: bool,
     /// (index as trained, place), ascending.
     pub neurons: Vec<(u32, Place)>,
+    /// Copies: (index as trained, place) of further compartments that are the same neuron on other cores, ascending. Recordings and the decoder take the
+    /// place in `neurons`.
+    pub copies: Vec<(u32, Place)>,
 }
 
 /// Names for people and recordings.

@@ -217,6 +217,7 @@ pub(crate) fn small_bundle() -> crate::bundle::Bundle {
         skew,
         input,
         neurons: neurons.to_vec(),
+        copies: vec![],
     };
     Bundle {
         target,

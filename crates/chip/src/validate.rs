@@ -9,7 +9,7 @@ use crate::bundle::*;
 use crate::codec::{CodecError, decode_core};
 use crate::image::Image;
 use crate::target_check::TargetFinding;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 /// Largest skew that a bundle may have.
@@ -276,6 +276,18 @@ impl Validator<'_> {
                 self.require(&path("neurons"), k, neuron, ascending, "ascending indices");
             }
         }
+        for (i, p) in symbols.populations.iter().enumerate().filter(|(_, p)| !p.copies.is_empty()) {
+            let path = format!("symbols.populations[{i}].copies");
+            let mut cores: BTreeSet<(u32, u32)> = p.neurons.iter().map(|(neuron, place)| (*neuron, place.core)).collect();
+            for (k, &(neuron, place)) in p.copies.iter().enumerate() {
+                self.place(&path, k, place, false);
+                let known = p.neurons.binary_search_by_key(&neuron, |n| n.0).is_ok();
+                self.require(&path, k, neuron, known, "an index that has a place");
+                self.require(&path, k, neuron, k == 0 || p.copies[k - 1] < (neuron, place), "ascending indices and places");
+                let alone = cores.insert((neuron, place.core));
+                self.require(&path, k, format_args!("core {}", place.core), alone, "a core without the same neuron");
+            }
+        }
         let largest = symbols.populations.iter().map(|p| p.skew).chain([host.decoder.skew]).max().unwrap_or(0);
         self.require("host.max_skew", 0, host.max_skew, host.max_skew == largest, format_args!("{largest}, the largest skew"));
         let Some(output) = symbols.populations.get(symbols.output as usize).filter(|p| !p.input) else {
@@ -368,6 +380,22 @@ mod tests {
             (|b| b.symbols.populations[1].skew = 5, "symbols.populations[1].skew"),
             (|b| b.symbols.populations[1].input = true, "symbols.populations[1].neurons 0: found 2 places"),
             (|b| b.symbols.populations[1].neurons.swap(0, 1), "symbols.populations[1].neurons 1: found 0, expected ascending"),
+            (
+                |b| b.symbols.populations[1].copies = vec![(1, Place { core: 9, index: 0 })],
+                "copies 0: found 1, expected an index that has a place",
+            ),
+            (
+                |b| b.symbols.populations[1].copies = vec![(0, Place { core: 2, index: 1 })],
+                "copies 0: found core 2, expected a core without",
+            ),
+            (
+                |b| b.symbols.populations[1].copies = vec![(0, Place { core: 9, index: 2 })],
+                "copies 0: the image has no core 9, compartment 2",
+            ),
+            (
+                |b| b.symbols.populations[1].copies = [3, 0].map(|n| (n, Place { core: 9, index: 0 })).to_vec(),
+                "copies 1: found 0, expected ascending",
+            ),
             (|b| b.symbols.populations[2].neurons[0].1.core = 1, "symbols.populations[2].neurons 0: the image has no core 1"),
         ];
         check(cases, small_bundle);

@@ -139,6 +139,15 @@ pub enum EffortArg {
     Best,
 }
 
+/// Copies of neurons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CopiesArg {
+    /// Each neuron on one core.
+    None,
+    /// Neurons on several cores where it saves energy or output axons.
+    Auto,
+}
+
 /// Options of mapping, shared by `check` and `compile`.
 #[derive(Debug, Clone, Args)]
 pub struct MappingArgs {
@@ -184,6 +193,9 @@ pub struct MappingArgs {
     /// Use this placement (as `compile --write-placement` writes it) instead of a partitioner; it is checked like any other.
     #[arg(long, value_name = "PLACEMENT.ron")]
     pub placement: Option<PathBuf>,
+    /// Copies of neurons on other cores, so that messages need not go far (with --placement: those of the file).
+    #[arg(long, value_name = "C", default_value = "auto")]
+    pub copies: CopiesArg,
     /// Keep neurons that can never matter.
     #[arg(long)]
     pub keep_dead: bool,

@@ -5,6 +5,8 @@
 //! times hops, then the first.
 //! Cost: a packing for each strategy; for large nets the first that fits is taken.
 
+use crate::copies::{self, Copies};
+use crate::finding::sort;
 use crate::partition::{FitError, LARGE, Partitioned, Partitioner, Proposal, Search};
 use crate::pins;
 use crate::place::{PlaceOptions, Placed, messages, place};
@@ -25,7 +27,7 @@ pub(crate) fn choose(
     let mut best: Option<(Rank, Placed)> = None;
     let mut refused: Option<FitError> = None;
     let counted = |proposal: Proposal| {
-        let placed = place(Partitioned::new(q, proposal, target)?, target, &options)?;
+        let placed = place(partitioned(q, proposal, target, search)?, target, &options)?;
         let findings = pins::violations(q, &placed, &search.pins);
         if findings.is_empty() { Ok(placed) } else { Err(FitError { findings }) }
     };
@@ -56,12 +58,30 @@ pub(crate) fn choose(
     }
 }
 
+/// Counts a proposal; one that passes only limits of output axons is counted again with copies.
+fn partitioned(q: &Quantized, proposal: Proposal, target: &Target, search: &Search) -> Result<Partitioned, FitError> {
+    let (partitioned, mut findings) = Partitioned::counted(q, &proposal, target);
+    if findings.is_empty() {
+        return Ok(partitioned);
+    }
+    if search.copies == Copies::Auto
+        && let Some(with) = copies::relieve(q, &partitioned, &findings, target, search)
+        && let Ok(relieved) = Partitioned::new(q, with, target)
+    {
+        return Ok(relieved);
+    }
+    sort(&mut findings);
+    Err(FitError { findings })
+}
+
 /// What proposals are compared by.
 #[derive(Debug)]
-struct Rank {
-    cores: usize,
-    busiest_ns: f64,
-    hops: f64,
+pub(crate) struct Rank {
+    pub cores: usize,
+    /// Nanoseconds of the busiest core in a step.
+    pub busiest_ns: f64,
+    /// Hops between cores in a step.
+    pub hops: f64,
 }
 
 impl Rank {
@@ -77,7 +97,8 @@ impl Rank {
     }
 }
 
-fn rank(placed: &Placed, target: &Target, rates: &[f32]) -> Rank {
+/// Ranks a mapping.
+pub(crate) fn rank(placed: &Placed, target: &Target, rates: &[f32]) -> Rank {
     let partitioned = placed.partitioned();
     let parts = partitioned.parts();
     let ns = &target.packed().timing_ns;
@@ -86,7 +107,8 @@ fn rank(placed: &Placed, target: &Target, rates: &[f32]) -> Rank {
         let pack = &parts[part].pack;
         let synapses = |axon: &spikec_chip::image::InAxon| axon.entries.iter().map(|e| e.synapses.len()).sum::<usize>() as f64;
         let received: f64 = pack.in_axons.iter().map(|a| rate(a.source) * (*ns.axon_in + *ns.synapse_sparse * synapses(&a.axon))).sum();
-        let sent: f64 = pack.units.iter().map(|&u| rate(u) * (*ns.spike_out + *ns.axon_out * partitioned.links(u).len() as f64)).sum();
+        let links = |u: u32| partitioned.sent(u, part as u32).count() as f64;
+        let sent: f64 = pack.units.iter().map(|&u| rate(u) * (*ns.spike_out + *ns.axon_out * links(u))).sum();
         let updates = pack.units.len() as f64 * (*ns.neuron_access + *ns.neuron_update);
         received.max(sent + updates)
     };

@@ -4,6 +4,7 @@
 //! Invariant: the same input and options give the same bundle, on any number of threads.
 
 use crate::choose::choose;
+use crate::copies::{self, Copies, CopiesReport};
 use crate::emit::{HostOptions, emit};
 use crate::explain::{self, Explanation};
 use crate::finding::{self, Finding, Severity};
@@ -54,6 +55,8 @@ pub struct CompileOptions {
     pub calibration: Vec<Stimulus>,
     /// A placement to use as it is, instead of a partitioner.
     pub placement: Option<Placement>,
+    /// Whether neurons may stand on several cores; a given placement says so itself.
+    pub copies: Copies,
     /// Removes neurons without effect.
     pub remove_dead: bool,
     /// Seed.
@@ -78,6 +81,7 @@ impl Default for CompileOptions {
             pins: Vec::new(),
             calibration: Vec::new(),
             placement: None,
+            copies: Copies::default(),
             remove_dead: true,
             seed: 0,
             provenance: Vec::new(),
@@ -216,6 +220,8 @@ pub struct CompileReport {
     pub lower_bounds: Vec<Bound>,
     /// Why these cores and not one less.
     pub certificate: Explanation,
+    /// Copies of neurons and what they do; none without copies.
+    pub copies: Option<CopiesReport>,
     /// The fullest resource of all cores.
     pub binds: Option<Usage>,
     /// What lowering did.
@@ -261,6 +267,7 @@ struct Stages {
     quantization: QuantizeReport,
     /// `None` only if there is a finding that is an error.
     placed: Option<Placed>,
+    copies: Option<CopiesReport>,
     /// Made where it was asked for.
     certificate: OnceCell<Certificate>,
     /// Errors and warnings, sorted.
@@ -326,14 +333,23 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
         seed: options.seed,
         rates: if timed { rates::measure(&q, target, &options.calibration, options.default_steps) } else { Vec::new() },
         pins: if contradicted { Vec::new() } else { pinned },
+        copies: options.copies,
     };
     let certificate = OnceCell::new();
     let placed = match &options.placement {
         Some(placement) => placement.apply(&q, target, &search.pins),
         None => {
             let strategies = partitioners(&options.partitioner, &search, q.net.synapse_count()).expect("the name is known");
-            choose(&q, target, &strategies, &search, &|| certificate.get_or_init(|| explain::certificate(&q, target)).best)
+            choose(&q, target, &strategies, &search, &|| certificate.get_or_init(|| explain::certificate(&q, target, false)).best)
         }
+    };
+    let search_copies = options.copies == Copies::Auto && options.placement.is_none();
+    let (placed, without) = match placed {
+        Ok(placed) if search_copies && timed => {
+            let (placed, without) = copies::improve(&q, placed, target, &search, options.default_steps);
+            (Ok(placed), without)
+        }
+        other => (other, None),
     };
     let placed = match placed {
         Ok(placed) => Some(placed),
@@ -346,9 +362,10 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     };
     // Without skews, delays mean nothing: a partition that fits proves nothing.
     let placed = placed.filter(|_| timed);
+    let copies = placed.as_ref().and_then(|placed| copies::report(&q, placed, target, &search, options.default_steps, without));
     finding::sort(&mut findings);
     findings.dedup();
-    Ok(Stages { q, lowering, quantization, placed, certificate, findings })
+    Ok(Stages { q, lowering, quantization, placed, copies, certificate, findings })
 }
 
 /// Resources of the whole board that are too few whatever the partition (C16).
@@ -366,7 +383,7 @@ fn board_findings(q: &Quantized, target: &Target) -> Vec<Finding> {
 
 /// Compiles; `progress` hears the name of each stage as it starts.
 pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress: &mut dyn FnMut(&str)) -> Result<Compiled, CompileError> {
-    let Stages { q, lowering, quantization, placed, certificate, findings } = stages(input, target, options, progress)?;
+    let Stages { q, lowering, quantization, placed, copies, certificate, findings } = stages(input, target, options, progress)?;
     if let Some(errors) = finding::errors(&findings) {
         return Err(CompileError::Findings(errors));
     }
@@ -381,8 +398,10 @@ pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress
         seed: options.seed,
     };
     let bundle = emit(&q, &placed, target, host, provenance);
-    let certificate = certificate.into_inner().unwrap_or_else(|| explain::certificate(&q, target));
-    let report = report(&q, &placed, target, lowering, quantization, certificate);
+    // With copies, output axons may be on other cores than the neuron: bounds that take them for the neuron's core say nothing then.
+    let found = certificate.into_inner().filter(|_| copies.is_none());
+    let certificate = found.unwrap_or_else(|| explain::certificate(&q, target, copies.is_some()));
+    let report = CompileReport { copies, ..report(&q, &placed, target, lowering, quantization, certificate) };
     let placement = Placement::of(&q, &placed, target);
     Ok(Compiled { bundle, report, placement })
 }
@@ -457,6 +476,7 @@ fn report(
         certificate: explain::explain(certificate, &core_usage),
         core_usage,
         lower_bounds: lower_bounds(q, target),
+        copies: None,
         binds,
         lowering,
         quantization,

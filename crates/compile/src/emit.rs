@@ -4,11 +4,12 @@
 //! failure here is our bug and panics. Nothing is chosen here: cores, encodings and numbers are those of the placement.
 //! Cost: linear in synapses.
 
+use crate::partition::Link;
 use crate::place::Placed;
 use spikec_chip::bundle::{BiasWrite, Bundle, Decoder, DecoderKind, Encoder, Host, HostMap, Place, PopulationSymbols, Provenance, Symbols};
 use spikec_chip::image::{Compartment, CoreTables, Image, OutAxon, PackedImage};
 use spikec_chip::{Target, encode_core};
-use spikec_net::{PopulationId, Quantized, Role};
+use spikec_net::{HostProjection, PopulationId, Quantized, Role};
 
 /// What the host does besides what the net says.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,10 +51,18 @@ impl Emitter<'_> {
         Place { core: self.placed.core(part), index: compartment }
     }
 
-    /// Physical input axons that a unit's spikes reach, by core.
-    fn axons(&self, unit: u32) -> Vec<Place> {
-        let links = self.placed.partitioned().links(unit);
-        let mut axons: Vec<Place> = links.iter().map(|l| Place { core: self.placed.core(l.part), index: l.in_axon }).collect();
+    /// Places of a neuron's copies, by core.
+    fn copies(&self, population: PopulationId, neuron: u32) -> Vec<Place> {
+        let partitioned = self.placed.partitioned();
+        let seats = partitioned.copies_of(partitioned.wiring().unit(population, neuron));
+        let mut places: Vec<Place> = seats.iter().map(|s| Place { core: self.placed.core(s.part), index: s.compartment }).collect();
+        places.sort_unstable();
+        places
+    }
+
+    /// Physical input axons of links, by core.
+    fn axons(&self, links: impl Iterator<Item = Link>) -> Vec<Place> {
+        let mut axons: Vec<Place> = links.map(|l| Place { core: self.placed.core(l.part), index: l.in_axon }).collect();
         axons.sort_unstable();
         axons
     }
@@ -64,7 +73,8 @@ impl Emitter<'_> {
         let mut compartments = Vec::with_capacity(pack.units.len());
         for (&unit, &(profile, threshold_profile)) in pack.units.iter().zip(&pack.profiles) {
             let start = out_axons.len();
-            out_axons.extend(self.axons(unit).into_iter().map(|a| OutAxon { core: a.core, in_axon: a.index }));
+            let sent = self.placed.partitioned().sent(unit, part);
+            out_axons.extend(self.axons(sent).into_iter().map(|a| OutAxon { core: a.core, in_axon: a.index }));
             compartments.push(Compartment {
                 profile,
                 threshold_profile,
@@ -99,7 +109,8 @@ impl Emitter<'_> {
                 Role::SpikeInput => {
                     let mut channels = vec![Vec::new(); population.trained_len()];
                     for (k, &origin) in population.origin.iter().enumerate() {
-                        channels[origin as usize] = self.axons(wiring.unit(id, k as u32));
+                        let links = self.placed.partitioned().links(wiring.unit(id, k as u32));
+                        channels[origin as usize] = self.axons(links.iter().copied());
                     }
                     spiking_width += channels.len() as u32;
                     input_axons.extend(channels);
@@ -111,21 +122,7 @@ impl Emitter<'_> {
                 Role::Neurons(_) => {}
             }
         }
-        let maps: Vec<HostMap> = net
-            .host_projections
-            .iter()
-            .map(|h| HostMap {
-                name: h.name.clone(),
-                first_channel: first_channel[h.pre.index()],
-                delay_steps: h.delay_steps,
-                targets: (0..net.population(h.post).len() as u32).map(|k| self.place(h.post, k)).collect(),
-                offsets: h.offsets.clone(),
-                channels: h.channels.iter().map(|&c| net.population(h.pre).origin[c as usize]).collect(),
-                weights: h.weights.clone(),
-                constants: h.constants.clone(),
-                gains: h.gains.clone(),
-            })
-            .collect();
+        let maps = net.host_projections.iter().map(|h| self.map(h, first_channel[h.pre.index()])).collect();
         let mut bias_writes = Vec::new();
         for (p, population) in net.populations.iter().enumerate() {
             let id = PopulationId::from(p);
@@ -134,7 +131,8 @@ impl Emitter<'_> {
             }
             for (k, neuron) in population.neurons().iter().enumerate().filter(|(_, n)| n.bias.mantissa != 0) {
                 let (mantissa, exponent) = (neuron.bias.mantissa, neuron.bias.exponent);
-                bias_writes.push(BiasWrite { chip_step: population.skew, place: self.place(id, k as u32), mantissa, exponent });
+                let places = std::iter::once(self.place(id, k as u32)).chain(self.copies(id, k as u32));
+                bias_writes.extend(places.map(|place| BiasWrite { chip_step: population.skew, place, mantissa, exponent }));
             }
         }
         let output = net.population(net.output);
@@ -159,21 +157,49 @@ impl Emitter<'_> {
         }
     }
 
+    /// The map of a projection: a target for each neuron, then one for each copy with the same terms.
+    fn map(&self, h: &HostProjection, first_channel: u32) -> HostMap {
+        let net = &self.q.net;
+        let origin = &net.population(h.pre).origin;
+        let mut map = HostMap {
+            name: h.name.clone(),
+            first_channel,
+            delay_steps: h.delay_steps,
+            targets: (0..net.population(h.post).len() as u32).map(|k| self.place(h.post, k)).collect(),
+            offsets: h.offsets.clone(),
+            channels: h.channels.iter().map(|&c| origin[c as usize]).collect(),
+            weights: h.weights.clone(),
+            constants: h.constants.clone(),
+            gains: h.gains.clone(),
+        };
+        for k in 0..net.population(h.post).len() {
+            let terms = h.offsets[k] as usize..h.offsets[k + 1] as usize;
+            for place in self.copies(h.post, k as u32) {
+                map.targets.push(place);
+                map.channels.extend(h.channels[terms.clone()].iter().map(|&c| origin[c as usize]));
+                map.weights.extend(&h.weights[terms.clone()]);
+                map.offsets.push(map.channels.len() as u32);
+                map.constants.push(h.constants[k]);
+                map.gains.push(h.gains[k]);
+            }
+        }
+        map
+    }
+
     fn symbols(&self) -> Symbols {
         let net = &self.q.net;
         let populations = net.populations.iter().enumerate().map(|(p, population)| {
             let id = PopulationId::from(p);
-            let neurons = if population.is_input() {
-                Vec::new()
-            } else {
-                population.origin.iter().enumerate().map(|(k, &origin)| (origin, self.place(id, k as u32))).collect()
-            };
+            let trained = || population.origin.iter().enumerate().filter(|_| !population.is_input());
+            let neurons = trained().map(|(k, &origin)| (origin, self.place(id, k as u32))).collect();
+            let copies = trained().flat_map(|(k, &origin)| self.copies(id, k as u32).into_iter().map(move |place| (origin, place)));
             PopulationSymbols {
                 name: population.name.clone(),
                 shape: population.shape.clone(),
                 skew: population.skew,
                 input: population.is_input(),
                 neurons,
+                copies: copies.collect(),
             }
         });
         Symbols { populations: populations.collect(), output: net.output.0 }

@@ -19,6 +19,8 @@ use spikec_map::limits::Limits;
 use spikec_map::proof::{Certificate, WORK, certificate_named};
 use spikec_net::Quantized;
 
+/// A limit that nothing reaches.
+const FREE: u32 = 1 << 30;
 /// Steps that a table of words takes at most; beyond, its entries are bounded more loosely.
 const TABLE: usize = 40_000_000;
 
@@ -61,10 +63,14 @@ pub fn explain(certificate: Certificate, usage: &[CoreUsage]) -> Explanation {
     Explanation { cores, certificate, optimal, totals, one_less }
 }
 
-/// Lower bounds of the number of cores, with their argument.
-pub fn certificate(q: &Quantized, target: &Target) -> Certificate {
+/// Lower bounds of the number of cores, with their argument. With `copies`, neurons may stand on several cores: what a core holds is
+/// bounded all the same, for it fits without the copies too, but its neurons' out entries may be on other cores.
+pub fn certificate(q: &Quantized, target: &Target, copies: bool) -> Certificate {
     let wiring = Wiring::new(q, target);
-    let (graph, limits) = problem(q, &wiring, target);
+    let (graph, mut limits) = problem(q, &wiring, target);
+    if copies {
+        (limits.out_entries, limits.out_per_neuron) = (FREE, FREE);
+    }
     let populations: Vec<&str> = q.net.populations.iter().filter(|p| !p.is_input() && !p.is_empty()).map(|p| p.name.as_str()).collect();
     let name = |v: u32| {
         let layer = graph.layers().partition_point(|l| l.first <= v);
@@ -330,7 +336,7 @@ mod tests {
                     p.synapse_memory.max_words_per_axon.value = r.random_range(1..4);
                 }
             });
-            let found = certificate(&q, &target);
+            let found = certificate(&q, &target, false);
             if let Some(fewest) = fewest(&q, &target) {
                 (fit, met) = (fit + 1, met + u32::from(found.best == fewest));
                 assert!(found.bounds.iter().all(|b| b.cores <= fewest), "seed {seed}: {fewest} are enough: {found:?}");
@@ -373,14 +379,14 @@ mod tests {
     fn dense_layers_are_explained_by_name() {
         let q = mnist(800, all_to_all(784, 800), all_to_all(800, 10));
         let target = spikec_chip::target_file::find("loihi1_nengo").unwrap();
-        let found = certificate(&q, &target);
+        let found = certificate(&q, &target, false);
         println!("{}", found.argument.join("\n"));
         assert_eq!((found.best, found.binding.as_str()), (13, "classes of equal neurons"));
         assert!(found.argument.contains(&"A: 800 neurons of hidden, each with the same 784 input axons.".into()), "{found:?}");
         assert!(found.argument.iter().all(|l| !l.contains("layer ")), "{found:?}");
         let usage =
             |used| CoreUsage { core: 0, resources: vec![crate::pack::Usage { code: "C05", resource: "words", used, available: 100 }] };
-        let e = explain(certificate(&q, &target), &[usage(90), usage(60)]);
+        let e = explain(certificate(&q, &target, false), &[usage(90), usage(60)]);
         assert!(!e.optimal && e.totals[0].used == 150 && e.totals[0].fullest == 90);
         assert!(e.one_less.iter().any(|l| l.contains("25.0 % left (90 of 100 on the fullest core)")), "{e:?}");
     }

@@ -4,6 +4,7 @@
 //! Invariant: data flow one way; each stage's type is the proof of what it says; nothing here does IO.
 
 mod choose;
+pub mod copies;
 pub mod driver;
 pub mod emit;
 pub mod explain;
@@ -22,6 +23,7 @@ pub mod retime;
 #[cfg(test)]
 mod testnets;
 
+pub use copies::{Copies, CopiesReport};
 pub use driver::{CompileError, CompileOptions, CompileReport, Compiled, Effort, Input, check, compile};
 pub use finding::{Finding, Severity};
 pub use partition::{FitError, NeuronRef, PARTITIONERS, Partitioned, Partitioner};

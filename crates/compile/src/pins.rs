@@ -55,11 +55,11 @@ pub(crate) fn resolve(q: &Quantized, target: &Target, pins: &[Pin]) -> (Vec<(Pop
 pub(crate) fn violations(q: &Quantized, placed: &Placed, pins: &[(PopulationId, Range<u32>)]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (id, range) in pins {
-        let population = q.net.population(*id);
-        let outside = (0..population.len() as u32)
-            .filter_map(|k| placed.partitioned().place(*id, k))
-            .filter(|(part, _)| !range.contains(&placed.core(*part)))
-            .count();
+        let (population, partitioned) = (q.net.population(*id), placed.partitioned());
+        let own = (0..population.len() as u32).filter_map(|k| partitioned.place(*id, k)).map(|place| place.0);
+        let of_layer = |unit: u32| partitioned.wiring().reference(unit).population == *id;
+        let copies = partitioned.copies().iter().filter(|seat| of_layer(seat.unit)).map(|seat| seat.part);
+        let outside = own.chain(copies).filter(|&part| !range.contains(&placed.core(part))).count();
         if outside > 0 {
             let remedy = format!("pin the layer to more than the cores {}..{}", range.start, range.end);
             findings.push(Finding::error("P13", "neurons beyond the pinned cores", outside as f64, 0.0, remedy).layer(&*population.name));

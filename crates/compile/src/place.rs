@@ -86,12 +86,18 @@ pub fn place(partitioned: Partitioned, target: &Target, options: &PlaceOptions) 
     Placed::new(partitioned, cores, target)
 }
 
-/// Along a Hilbert curve over each chip's routers, one chip after the other; then annealed. Neighbouring parts talk most.
-fn annealed(partitioned: &Partitioned, target: &Target, options: &PlaceOptions) -> Vec<u32> {
+/// Along a Hilbert curve over each chip's routers, one chip after the other: neighbouring parts talk most.
+pub(crate) fn along_the_curve(partitioned: &Partitioned, target: &Target) -> Vec<u32> {
     let order = hilbert_cores(&target.topology);
     let per_chip = order.len().max(1);
-    let parts = partitioned.parts().len();
-    let start: Vec<u32> = (0..parts).map(|k| (k / per_chip * per_chip) as u32 + order.get(k % per_chip).copied().unwrap_or(0)).collect();
+    let core = |k: usize| (k / per_chip * per_chip) as u32 + order.get(k % per_chip).copied().unwrap_or(0);
+    (0..partitioned.parts().len()).map(core).collect()
+}
+
+/// Along the curve, then annealed.
+fn annealed(partitioned: &Partitioned, target: &Target, options: &PlaceOptions) -> Vec<u32> {
+    let start = along_the_curve(partitioned, target);
+    let parts = start.len();
     if parts < 2 || parts as u64 > u64::from(target.total_cores()) {
         return start;
     }
@@ -122,8 +128,7 @@ pub(crate) fn messages(partitioned: &Partitioned, rates: &[f32]) -> (Vec<(u32, u
     let mut between = Vec::new();
     for unit in 0..wiring.units() {
         let rate = f64::from(rates.get(unit as usize).copied().unwrap_or(1.0));
-        let from = partitioned.unit_place(unit).map(|place| place.0);
-        for link in partitioned.links(unit) {
+        for (from, link) in partitioned.messages(unit) {
             match from {
                 None => host[link.part as usize] += rate,
                 Some(from) if from != link.part => between.push((from, link.part, rate)),

@@ -56,6 +56,8 @@ pub struct PopulationView {
     pub skew: u32,
     /// Neurons on the chip.
     pub on_chip: u64,
+    /// Copies of them on other cores: index as trained, core, compartment.
+    pub copies: Vec<(u32, u32, u16)>,
 }
 
 /// A core.
@@ -131,7 +133,13 @@ pub fn view(bundle: &Bundle, synapses: bool) -> Result<BundleView, CodecError> {
             .symbols
             .populations
             .iter()
-            .map(|p| PopulationView { name: p.name.clone(), shape: p.shape.clone(), skew: p.skew, on_chip: p.neurons.len() as u64 })
+            .map(|p| PopulationView {
+                name: p.name.clone(),
+                shape: p.shape.clone(),
+                skew: p.skew,
+                on_chip: p.neurons.len() as u64,
+                copies: p.copies.iter().map(|&(neuron, place)| (neuron, place.core, place.index)).collect(),
+            })
             .collect(),
         cores,
     })
@@ -220,6 +228,12 @@ pub fn text(v: &BundleView) -> String {
         }),
     ));
     out.push('\n');
+    for p in v.populations.iter().filter(|p| !p.copies.is_empty()) {
+        out.push_str(&format!("copies of {}: {}\n", p.name, count(p.copies.len() as u64)));
+        for (neuron, core, compartment) in &p.copies {
+            out.push_str(&format!("  neuron {neuron}: core {core}, compartment {compartment}\n"));
+        }
+    }
     for c in &v.cores {
         out.push_str(&format!("\ncore {} (delay bits {}, synapse memory {})\n", c.core, c.delay_bits, &c.synapse_memory_digest[..16]));
         for (name, bits) in &c.bits {

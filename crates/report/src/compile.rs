@@ -2,7 +2,7 @@
 
 use crate::table::{count, percent, table};
 use crate::utilization::{self, CoreUse, Use};
-use spikec_compile::CompileReport;
+use spikec_compile::{CompileReport, CopiesReport};
 
 /// Warnings shown before the rest is only counted.
 const WARNINGS_SHOWN: usize = 5;
@@ -61,6 +61,9 @@ pub fn text(r: &CompileReport) -> String {
     });
     let cores: Vec<CoreUse> = cores.collect();
     out.push_str(&utilization::text(&cores));
+    if let Some(c) = &r.copies {
+        out.push_str(&copies(c));
+    }
     if let Some(u) = &r.binds {
         out.push_str(&format!("what binds: {} ({} of {} on the fullest core)\n", u.resource, count(u.used), count(u.available)));
     }
@@ -71,4 +74,27 @@ pub fn text(r: &CompileReport) -> String {
         out.push_str(&format!("and {} warnings more (--report has them all)\n", r.warnings.len() - WARNINGS_SHOWN));
     }
     out
+}
+
+/// What copies do, in two lines.
+fn copies(c: &CopiesReport) -> String {
+    let mut out = format!("copies: {} of {} neurons", count(c.copies), count(c.neurons));
+    let Some(before) = &c.without else { return out + "\n" };
+    let less = |a: f64, b: f64| percent(b - a, b);
+    let more = |a: u64, b: u64| format!("{}{}", if a < b { "-" } else { "+" }, count(a.abs_diff(b)));
+    out.push_str(&format!(
+        "; {:.1} hops a step instead of {:.1} (-{}), {:.3} nJ instead of {:.3} (-{}), estimated\n",
+        c.with.hops,
+        before.hops,
+        less(c.with.hops, before.hops),
+        c.with.energy_pj / 1e3,
+        before.energy_pj / 1e3,
+        less(c.with.energy_pj, before.energy_pj),
+    ));
+    out + &format!(
+        "        output axon entries {}, input axons {}, words of memory {}\n",
+        more(c.with.out_entries, before.out_entries),
+        more(c.with.in_axons, before.in_axons),
+        more(c.with.words, before.words)
+    )
 }

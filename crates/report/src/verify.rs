@@ -40,6 +40,12 @@ impl VerifyReport {
         } else {
             format!("image: {} differ\n", count(self.image.total))
         };
+        if self.image.holds() && c.copies > 0 {
+            out.push_str(&format!(
+                "copies: {} of the compartments are copies of neurons, each with all that its neuron has\n",
+                count(c.copies)
+            ));
+        }
         for d in self.image.differences.iter().take(SHOWN) {
             out.push_str(&format!("  {d}\n"));
         }

@@ -42,7 +42,7 @@ pub fn watched(run: &SampleRun, places: &[(u32, u16)], symbols: &Symbols) -> Vec
         let here = |e: &&WatchEvent| (e.core, e.compartment) == (core, compartment);
         let step = |e: &WatchEvent| WatchedStep { chip_step: e.chip_step, input: e.input, u: e.u, v: e.v, fired: e.fired };
         let neurons = symbols.populations.iter().flat_map(|p| {
-            let mine = p.neurons.iter().filter(|(_, place)| (place.core, place.index) == (core, compartment));
+            let mine = p.neurons.iter().chain(&p.copies).filter(|(_, place)| (place.core, place.index) == (core, compartment));
             mine.map(|(neuron, _)| (p.name.clone(), *neuron))
         });
         Watched { core, compartment, neurons: neurons.collect(), steps: run.watched.iter().filter(here).map(step).collect() }

@@ -165,6 +165,11 @@ impl Map {
         for &channel in &map.channels {
             range(spot, "channel", channel, 0, i128::from(host.input_width - map.first_channel) - 1)?;
         }
+        for terms in map.offsets.windows(2) {
+            for pair in map.channels[terms[0] as usize..terms[1] as usize].windows(2) {
+                range(spot, "channel (ascending within a target)", pair[1], pair[0].into(), host.input_width.into())?;
+            }
+        }
         let finite = |field, all: bool| if all { Ok(()) } else { Err(BootError::NotFinite { spot, field }) };
         finite("weights", map.weights.iter().all(|x| x.is_finite()))?;
         finite("constants", map.constants.iter().all(|x| x.is_finite()))?;

@@ -24,7 +24,7 @@ mod view;
 
 pub use boot::{BootError, Machine, Spot};
 pub use counters::{CoreCounters, Counters};
-pub use record::{Probe, Record, SpikeEvent, WatchEvent};
+pub use record::{CopyEvent, Probe, Record, SpikeEvent, WatchEvent};
 pub use run::{BatchRun, RunOptions, SampleRun};
 pub use run_error::RunError;
 pub use timing::{BatchTiming, Energy, Level, SampleTiming};

@@ -9,7 +9,7 @@ use crate::check::range;
 use crate::layout::Layout;
 use crate::run_error::RunError;
 use serde::Serialize;
-use spikec_chip::bundle::{Host, PopulationSymbols, Symbols};
+use spikec_chip::bundle::{Host, Place, PopulationSymbols, Symbols};
 
 /// What to record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +22,8 @@ pub struct Record {
     pub core_steps: bool,
     /// Every message (with timing).
     pub messages: bool,
+    /// Spikes of the copies of neurons.
+    pub copies: bool,
 }
 
 /// A neuron of the network.
@@ -66,6 +68,17 @@ pub struct SpikeEvent {
     pub neuron: u32,
 }
 
+/// A spike of a copy of a neuron. Sorted by population, step, neuron, core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CopyEvent {
+    /// The neuron's spike, as the neuron's own compartment gives it.
+    pub spike: SpikeEvent,
+    /// Physical core of the copy.
+    pub core: u32,
+    /// Its compartment.
+    pub compartment: u16,
+}
+
 /// Number of neurons of a population as trained.
 pub(crate) fn size(p: &PopulationSymbols) -> u64 {
     p.shape.iter().fold(1u64, |n, &d| n.saturating_mul(d.into()))
@@ -80,29 +93,37 @@ pub(crate) struct Names {
     skews: Vec<u32>,
     /// (lane, population, neuron), sorted: a lane may stand for several neurons.
     names: Vec<(u32, u32, u32)>,
+    /// The same of copies, with their places.
+    copies: Vec<(u32, u32, u32, Place)>,
 }
 
 impl Names {
     /// Checks the symbols. Also gives the skew of each lane that has a name.
     pub(crate) fn new(symbols: &Symbols, host: &Host, layout: &Layout) -> Result<(Names, Vec<Option<u32>>), BootError> {
         let mut skews = vec![None; layout.lanes()];
-        let mut names = Vec::new();
+        let (mut names, mut copies) = (Vec::new(), Vec::new());
         for (k, p) in symbols.populations.iter().enumerate() {
             let spot = Spot::host("symbols: population", k);
             range(spot, "skew", p.skew, 0, host.max_skew.into())?;
-            for (neuron, place) in &p.neurons {
+            for (nth, (neuron, place)) in p.neurons.iter().chain(&p.copies).enumerate() {
                 range(spot, "neuron", *neuron, 0, i128::from(size(p)) - 1)?;
                 let lane = layout.lane(spot, *place)?;
-                names.push((lane, k as u32, *neuron));
+                if nth < p.neurons.len() {
+                    names.push((lane, k as u32, *neuron));
+                } else {
+                    copies.push((lane, k as u32, *neuron, *place));
+                }
                 let first = *skews[lane as usize].get_or_insert(p.skew);
                 range(spot, "skew of a compartment that another population uses too", p.skew, first.into(), first.into())?;
             }
         }
         names.sort_unstable();
         names.dedup();
+        copies.sort_unstable();
+        copies.dedup();
         let populations = symbols.populations.iter().map(|p| p.name.clone()).collect();
         let sizes = symbols.populations.iter().map(size).collect();
-        Ok((Names { populations, sizes, skews: symbols.populations.iter().map(|p| p.skew).collect(), names }, skews))
+        Ok((Names { populations, sizes, skews: symbols.populations.iter().map(|p| p.skew).collect(), names, copies }, skews))
     }
 
     /// Lane (none for a neuron that was removed) and skew of each neuron.
@@ -133,13 +154,29 @@ impl Names {
         self.populations.iter().cloned()
     }
 
-    /// Population of each lane, that of its first name; `u32::MAX` for a lane without one.
+    /// Population of each lane, that of its first name, or of the neuron that it is a copy of; `u32::MAX` for a lane without one.
     pub(crate) fn populations(&self, lanes: usize) -> Vec<u32> {
         let mut populations = vec![u32::MAX; lanes];
-        for &(lane, population, _) in self.names.iter().rev() {
+        let copies = self.copies.iter().map(|c| (c.0, c.1));
+        for (lane, population) in copies.rev().chain(self.names.iter().rev().map(|n| (n.0, n.1))) {
             populations[lane as usize] = population;
         }
         populations
+    }
+
+    /// As [`Names::record`], for copies.
+    pub(crate) fn record_copies(&self, chip_step: u32, steps: u32, fired: &[u32], events: &mut Vec<CopyEvent>) {
+        for &lane in fired.iter().filter(|_| !self.copies.is_empty()) {
+            let from = self.copies.partition_point(|c| c.0 < lane);
+            for &(_, population, neuron, place) in self.copies[from..].iter().take_while(|c| c.0 == lane) {
+                let step = chip_step.checked_sub(self.skews[population as usize]).filter(|&step| step < steps);
+                events.extend(step.map(|step| CopyEvent {
+                    spike: SpikeEvent { chip_step, step, population, neuron },
+                    core: place.core,
+                    compartment: place.index,
+                }));
+            }
+        }
     }
 
     /// Appends the spikes of the lanes that fired in a chip step, where they lie within the `steps` network steps.
@@ -156,8 +193,13 @@ impl Names {
     }
 }
 
-/// Sorts a sample's events; drops copies.
+/// Sorts a sample's events; drops those of one neuron in several compartments.
 pub(crate) fn finish(events: &mut Vec<SpikeEvent>) {
     events.sort_unstable_by_key(|e| (e.population, e.step, e.neuron));
     events.dedup();
+}
+
+/// Sorts the events of copies.
+pub(crate) fn finish_copies(events: &mut [CopyEvent]) {
+    events.sort_unstable_by_key(|e| (e.spike.population, e.spike.step, e.spike.neuron, e.core, e.compartment));
 }

@@ -10,7 +10,7 @@ use crate::counters::{CoreCounters, Counters};
 use crate::fabric::Ring;
 use crate::layout::IDLE;
 use crate::neuron::{Faults, Lanes};
-use crate::record::{Probe, Record, SpikeEvent, WatchEvent, finish};
+use crate::record::{CopyEvent, Probe, Record, SpikeEvent, WatchEvent, finish, finish_copies};
 use crate::routes::FanOut;
 use crate::run_error::RunError;
 use crate::timing::{BatchTiming, Before, CoreStep, Detail, Level, MessageEvent, Plan, Recording, SampleTiming, Stopwatch, Wave};
@@ -55,6 +55,8 @@ pub struct SampleRun {
     pub prediction: u32,
     /// Spikes, if recorded.
     pub spikes: Vec<SpikeEvent>,
+    /// Spikes of copies, if recorded.
+    pub copy_spikes: Vec<CopyEvent>,
     /// v of each output after each network step, if recorded: `[step][output]`.
     pub output_potentials: Vec<Vec<i32>>,
     /// u of each output after each network step, if potentials are recorded: `[step][output]`.
@@ -389,6 +391,9 @@ impl Machine {
             if options.record.spikes {
                 self.names.record(chip_step, steps, &state.fired, &mut run.spikes);
             }
+            if options.record.copies {
+                self.names.record_copies(chip_step, steps, &state.fired, &mut run.copy_spikes);
+            }
             self.probe(&wanted.probes, chip_step, steps, state, &mut run);
             if let Some(step) = chip_step.checked_sub(skew).filter(|&t| t < steps) {
                 if options.record.potentials {
@@ -424,6 +429,7 @@ impl Machine {
             chip_step += 1;
         }
         finish(&mut run.spikes);
+        finish_copies(&mut run.copy_spikes);
         counters.chip_steps = chip_steps.into();
         counters.u_wraps = faults.u_wraps;
         counters.v_clips = faults.v_clips;

@@ -10,7 +10,7 @@ use spikec_chip::target::Compression;
 use spikec_data::{SpikeTrain, Stimulus, Values};
 use spikec_sim::{CoreCounters, Record, RunError, RunOptions, SampleRun, SpikeEvent};
 
-const RECORD: Record = Record { spikes: true, potentials: true, core_steps: false, messages: false };
+const RECORD: Record = Record { spikes: true, potentials: true, core_steps: false, messages: false, copies: false };
 
 fn steps(steps: u32) -> RunOptions {
     RunOptions { steps: Some(steps), record: RECORD, ..RunOptions::default() }

@@ -120,6 +120,7 @@ impl Board {
             skew: 0,
             input: false,
             neurons,
+            copies: Vec::new(),
         };
         Bundle {
             target,

@@ -20,6 +20,8 @@ const HALF_WEIGHTS: std::ops::RangeInclusive<i16> = -50..=77;
 const MEAN_WEIGHT: f64 = 27.0;
 /// Threshold of neurons without synapses.
 const SOURCE_THRESHOLD: u32 = 100;
+/// That of a constant source: below the largest bias without an exponent.
+const CONSTANT_THRESHOLD: u32 = 10;
 /// Steps from one spike to the next of neurons that only their bias drives.
 const PERIODS: std::ops::RangeInclusive<i32> = 3..=24;
 
@@ -80,11 +82,18 @@ pub fn model(graph: &Hypergraph, name: &str, arrays_file: &str, seed: u64) -> Mo
                 }
             }
         }
-        let threshold =
-            if synapses == 0 { SOURCE_THRESHOLD } else { (MEAN_WEIGHT * f64::from(synapses) / f64::from(layer.neurons)).ceil() as u32 };
+        let threshold = if layer.neurons == 1 && synapses == 0 {
+            CONSTANT_THRESHOLD
+        } else if synapses == 0 {
+            SOURCE_THRESHOLD
+        } else {
+            (MEAN_WEIGHT * f64::from(synapses) / f64::from(layer.neurons)).ceil() as u32
+        };
         let bias = if synapses == 0 {
             let force = threshold as i32 * 64;
-            let biases = (0..layer.neurons).map(|_| (force / rng.random_range(PERIODS) + 1) as i16).collect();
+            // One neuron alone is a constant source: it fires in every step.
+            let period = |rng: &mut ChaCha8Rng| if layer.neurons == 1 { 1 } else { rng.random_range(PERIODS) };
+            let biases = (0..layer.neurons).map(|_| (force / period(&mut rng) + 1) as i16).collect();
             add(format!("bias{l}"), ArrayData::I16(biases), layer.neurons as usize)
         } else {
             "0".into()
@@ -110,6 +119,23 @@ pub fn model(graph: &Hypergraph, name: &str, arrays_file: &str, seed: u64) -> Mo
     }
     writeln!(ron, "    ],\n    output: \"layer{}\",\n)", layers.len() - 1).expect("a text");
     Model { ron, arrays }
+}
+
+/// The graph with one neuron more, in a layer before the others, that reaches all of them: a constant source, as elaboration adds one for constants
+/// into filtered currents.
+pub fn with_constant(graph: &Hypergraph) -> Hypergraph {
+    let inputs = graph.inputs();
+    let (mut offsets, mut axons) = (vec![0, 0], Vec::new());
+    for v in 0..graph.neurons() {
+        axons.push(inputs);
+        for (axon, count) in graph.synapses(v) {
+            axons.extend(std::iter::repeat_n(axon + u32::from(axon >= inputs), count as usize));
+        }
+        offsets.push(axons.len());
+    }
+    let mut layers = vec![Layer { first: 0, neurons: 1, shape: None, origin: Vec::new() }];
+    layers.extend(graph.layers().iter().map(|l| Layer { first: l.first + 1, ..l.clone() }));
+    Hypergraph::new(inputs, offsets, axons, layers)
 }
 
 /// `samples` samples of `steps` steps without a spike, for a network of `width` input channels: a data file.

@@ -1,7 +1,7 @@
 //! The behaviour check: the simulator on the bits against the reference interpreter on the reference section, spike for spike.
 //!
 //! In: a bundle, its booted machine, and samples. Out: how many samples are equal, and the first divergence, explained.
-//! Invariant: the two engines share no step law; every neuron of every population is compared in every network step, and then what the decoder
+//! Invariant: the two engines share no step law; every neuron of every population, and every copy of it, is compared in every network step, and then what the decoder
 //! reads: counts, first spikes, potentials, class. The result doesn't depend on the number of threads. Memory holds the spikes of
 //! `CHUNK` samples. Cost: both engines' run. Why: the image check proves that the bits say what the reference says; this shows
 //! that a machine which only has the bits does it.
@@ -14,7 +14,7 @@ use serde::Serialize;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Place};
 use spikec_data::{Decode, SpikeTrain, Stimulus, latency, predict, rate};
 use spikec_net::{Bias, Drive, Fixed, Interpreter, Net, Observer, PopulationId, ReferenceRun, fixed_drive, run_sample};
-use spikec_sim::{Machine, Record, RunError, RunOptions, SampleRun, SpikeEvent};
+use spikec_sim::{CopyEvent, Machine, Record, RunError, RunOptions, SampleRun, SpikeEvent};
 use std::fmt;
 
 /// Samples whose spikes are held at a time.
@@ -68,6 +68,8 @@ pub struct Divergence {
     pub core: Option<u32>,
     /// Its compartment.
     pub compartment: Option<u16>,
+    /// True when that is a copy of the neuron.
+    pub copy: bool,
     /// The reference's value.
     pub reference: f64,
     /// The simulator's value.
@@ -82,10 +84,11 @@ pub struct Divergence {
 
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Divergence { sample, what, step, chip_step, neuron, core, compartment, reference, simulated, u, v, likely_cause } = self;
+        let Divergence { sample, what, step, chip_step, neuron, core, compartment, copy, reference, simulated, u, v, likely_cause } = self;
         write!(f, "sample {sample}, network step {step} (chip step {chip_step}), {neuron}")?;
         if let (Some(core), Some(compartment)) = (core, compartment) {
-            write!(f, " (core {core} compartment {compartment})")?;
+            let copy = if *copy { "its copy on " } else { "" };
+            write!(f, " ({copy}core {core} compartment {compartment})")?;
         }
         write!(f, ": {what}: simulated {simulated}, reference {reference}")?;
         if let (Some(u), Some(v)) = (u, v) {
@@ -125,6 +128,8 @@ pub(crate) struct Parting {
     pub population: u32,
     /// Index as trained.
     pub index: u32,
+    /// The copy that diverged; `None`: the neuron's own compartment.
+    pub copy: Option<Place>,
     pub reference: f64,
     pub simulated: f64,
 }
@@ -217,7 +222,7 @@ pub fn check_behaviour(
 ) -> Result<BehaviourVerdict, VerifyError> {
     let quantized = reference(bundle)?;
     let both = Reference::new(bundle, &quantized.net)?;
-    let options = RunOptions { steps, record: Record { spikes: true, ..Record::default() }, ..RunOptions::default() };
+    let options = RunOptions { steps, record: Record { spikes: true, copies: true, ..Record::default() }, ..RunOptions::default() };
     let mut verdict = BehaviourVerdict { samples: samples.len(), equal: 0, steps: 0, spikes: 0, first_divergence: None };
     let mut first: Option<(usize, Parting, Vec<SpikeEvent>)> = None;
     for (chunk, stimuli) in samples.chunks(CHUNK).enumerate() {
@@ -242,7 +247,7 @@ pub fn check_behaviour(
             verdict.spikes += spikes;
             match parting {
                 None => verdict.equal += 1,
-                Some(parting) if first.is_none() => first = Some((base + k, parting, runs[k].spikes.clone())),
+                Some(parting) if first.is_none() => first = Some((base + k, parting, events_of(&runs[k], parting.copy))),
                 Some(_) => {}
             }
         }
@@ -252,6 +257,14 @@ pub fn check_behaviour(
         verdict.first_divergence = Some(explain(&both, sample, &inputs, parting, &events));
     }
     Ok(verdict)
+}
+
+/// Spikes of all neurons, or of one copy.
+fn events_of(run: &SampleRun, copy: Option<Place>) -> Vec<SpikeEvent> {
+    match copy {
+        None => run.spikes.clone(),
+        Some(place) => run.copy_spikes.iter().filter(|e| (e.core, e.compartment) == (place.core, place.index)).map(|e| e.spike).collect(),
+    }
 }
 
 fn refused(base: usize, error: RunError) -> VerifyError {
@@ -270,6 +283,7 @@ fn compare(both: &Reference, steps: u32, expected: &ReferenceRun, run: &SampleRu
         step: steps.saturating_sub(1),
         population: output,
         index,
+        copy: None,
         reference,
         simulated,
     };
@@ -294,10 +308,16 @@ fn compare(both: &Reference, steps: u32, expected: &ReferenceRun, run: &SampleRu
                 }
             };
             if let Some((index, reference, simulated)) = parted {
-                first = Some(Parting { what: What::Spike, step: t, population: p as u32, index, reference, simulated });
+                first = Some(Parting { what: What::Spike, step: t, population: p as u32, index, copy: None, reference, simulated });
                 break;
             }
         }
+    }
+    let time = |p: &Parting| (p.step, p.population, p.index);
+    if let Some(copy) = compare_copies(both, expected, run)
+        && first.is_none_or(|own| time(&copy) < time(&own))
+    {
+        first = Some(copy);
     }
     if first.is_some() {
         return first;
@@ -308,7 +328,7 @@ fn compare(both: &Reference, steps: u32, expected: &ReferenceRun, run: &SampleRu
         let stray = run.spikes.iter().find(|e| e.step >= steps || net.populations.get(e.population as usize).is_none_or(|p| p.is_input()));
         let (population, index, step) =
             stray.map_or((output, 0, 0), |e| (e.population.min(net.populations.len() as u32 - 1), e.neuron, e.step));
-        return Some(Parting { what: What::Spike, step, population, index, reference: 0.0, simulated: 1.0 });
+        return Some(Parting { what: What::Spike, step, population, index, copy: None, reference: 0.0, simulated: 1.0 });
     }
     let at = |v: &[u32], k: usize| v.get(k).map_or(-1.0, |&n| f64::from(n));
     let spike = |v: &[Option<u32>], k: usize| v.get(k).copied().flatten().map_or(-1.0, f64::from);
@@ -326,6 +346,52 @@ fn compare(both: &Reference, steps: u32, expected: &ReferenceRun, run: &SampleRu
     }
     let class = predict(decode(both.bundle.host.decoder.kind), &expected.out_counts, &expected.first_spike, &expected.potentials);
     (class != run.prediction).then(|| whole(What::Prediction, class.into(), run.prediction.into(), class))
+}
+
+/// The first spike of a copy that its neuron has not, or the other way round: by (step, population, neuron, core).
+fn compare_copies(both: &Reference, expected: &ReferenceRun, run: &SampleRun) -> Option<Parting> {
+    let key = |e: &CopyEvent| (e.spike.population, e.spike.step, e.spike.neuron, e.core, e.compartment);
+    let mut wanted = Vec::new();
+    for (p, symbols) in both.bundle.symbols.populations.iter().enumerate().filter(|(_, p)| !p.copies.is_empty()) {
+        let (Some(population), Some(steps)) = (both.net.populations.get(p), expected.spikes.get(p)) else { continue };
+        for (t, fired) in steps.iter().enumerate() {
+            for index in fired.iter().map(|&j| population.origin[j as usize]) {
+                let from = symbols.copies.partition_point(|c| c.0 < index);
+                let mine = symbols.copies[from..].iter().take_while(|c| c.0 == index);
+                wanted.extend(mine.map(|(_, place)| (p as u32, t as u32, index, place.core, place.index)));
+            }
+        }
+    }
+    let mut found = run.copy_spikes.iter().map(key).peekable();
+    let mut wanted = wanted.into_iter().peekable();
+    let mut first: Option<(u32, u32, u32, Place, f64, f64)> = None;
+    loop {
+        let (key, reference, simulated) = match (wanted.peek().copied(), found.peek().copied()) {
+            (None, None) => break,
+            (Some(a), Some(b)) if a == b => {
+                wanted.next();
+                found.next();
+                continue;
+            }
+            (Some(a), b) if b.is_none_or(|b| a < b) => (wanted.next().unwrap_or(a), 1.0, 0.0),
+            (_, Some(b)) => (found.next().unwrap_or(b), 0.0, 1.0),
+            (Some(_), None) => unreachable!("the guard above holds for it"),
+        };
+        let (population, step, index, core, compartment) = key;
+        let place = Place { core, index: compartment };
+        if first.is_none_or(|f| (step, population, index, place) < (f.0, f.1, f.2, f.3)) {
+            first = Some((step, population, index, place, reference, simulated));
+        }
+    }
+    first.map(|(step, population, index, place, reference, simulated)| Parting {
+        what: What::Spike,
+        step,
+        population,
+        index,
+        copy: Some(place),
+        reference,
+        simulated,
+    })
 }
 
 /// Watches one neuron.
@@ -351,12 +417,12 @@ impl Observer<Fixed> for Probe {
 
 /// Runs the reference again with a probe, and asks for the cause.
 fn explain(both: &Reference, sample: usize, inputs: &Inputs, parting: Parting, events: &[SpikeEvent]) -> Divergence {
-    let Parting { what, step, population, index, reference, simulated } = parting;
+    let Parting { what, step, population, index, copy, reference, simulated } = parting;
     let p = &both.net.populations[population as usize];
     let neuron = p.origin.binary_search(&index).ok();
     let mut probe = Probe { population: PopulationId(population), neuron, states: Vec::new(), spikes: Vec::new() };
     both.watch(inputs, &mut probe);
-    let place = place(both.bundle, population, index);
+    let place = copy.or_else(|| place(both.bundle, population, index));
     let state = probe.states.get(step as usize).copied();
     Divergence {
         sample,
@@ -366,6 +432,7 @@ fn explain(both: &Reference, sample: usize, inputs: &Inputs, parting: Parting, e
         neuron: NeuronName { population, name: p.name.clone(), index },
         core: place.map(|p| p.core),
         compartment: place.map(|p| p.index),
+        copy: copy.is_some(),
         reference,
         simulated,
         u: state.map(|s| s.0),

@@ -83,6 +83,8 @@ pub enum Field {
     InAxonSource,
     /// The destination of an output axon.
     OutAxon,
+    /// The compartment of a copied neuron that serves a core.
+    Server,
     /// A synapse.
     Synapse,
     /// Weight mantissa of a synapse.
@@ -167,6 +169,7 @@ impl fmt::Display for Field {
             Field::BiasStep => "chip step of the bias write",
             Field::InAxonSource => "sources of the input axon",
             Field::OutAxon => "output axon",
+            Field::Server => "server of the core",
             Field::Synapse => "synapse",
             Field::Mantissa => "weight mantissa",
             Field::Exponent => "weight exponent",

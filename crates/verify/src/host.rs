@@ -5,9 +5,10 @@
 
 use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Value};
 use crate::image::Checked;
-use crate::resolve::{Cell, Owners, bias_value, name, place_text};
-use spikec_chip::bundle::{Bundle, Decoder, DecoderKind, Encoder, HostMap, PopulationSymbols, Provenance};
+use crate::resolve::{Cell, Owners, Seat, bias_value, name, place_text};
+use spikec_chip::bundle::{Bundle, Decoder, DecoderKind, Encoder, HostMap, Place, PopulationSymbols, Provenance};
 use spikec_net::{Fixed, HostProjection, Net, Population, Quantized, Role};
+use std::collections::BTreeSet;
 
 fn item(text: impl Into<String>) -> At {
     At { item: Some(text.into()), ..At::default() }
@@ -31,7 +32,7 @@ pub(crate) fn compare_symbols(bundle: &Bundle, quantized: &Quantized, difference
     differences.compare(side, Field::Count, symbols.populations.len(), net.populations.len(), || item("populations"));
     differences.compare(side, Field::Output, symbols.output, net.output.0, At::default);
     for (p, s) in net.populations.iter().zip(&symbols.populations) {
-        let PopulationSymbols { name, shape, skew, input, neurons: _ } = s; // places: see `Owners::new`
+        let PopulationSymbols { name, shape, skew, input, neurons: _, copies: _ } = s; // places: see `Owners::new`
         let at = || item(p.name.clone());
         differences.compare(side, Field::Name, name.as_str(), p.name.as_str(), at);
         if *shape != p.shape {
@@ -175,10 +176,12 @@ fn compare_map(map: &HostMap, h: &HostProjection, net: &Net<Fixed>, owners: &Own
         return;
     }
     let origin = &net.population(h.pre).origin;
-    let mut row_of: Vec<Option<usize>> = vec![None; net.population(h.post).len()];
+    let seats = |j: usize| owners.seats(Cell { population: h.post.0, neuron: j as u32 });
+    let mut row_of: Vec<Vec<Option<usize>>> = (0..net.population(h.post).len()).map(|j| vec![None; seats(j) as usize]).collect();
     for (k, &place) in targets.iter().enumerate() {
-        let cell = owners.owner(place).filter(|c| c.population == h.post.0);
-        let slot = cell.map(|c| &mut row_of[c.neuron as usize]);
+        let seat = owners.owner(place).filter(|s| s.cell.population == h.post.0);
+        let cell = seat.map(|s| s.cell);
+        let slot = seat.map(|s| &mut row_of[s.cell.neuron as usize][s.nth as usize]);
         match slot {
             Some(slot @ None) => *slot = Some(k),
             Some(Some(_)) | None => {
@@ -193,9 +196,10 @@ fn compare_map(map: &HostMap, h: &HostProjection, net: &Net<Fixed>, owners: &Own
             }
         }
     }
-    for (j, row) in row_of.iter().enumerate() {
+    let rows = row_of.iter().enumerate().flat_map(|(j, rows)| rows.iter().enumerate().map(move |(nth, row)| (j, nth, row)));
+    for (j, nth, row) in rows {
         let cell = Cell { population: h.post.0, neuron: j as u32 };
-        let place = owners.places[h.post.index()][j];
+        let place = owners.place(Seat { cell, nth: nth as u32 });
         let at = || At { core: place.map(|p| p.core), compartment: place.map(|p| p.index), neuron: Some(name(net, cell)), ..at() };
         let Some(k) = *row else {
             differences.push(|| Difference {
@@ -240,10 +244,10 @@ pub(crate) fn first_other(a: &[f32], b: &[f32]) -> Option<(f32, f32)> {
     a.iter().zip(b).find(|(a, b)| a.to_bits() != b.to_bits()).map(|(&a, &b)| (a, b))
 }
 
-/// Each neuron's constant bias is written once, before its first network step. A zero bias needs no write, and neither does one
+/// The constant bias of each neuron and copy is written once, before its first network step. A zero bias needs no write, and neither does one
 /// that a host map without delay replaces in every step.
 fn compare_biases(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, differences: &mut Differences, checked: &mut Checked) {
-    let mut written: Vec<Vec<bool>> = net.populations.iter().map(|p| vec![false; p.neurons().len()]).collect();
+    let mut written: BTreeSet<Place> = BTreeSet::new();
     for w in &bundle.host.bias_writes {
         let at = |cell: Option<Cell>| At {
             core: Some(w.place.core),
@@ -253,7 +257,7 @@ fn compare_biases(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, difference
         };
         checked.bias_writes += 1;
         let found = || bias_value(w.mantissa, w.exponent);
-        let Some(cell) = owners.owner(w.place) else {
+        let Some(Seat { cell, .. }) = owners.owner(w.place) else {
             differences.push(|| Difference {
                 side: Side::Host,
                 at: at(None),
@@ -264,7 +268,7 @@ fn compare_biases(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, difference
             continue;
         };
         let p = &net.populations[cell.population as usize];
-        if std::mem::replace(&mut written[cell.population as usize][cell.neuron as usize], true) {
+        if !written.insert(w.place) {
             differences.push(|| Difference {
                 side: Side::Host,
                 at: at(Some(cell)),
@@ -284,8 +288,14 @@ fn compare_biases(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, difference
         if net.host_projections.iter().any(|h| h.post.index() == k && h.delay_steps == 0) {
             continue;
         }
-        for (j, n) in p.neurons().iter().enumerate().filter(|(j, n)| n.bias.mantissa != 0 && !written[k][*j]) {
-            let place = owners.places[k][j];
+        let cell = |j: usize| Cell { population: k as u32, neuron: j as u32 };
+        let biased = p.neurons().iter().enumerate().filter(|(_, n)| n.bias.mantissa != 0);
+        let places = biased.flat_map(|(j, n)| (0..owners.seats(cell(j))).map(move |nth| (j, n, Seat { cell: cell(j), nth })));
+        for (j, n, seat) in places {
+            let place = owners.place(seat);
+            if place.is_some_and(|place| written.contains(&place)) {
+                continue;
+            }
             differences.push(|| Difference {
                 side: Side::Host,
                 at: At {

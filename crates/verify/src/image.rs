@@ -7,16 +7,17 @@
 //!
 //! (a) **Bits = reference.** The state of the chip is u, v, the refractory counter and the delay slots of each compartment. All of it is
 //! driven by (1) the compartment's registers, (2) the spikes that reach its input axons, through the synapses stored there,
-//! and (3) the host's writes. If a bijection between compartments and neurons exists under which (1) each compartment's
-//! decays, threshold and refractory period are its neuron's, (2) the multiset of (pre, post, mantissa, exponent, delay register) that one gets
-//! by following every output axon and every host channel to the entries that it reads is the multiset of the
-//! reference's synapses, with delay register = net delay + skew(post) - skew(pre) - hop, and (3) the host writes each bias before the chip step
+//! and (3) the host's writes. Say that each compartment is one neuron's, and each neuron has one compartment of its own and perhaps others, its
+//! *copies*. If (1) each compartment's
+//! decays, threshold and refractory period are its neuron's, (2) for each compartment, the multiset of (pre, mantissa, exponent, delay register) that one gets
+//! by following every output axon and every host channel to the entries that it reads, pre being the neuron of the compartment that sends, is the multiset of the
+//! reference's synapses into its neuron, with delay register = net delay + skew(post) - skew(pre) - hop, and (3) the host writes each compartment's bias before the chip step
 //! skew(p) of its population and computes it from the same terms in the same order, then by induction over chip
-//! steps, compartment c in chip step t + skew(p) is in the state of its neuron in network step t: for t = 0 both are zero (the host clears the
+//! steps, compartment c in chip step t + skew(p) is in the state of its neuron in network step t, and it does not matter which compartment of a neuron a message comes from: for t = 0 both are zero (the host clears the
 //! core; before skew(p) no bias is set and, since every chip delay is at least the hop, nothing has arrived), and a step maps equal states and equal
 //! inputs to equal states (docs/semantics.md, section 3, is the law of both). Sums of integers don't
 //! depend on the order of synapses, so the multiset is all that matters. Zeros add zero (only filler and zeros of the reference may be stored). An input axon fed by two sources would add
-//! what no pair of neurons has, and one fed by none is memory without meaning: both are differences. Every record must be in
+//! what no pair of neurons has, and one fed by none is memory without meaning: both are differences. So are two compartments of a neuron that serve the same core, and a copy that serves none. Every record must be in
 //! use and every bit must be what its tables encode to; what is not explained is reported. The decoder reads the compartments of the
 //! output population in chip steps skew .. skew + T, which are network steps 0 .. T, and so its answer is the reference's.
 //!
@@ -41,7 +42,7 @@ use crate::choices::Choices;
 use crate::difference::{At, Differences, Field, Side};
 use crate::resolve::{self, Owners};
 use crate::wellformed::{Malformed, check_registers};
-use crate::{given, host};
+use crate::{given, host, records};
 use serde::Serialize;
 use spikec_chip::bundle::Bundle;
 use spikec_chip::codec::CodecError;
@@ -202,6 +203,8 @@ pub struct Checked {
     pub cores: u64,
     /// Compartments compared with a neuron.
     pub compartments: u64,
+    /// Of these, copies: the same neuron in another core.
+    pub copies: u64,
     /// Synapses followed through axons and compared.
     pub synapses: u64,
     /// Terms of host maps compared.
@@ -288,10 +291,11 @@ pub(crate) fn compare_with_reference(
     checked.cores = tables.len() as u64;
     host::compare_symbols(bundle, quantized, differences);
     let owners = Owners::new(bundle, net, &tables, differences);
-    resolve::check_records(bundle, &tables, differences);
+    records::check_records(bundle, &tables, differences);
+    checked.copies = owners.copy_count();
     checked.compartments = resolve::compare_compartments(net, &tables, &owners, differences);
     let found = resolve::wires(bundle, net, &tables, &owners, differences);
-    let wanted = resolve::wanted_wires(net, &bundle.target, differences);
+    let wanted = resolve::wanted_wires(net, &bundle.target, &owners, differences);
     resolve::compare_wires(net, &owners, &found.acting, &wanted.acting, differences);
     resolve::compare_zeros(net, &found.zeros, &wanted.zeros, differences);
     checked.synapses = wanted.acting.len() as u64;

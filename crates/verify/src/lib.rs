@@ -15,6 +15,7 @@ pub mod image;
 pub mod loss;
 #[cfg(any(test, feature = "mutate"))]
 pub mod mutate;
+mod records;
 mod resolve;
 #[cfg(test)]
 mod toy;

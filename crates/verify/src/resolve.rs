@@ -2,17 +2,17 @@
 //!
 //! In: a bundle and its reference net. Out: every stored synapse as (pre neuron, post neuron, mantissa, exponent, delay
 //! register), and the differences in compartments, axons and records. Invariant: nothing is read from the reference but
-//! names and sizes; every record of every table must be used exactly as the chip would use it, so that no bit of the image is left unexplained.
+//! names and sizes; `records` asks that every record of every table is used, so that no bit of the image is left unexplained.
 //! Cost: linear in the stored synapses, and one sort.
 
 use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Value};
 use crate::image::VerifyError;
 use spikec_chip::bundle::{Bundle, Place};
-use spikec_chip::codec::{decode_core, encode_core};
-use spikec_chip::cost;
-use spikec_chip::image::{CoreImage, CoreTables, Image, StoredSynapse};
+use spikec_chip::codec::decode_core;
+use spikec_chip::image::{CoreTables, Image, StoredSynapse};
 use spikec_chip::target::{Compression, Target};
 use spikec_net::{Fixed, Net, Role};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A neuron or input channel of the reference net, by its index now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,10 +21,17 @@ pub(crate) struct Cell {
     pub neuron: u32,
 }
 
+/// A compartment of a neuron: the neuron's own (0), or that of a copy (from 1 on, in the order of the symbols).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Seat {
+    pub cell: Cell,
+    pub nth: u32,
+}
+
 /// A synapse, as the chip stores it or as the reference wants it. The order is the order of comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Wire {
-    pub post: Cell,
+    pub post: Seat,
     pub pre: Cell,
     pub delay: i64,
     pub exponent: i8,
@@ -55,56 +62,30 @@ pub(crate) fn name(net: &Net<Fixed>, cell: Cell) -> NeuronName {
 /// Where neurons are, both ways.
 pub(crate) struct Owners {
     cores: Vec<u32>,
-    owners: Vec<Vec<Option<Cell>>>,
+    owners: Vec<Vec<Option<Seat>>>,
     /// Place of each neuron of each population; empty for inputs.
     pub places: Vec<Vec<Option<Place>>>,
+    /// Places of the copies of neurons that have some.
+    copies: BTreeMap<Cell, Vec<Place>>,
 }
 
 impl Owners {
-    /// Binds compartments to neurons through the symbols, and reports where that is no bijection.
+    /// Binds compartments to neurons through the symbols, and reports where a compartment is not one neuron's, or a neuron has none.
     pub fn new(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], differences: &mut Differences) -> Self {
         let mut all = Owners {
             cores: tables.iter().map(|t| t.core).collect(),
             owners: tables.iter().map(|t| vec![None; t.compartments.len()]).collect(),
             places: net.populations.iter().map(|p| vec![None; p.neurons().len()]).collect(),
+            copies: BTreeMap::new(),
         };
         for (k, (p, symbols)) in net.populations.iter().zip(&bundle.symbols.populations).enumerate() {
             let mut after = None;
             for &(index, place) in &symbols.neurons {
-                let at = || At {
-                    core: Some(place.core),
-                    compartment: Some(place.index),
-                    neuron: Some(NeuronName { population: k as u32, name: p.name.clone(), index }),
-                    ..At::default()
-                };
-                let mut report = |found: Value, expected: Value| {
-                    differences.push(|| Difference { side: Side::Symbols, at: at(), field: Field::Place, found, expected });
-                };
-                let neuron = if p.is_input() { None } else { p.origin.binary_search(&index).ok() };
-                let Some(neuron) = neuron else {
-                    report(place_text(place).into(), "no such neuron in the reference".into());
-                    continue;
-                };
                 if after.is_some_and(|a| a >= index) {
-                    report(index.into(), "indices as trained, ascending".into());
+                    all.report(k, p.name.as_str(), (index, place), index.into(), "indices as trained, ascending".into(), differences);
                 }
                 after = Some(index);
-                let cell = Cell { population: k as u32, neuron: neuron as u32 };
-                if let Some(other) = all.places[k][neuron] {
-                    report(place_text(place).into(), place_text(other).into());
-                    continue;
-                }
-                let Some(slot) = all.slot(place) else {
-                    report(place_text(place).into(), "a compartment of the image".into());
-                    continue;
-                };
-                if let Some(other) = *slot {
-                    let other = name(net, other).to_string();
-                    report(place_text(place).into(), format!("a compartment of its own ({other} is there)").into());
-                    continue;
-                }
-                *slot = Some(cell);
-                all.places[k][neuron] = Some(place);
+                all.bind(net, k, (index, place), false, differences);
             }
             for (neuron, place) in all.places[k].iter().enumerate() {
                 if place.is_none() {
@@ -119,24 +100,94 @@ impl Owners {
                     });
                 }
             }
+            let mut after = None;
+            for &(index, place) in &symbols.copies {
+                if after.is_some_and(|a| a >= (index, place)) {
+                    let found = place_text(place).into();
+                    all.report(k, p.name.as_str(), (index, place), found, "copies by index and place, ascending".into(), differences);
+                }
+                after = Some((index, place));
+                all.bind(net, k, (index, place), true, differences);
+            }
         }
         all
     }
 
-    fn slot(&mut self, place: Place) -> Option<&mut Option<Cell>> {
+    fn report(&self, k: usize, name: &str, (index, place): (u32, Place), found: Value, expected: Value, differences: &mut Differences) {
+        let neuron = Some(NeuronName { population: k as u32, name: name.into(), index });
+        let at = At { core: Some(place.core), compartment: Some(place.index), neuron, ..At::default() };
+        differences.push(|| Difference { side: Side::Symbols, at, field: Field::Place, found, expected });
+    }
+
+    /// Binds one place of a neuron of population `k`.
+    fn bind(&mut self, net: &Net<Fixed>, k: usize, (index, place): (u32, Place), copy: bool, differences: &mut Differences) {
+        let p = &net.populations[k];
+        let refuse = |all: &Self, found: Value, expected: Value, differences: &mut Differences| {
+            all.report(k, p.name.as_str(), (index, place), found, expected, differences);
+        };
+        let here = || place_text(place).into();
+        let neuron = if p.is_input() { None } else { p.origin.binary_search(&index).ok() };
+        let Some(neuron) = neuron else {
+            return refuse(self, here(), "no such neuron in the reference".into(), differences);
+        };
+        let cell = Cell { population: k as u32, neuron: neuron as u32 };
+        let own = self.places[k][neuron];
+        if let Some(other) = own.filter(|_| !copy) {
+            return refuse(self, here(), place_text(other).into(), differences);
+        }
+        let beside = self.copies.get(&cell).into_iter().flatten().chain(&own).any(|other| other.core == place.core);
+        if copy && (own.is_none() || beside) {
+            let expected = if beside { "copies of a neuron on different cores" } else { "a copy of a neuron that has a place" };
+            return refuse(self, here(), expected.into(), differences);
+        }
+        let nth = if copy { 1 + self.copies.get(&cell).map_or(0, Vec::len) as u32 } else { 0 };
+        let Some(slot) = self.slot(place) else {
+            return refuse(self, here(), "a compartment of the image".into(), differences);
+        };
+        if let Some(other) = *slot {
+            let other = name(net, other.cell).to_string();
+            return refuse(self, here(), format!("a compartment of its own ({other} is there)").into(), differences);
+        }
+        *slot = Some(Seat { cell, nth });
+        if copy {
+            self.copies.entry(cell).or_default().push(place);
+        } else {
+            self.places[k][neuron] = Some(place);
+        }
+    }
+
+    fn slot(&mut self, place: Place) -> Option<&mut Option<Seat>> {
         let k = self.cores.binary_search(&place.core).ok()?;
         self.owners[k].get_mut(place.index as usize)
     }
 
-    /// The neuron at a place.
-    pub fn owner(&self, place: Place) -> Option<Cell> {
+    /// The neuron at a place, and which of its compartments it is.
+    pub fn owner(&self, place: Place) -> Option<Seat> {
         let k = self.cores.binary_search(&place.core).ok()?;
         self.owners[k].get(place.index as usize).copied().flatten()
     }
 
     /// The neuron at compartment `index` of the core at position `k`.
-    fn owner_at(&self, k: usize, index: usize) -> Option<Cell> {
+    fn owner_at(&self, k: usize, index: usize) -> Option<Seat> {
         self.owners[k][index]
+    }
+
+    /// Number of compartments that a neuron shall have: its own and its copies'.
+    pub fn seats(&self, cell: Cell) -> u32 {
+        1 + self.copies.get(&cell).map_or(0, Vec::len) as u32
+    }
+
+    /// Place of a compartment of a neuron; `None` where it has none.
+    pub fn place(&self, seat: Seat) -> Option<Place> {
+        match seat.nth {
+            0 => self.places[seat.cell.population as usize][seat.cell.neuron as usize],
+            nth => self.copies.get(&seat.cell)?.get(nth as usize - 1).copied(),
+        }
+    }
+
+    /// Number of copies.
+    pub fn copy_count(&self) -> u64 {
+        self.copies.values().map(|places| places.len() as u64).sum()
     }
 }
 
@@ -176,6 +227,7 @@ pub(crate) fn compare_compartments(net: &Net<Fixed>, tables: &[CoreTables], owne
                 continue;
             };
             checked += 1;
+            let cell = cell.cell;
             let n = &net.populations[cell.population as usize].neurons()[cell.neuron as usize];
             let at = || At { core: Some(core.core), compartment: Some(index as u16), neuron: Some(name(net, cell)), ..At::default() };
             match core.compartment_profiles.get(c.profile as usize) {
@@ -216,7 +268,9 @@ pub(crate) fn bias_value(mantissa: i16, exponent: u8) -> Value {
 #[derive(Clone, Copy)]
 enum Feed {
     Nobody,
-    One(Cell),
+    One(Seat),
+    /// Two compartments of one neuron.
+    Twice(Cell),
     Many,
 }
 
@@ -238,12 +292,58 @@ impl Wires {
     }
 }
 
+/// Which compartment of a neuron with copies serves which core.
+#[derive(Default)]
+struct Service {
+    servers: BTreeMap<(Cell, u32), Seat>,
+    active: BTreeSet<Seat>,
+}
+
+impl Service {
+    /// Notes that `source` sends to a core; another compartment of its neuron must not.
+    fn serve(&mut self, source: Seat, core: u32, owners: &Owners, net: &Net<Fixed>, differences: &mut Differences) {
+        if owners.seats(source.cell) == 1 {
+            return;
+        }
+        self.active.insert(source);
+        let first = *self.servers.entry((source.cell, core)).or_insert(source);
+        if first != source {
+            let text = |seat| owners.place(seat).map_or_else(|| "no place".into(), place_text);
+            differences.push(|| Difference {
+                side: Side::Image,
+                at: At { core: Some(core), pre: Some(name(net, source.cell)), ..At::default() },
+                field: Field::Server,
+                found: format!("{} and {}", text(first), text(source)).into(),
+                expected: "one".into(),
+            });
+        }
+    }
+
+    /// A copy that serves no core is memory without meaning.
+    fn unread(&self, owners: &Owners, net: &Net<Fixed>, differences: &mut Differences) {
+        for (&cell, places) in &owners.copies {
+            let active = |nth: usize| self.active.contains(&Seat { cell, nth: 1 + nth as u32 });
+            for (_, place) in places.iter().enumerate().filter(|(nth, _)| !active(*nth)) {
+                let at = || At { core: Some(place.core), compartment: Some(place.index), neuron: Some(name(net, cell)), ..At::default() };
+                differences.push(|| Difference {
+                    side: Side::Image,
+                    at: at(),
+                    field: Field::Server,
+                    found: "a copy that serves no core".into(),
+                    expected: "a use".into(),
+                });
+            }
+        }
+    }
+}
+
 /// Follows every output axon and host input axon to the synapses behind it. The zeros that fill the gaps of dense entries (delay 0) are
 /// left out.
 pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], owners: &Owners, differences: &mut Differences) -> Wires {
     let mut feeds: Vec<Vec<Feed>> = tables.iter().map(|t| vec![Feed::Nobody; t.in_axons.len()]).collect();
     let position = |core: u32| tables.binary_search_by_key(&core, |t| t.core).ok();
-    let mut feed = |source: Cell, place: Place, from: At, differences: &mut Differences| {
+    let mut service = Service::default();
+    let mut feed = |source: Seat, place: Place, from: At, differences: &mut Differences| {
         let slot = position(place.core).and_then(|k| feeds[k].get_mut(place.index as usize));
         match slot {
             None => differences.push(|| Difference {
@@ -253,15 +353,22 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
                 found: place_text(place).into(),
                 expected: "an input axon of the image".into(),
             }),
-            Some(slot @ Feed::Nobody) => *slot = Feed::One(source),
-            Some(slot) => *slot = Feed::Many,
+            Some(slot @ Feed::Nobody) => {
+                *slot = Feed::One(source);
+                service.serve(source, place.core, owners, net, differences);
+            }
+            Some(slot) => {
+                let same = matches!(slot, Feed::One(Seat { cell, .. }) | Feed::Twice(cell) if *cell == source.cell);
+                *slot = if same { Feed::Twice(source.cell) } else { Feed::Many };
+            }
         }
     };
     for (k, core) in tables.iter().enumerate() {
         let mut next = 0;
         for (index, c) in core.compartments.iter().enumerate() {
             let owner = owners.owner_at(k, index);
-            let at = || At { core: Some(core.core), compartment: Some(index as u16), neuron: owner.map(|o| name(net, o)), ..At::default() };
+            let at =
+                || At { core: Some(core.core), compartment: Some(index as u16), neuron: owner.map(|o| name(net, o.cell)), ..At::default() };
             let (start, end) = (c.out_axon_start as usize, c.out_axon_start as usize + c.out_axon_count as usize);
             // Compartments share the table out among them, in their order: no record is read twice, none is left over.
             differences.compare(Side::Image, Field::OutAxon, start, next, at);
@@ -280,7 +387,7 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
         let cell = channels.get(channel).copied().flatten();
         for &place in places {
             match cell {
-                Some(cell) => feed(cell, place, At { pre: Some(name(net, cell)), ..At::default() }, differences),
+                Some(cell) => feed(Seat { cell, nth: 0 }, place, At { pre: Some(name(net, cell)), ..At::default() }, differences),
                 None => differences.push(|| Difference {
                     side: Side::Host,
                     at: At { item: Some(format!("input channel {channel}")), ..At::default() },
@@ -291,14 +398,19 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
             }
         }
     }
+    service.unread(owners, net, differences);
     let mut all = Wires::default();
     for (k, core) in tables.iter().enumerate() {
         for (index, axon) in core.in_axons.iter().enumerate() {
             let at = || At { core: Some(core.core), in_axon: Some(index as u16), ..At::default() };
             let pre = match feeds[k][index] {
-                Feed::One(pre) => pre,
+                Feed::One(pre) => pre.cell,
                 other => {
-                    let found = if matches!(other, Feed::Many) { "more than one" } else { "none" };
+                    let found = match other {
+                        Feed::Twice(cell) if owners.seats(cell) > 1 => format!("more than one: {} twice", name(net, cell)),
+                        Feed::Nobody => "none".into(),
+                        _ => "more than one".into(),
+                    };
                     differences.push(|| Difference {
                         side: Side::Image,
                         at: at(),
@@ -331,124 +443,16 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
     all.sorted()
 }
 
-/// The synapses of an entry without the zeros that fill the gaps of a dense one. Zeros at its ends fill no gap.
+/// The synapses of an entry without the zeros that fill the gaps of a dense one. A zero at either end fills no gap: it is a synapse, and zeros between
+/// it and the others may fill one.
 fn without_filler(compression: Compression, synapses: &[StoredSynapse]) -> impl Iterator<Item = &StoredSynapse> {
-    let blank = |s: &StoredSynapse| (s.mantissa, s.delay) == (0, 0);
-    let first = synapses.iter().position(|s| !blank(s)).unwrap_or(synapses.len());
-    let last = synapses.iter().rposition(|s| !blank(s)).unwrap_or(0);
     let dense = compression == Compression::Dense;
-    synapses.iter().enumerate().filter(move |(k, s)| !(dense && blank(s) && (first..last).contains(k))).map(|(_, s)| s)
+    let inner = 1..synapses.len().saturating_sub(1);
+    synapses.iter().enumerate().filter(move |(k, s)| !(dense && (s.mantissa, s.delay) == (0, 0) && inner.contains(k))).map(|(_, s)| s)
 }
 
-/// Every record is used.
-fn records_used(core: u32, table: &'static str, uses: &[u64], differences: &mut Differences) {
-    for (record, _) in uses.iter().enumerate().filter(|(_, uses)| **uses == 0) {
-        differences.push(|| Difference {
-            side: Side::Image,
-            at: At { core: Some(core), item: Some(format!("{table} {record}")), ..At::default() },
-            field: Field::UnusedRecord,
-            found: "no use".into(),
-            expected: "a use".into(),
-        });
-    }
-}
-
-/// No bit is left unexplained: the bits are what their tables encode to, every record is used, none is repeated, and the delay bits
-/// are the fewest that hold the core's delays. (Limits of the target are the decoder's: what decodes, fits.)
-pub(crate) fn check_records(bundle: &Bundle, tables: &[CoreTables], differences: &mut Differences) {
-    let Image::Packed(image) = &bundle.image;
-    for (bits, core) in image.cores.iter().zip(tables) {
-        check_bits(bits, core, &bundle.target, differences);
-        let mut formats = vec![0u64; core.formats.len()];
-        let mut largest_delay = 0u32;
-        for entry in core.in_axons.iter().flat_map(|a| &a.entries) {
-            if let Some(uses) = formats.get_mut(entry.format as usize) {
-                *uses += 1;
-            }
-            largest_delay = entry.synapses.iter().fold(largest_delay, |m, s| m.max(s.delay as u32));
-        }
-        records_used(core.core, "synapse format", &formats, differences);
-        let mut profiles = vec![0u64; core.compartment_profiles.len()];
-        let mut thresholds = vec![0u64; core.threshold_profiles.len()];
-        for c in &core.compartments {
-            if let Some(uses) = profiles.get_mut(c.profile as usize) {
-                *uses += 1;
-            }
-            if let Some(uses) = thresholds.get_mut(c.threshold_profile as usize) {
-                *uses += 1;
-            }
-        }
-        records_used(core.core, "compartment profile", &profiles, differences);
-        records_used(core.core, "threshold profile", &thresholds, differences);
-        not_repeated(core.core, "synapse format", &core.formats, differences);
-        not_repeated(core.core, "compartment profile", &core.compartment_profiles, differences);
-        not_repeated(core.core, "threshold profile", &core.threshold_profiles, differences);
-        let memory = &bundle.target.packed().synapse_memory;
-        let wanted = cost::delay_bits(memory, largest_delay);
-        let at = || At { core: Some(core.core), ..At::default() };
-        differences.compare(Side::Image, Field::DelayBits, Some(core.delay_bits), wanted, at);
-    }
-}
-
-fn check_bits(bits: &CoreImage, core: &CoreTables, target: &Target, differences: &mut Differences) {
-    let mut report = |memory: &'static str, found: Value, expected: Value| {
-        differences.push(|| Difference {
-            side: Side::Image,
-            at: At { core: Some(core.core), item: Some(memory.into()), ..At::default() },
-            field: Field::UnreadBits,
-            found,
-            expected,
-        });
-    };
-    let again = match encode_core(core, target) {
-        Ok(again) => again,
-        Err(e) => return report("decoded tables", e.to_string().into(), "tables that the codec encodes".into()),
-    };
-    let CoreImage {
-        core: _,
-        registers,
-        synapse_memory,
-        in_axons,
-        formats,
-        compartment_profiles,
-        threshold_profiles,
-        compartments,
-        out_axons,
-    } = bits;
-    for (memory, found, expected) in [
-        ("registers", registers, &again.registers),
-        ("synapse memory", synapse_memory, &again.synapse_memory),
-        ("input axon table", in_axons, &again.in_axons),
-        ("format table", formats, &again.formats),
-        ("compartment profile table", compartment_profiles, &again.compartment_profiles),
-        ("threshold profile table", threshold_profiles, &again.threshold_profiles),
-        ("compartment table", compartments, &again.compartments),
-        ("output axon table", out_axons, &again.out_axons),
-    ] {
-        if found.len() != expected.len() {
-            report(memory, format!("{} bits", found.len()).into(), format!("{} bits", expected.len()).into());
-        } else if let Some(bit) = (0..found.len()).find(|&b| found[b] != expected[b]) {
-            report(memory, format!("{} at bit {bit}", found[bit] as u8).into(), (expected[bit] as u8).into());
-        }
-    }
-}
-
-fn not_repeated<T: PartialEq>(core: u32, table: &'static str, records: &[T], differences: &mut Differences) {
-    for (k, record) in records.iter().enumerate() {
-        if let Some(first) = records[..k].iter().position(|r| r == record) {
-            differences.push(|| Difference {
-                side: Side::Image,
-                at: At { core: Some(core), item: Some(format!("{table} {k}")), ..At::default() },
-                field: Field::RepeatedRecord,
-                found: format!("the same as {first}").into(),
-                expected: "a record of its own".into(),
-            });
-        }
-    }
-}
-
-/// The synapses that the reference wants. Reports chip delays shorter than the hop.
-pub(crate) fn wanted_wires(net: &Net<Fixed>, target: &Target, differences: &mut Differences) -> Wires {
+/// The synapses that the reference wants, for each compartment of the post neuron. Reports chip delays shorter than the hop.
+pub(crate) fn wanted_wires(net: &Net<Fixed>, target: &Target, owners: &Owners, differences: &mut Differences) -> Wires {
     let mut all = Wires::default();
     for p in &net.projections {
         let from_input = net.population(p.pre).is_input();
@@ -466,7 +470,10 @@ pub(crate) fn wanted_wires(net: &Net<Fixed>, target: &Target, differences: &mut 
                     expected: format!("at least {hop}").into(),
                 });
             }
-            all.add(Wire { post, pre, delay: d_chip - hop, exponent: p.format.exponent, mantissa });
+            let seats = if owners.copies.is_empty() { 1 } else { owners.seats(post) };
+            for nth in 0..seats {
+                all.add(Wire { post: Seat { cell: post, nth }, pre, delay: d_chip - hop, exponent: p.format.exponent, mantissa });
+            }
         }
     }
     all.sorted()
@@ -478,7 +485,7 @@ pub(crate) fn compare_zeros(net: &Net<Fixed>, found: &[Wire], wanted: &[Wire], d
     for zero in found {
         while wanted.next_if(|w| *w < zero).is_some() {}
         if wanted.next_if(|w| *w == zero).is_none() {
-            let at = || At { pre: Some(name(net, zero.pre)), neuron: Some(name(net, zero.post)), ..At::default() };
+            let at = || At { pre: Some(name(net, zero.pre)), neuron: Some(name(net, zero.post.cell)), ..At::default() };
             let found = format!("a stored zero, delay register {}", zero.delay);
             differences.push(|| Difference {
                 side: Side::Image,
@@ -511,12 +518,12 @@ pub(crate) fn compare_wires(net: &Net<Fixed>, owners: &Owners, found: &[Wire], w
             continue;
         }
         let (post, pre) = next;
-        let place = owners.places[post.population as usize][post.neuron as usize];
+        let place = owners.place(post);
         let at = || At {
             core: place.map(|p| p.core),
             compartment: place.map(|p| p.index),
             pre: Some(name(net, pre)),
-            neuron: Some(name(net, post)),
+            neuron: Some(name(net, post.cell)),
             ..At::default()
         };
         for k in 0..a.max(b) {

@@ -1,6 +1,6 @@
 //! `spikec compile`: a network into a bundle.
 
-use crate::args::{CompileArgs, DiscretizationArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, SignsArg};
+use crate::args::{CompileArgs, CopiesArg, DiscretizationArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, SignsArg};
 use crate::failure::{DOES_NOT_FIT, Failure};
 use crate::files::{self, Files};
 use crate::load::{self, Coding, Prepared};
@@ -8,7 +8,7 @@ use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
 use spikec_compile::explain::Explanation;
-use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Placement, Quantizer, Signs};
+use spikec_compile::{CompileError, CompileOptions, Compiled, Copies, Effort, Input, Placement, Quantizer, Signs};
 use spikec_data::Stimulus;
 use std::path::{Path, PathBuf};
 
@@ -103,6 +103,10 @@ impl Job {
             pins: mapping.pins.clone(),
             calibration: samples.clone(),
             placement,
+            copies: match mapping.copies {
+                CopiesArg::None => Copies::None,
+                CopiesArg::Auto => Copies::Auto,
+            },
             remove_dead: !mapping.keep_dead,
             seed: mapping.seed,
             provenance: provenance(network, mapping, (&target, quantizer(mapping, &samples)), coding, &prepared, digest),
@@ -255,6 +259,7 @@ fn provenance(
     add("decoder", mapping.decoder.clone());
     add("effort", format!("{:?}", mapping.effort));
     add("partitioner", mapping.partitioner.clone());
+    add("copies", if mapping.copies == CopiesArg::None { "none" } else { "auto" }.into());
     for pin in &mapping.pins {
         add("pin", format!("{}={}..{}", pin.layer, pin.cores.start, pin.cores.end.saturating_sub(1)));
     }

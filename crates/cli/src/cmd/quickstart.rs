@@ -1,7 +1,7 @@
 //! `spikec quickstart`: the main job on the example that is built into the binary.
 
 use super::compile::Job;
-use crate::args::{CodingArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, SignsArg};
+use crate::args::{CodingArg, CopiesArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, SignsArg};
 use crate::failure::{Failure, NO};
 use crate::files::{Files, Output};
 use crate::load;
@@ -45,6 +45,7 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
         partitioner: "portfolio".into(),
         pins: Vec::new(),
         placement: None,
+        copies: CopiesArg::Auto,
         keep_dead: false,
         seed: 0,
     };

@@ -1,9 +1,10 @@
-//! Checks of the whole net that no partition changes: registers within the target's fields, each neuron assigned once.
+//! Checks of the whole net that no partition changes: registers within the target's fields, each neuron assigned once, copies beside none of their own kind.
 
+use super::{Proposal, Seat};
 use crate::finding::Finding;
+use crate::pack::Wiring;
 use crate::pack::usage::remedy;
 use crate::pack::wiring::stored_signs;
-use crate::pack::{NeuronRef, Wiring};
 use crate::quantize::{fixed_rules, sign_finding};
 use spikec_chip::target::Target;
 use spikec_net::Quantized;
@@ -87,13 +88,24 @@ pub(super) fn registers(q: &Quantized, target: &Target, findings: &mut Vec<Findi
     }
 }
 
-/// Parts as units, and (part, compartment) of each unit.
-type Assignment = (Vec<Vec<u32>>, Vec<Option<(u32, u16)>>);
+/// What a proposal says, as units.
+pub(super) struct Assignment {
+    /// Units of each part: its own, then copies.
+    pub units: Vec<Vec<u32>>,
+    /// How many of them are its own.
+    pub own: Vec<usize>,
+    /// (part, compartment) of each unit.
+    pub places: Vec<Option<(u32, u16)>>,
+    /// Copies by unit and part.
+    pub copies: Vec<Seat>,
+}
 
-/// P01-P04: every neuron in exactly one part. Unknown neurons are left out, of doubles the first stays.
-pub(super) fn assignment(q: &Quantized, wiring: &Wiring, parts: &[Vec<NeuronRef>], findings: &mut Vec<Finding>) -> Assignment {
+/// P01-P05 and P07: every neuron in exactly one part, copies in others. Unknown neurons are left out, of doubles the first stays.
+pub(super) fn assignment(q: &Quantized, wiring: &Wiring, proposal: &Proposal, findings: &mut Vec<Finding>) -> Assignment {
+    let parts = &proposal.parts;
+    let populations = q.net.populations.len();
     let mut places = vec![None; wiring.units() as usize];
-    let mut doubles = vec![0u32; q.net.populations.len()];
+    let mut doubles = vec![0u32; populations];
     let mut units: Vec<Vec<u32>> = Vec::with_capacity(parts.len());
     let mut unknown = 0u32;
     for (index, part) in parts.iter().enumerate() {
@@ -113,19 +125,60 @@ pub(super) fn assignment(q: &Quantized, wiring: &Wiring, parts: &[Vec<NeuronRef>
         }
         units.push(known);
     }
+    let own = units.iter().map(Vec::len).collect();
+    let mut copies: Vec<Seat> = Vec::new();
+    let mut beside = vec![0u32; populations];
+    let mut last_part = vec![u32::MAX; if proposal.copies.is_empty() { 0 } else { wiring.units() as usize }];
+    for (index, (list, known)) in proposal.copies.iter().zip(&mut units).enumerate() {
+        let part = index as u32;
+        for &neuron in list {
+            let Some(unit) = wiring.neuron_unit(neuron) else {
+                unknown += 1;
+                continue;
+            };
+            let here = places[unit as usize].is_some_and(|place| place.0 == part);
+            if here || std::mem::replace(&mut last_part[unit as usize], part) == part {
+                beside[neuron.population.index()] += 1;
+                continue;
+            }
+            copies.push(Seat { unit, part, compartment: known.len().min(65535) as u16 });
+            known.push(unit);
+        }
+    }
+    copies.sort_unstable();
+    let homeless: usize = proposal.copies.iter().skip(parts.len()).map(Vec::len).sum();
+    if homeless > 0 {
+        findings.push(Finding::error("P07", "copies without a part", homeless as f64, 0.0, "correct the partitioner"));
+    }
     if unknown > 0 {
         findings.push(Finding::error("P03", "neurons that the network does not have", unknown.into(), 0.0, "correct the partitioner"));
     }
-    let mut missing = vec![0u32; q.net.populations.len()];
+    let mut missing = vec![0u32; populations];
     for unit in wiring.neuron_units().filter(|&u| places[u as usize].is_none()) {
         missing[wiring.reference(unit).population.index()] += 1;
     }
     for (i, population) in q.net.populations.iter().enumerate() {
-        for (code, count, what) in [("P01", missing[i], "neurons without a core"), ("P02", doubles[i], "neurons with more than one core")] {
+        for (code, count, what, remedy) in [
+            ("P01", missing[i], "neurons without a core", "correct the partitioner"),
+            ("P02", doubles[i], "neurons with more than one core", "correct the partitioner, or call all but one of them copies"),
+            ("P05", beside[i], "copies beside the same neuron", "put each copy on a core of its own"),
+        ] {
             if count > 0 {
-                findings.push(Finding::error(code, what, count.into(), 0.0, "correct the partitioner").layer(&*population.name));
+                findings.push(Finding::error(code, what, count.into(), 0.0, remedy).layer(&*population.name));
             }
         }
     }
-    (units, places)
+    Assignment { units, own, places, copies }
+}
+
+/// P06: copies that serve no message.
+pub(super) fn unread<'a>(q: &Quantized, wiring: &Wiring, copies: impl Iterator<Item = &'a Seat>, findings: &mut Vec<Finding>) {
+    let mut counts = vec![0u32; q.net.populations.len()];
+    for seat in copies {
+        counts[wiring.reference(seat.unit).population.index()] += 1;
+    }
+    for (population, &count) in q.net.populations.iter().zip(&counts).filter(|(_, count)| **count > 0) {
+        let remedy = "leave them out: a copy serves its own core and the cores of its chip that are nearer to it than to the others";
+        findings.push(Finding::error("P06", "copies that nothing reads", count.into(), 0.0, remedy).layer(&*population.name));
+    }
 }

@@ -7,6 +7,7 @@
 
 use super::view::{Encoding, View};
 use super::{NeuronRef, Partitioned, Partitioner, Proposal, Search, Sequential};
+use crate::copies::Copies;
 use crate::pack::Wiring;
 use spikec_chip::mesh::Mesh;
 use spikec_chip::target::Target;
@@ -41,13 +42,20 @@ impl Partitioner for Mapped {
     fn propose_within(&self, q: &Quantized, target: &Target, most: usize) -> Option<Proposal> {
         let wiring = Wiring::new(q, target);
         let memory = &target.packed().synapse_memory;
-        let safe = self.map(q, &wiring, target, Encoding::Sparse, 1.0);
+        // A neuron that reaches more cores than one compartment can may have copies: whether that is enough, the search for them tells.
+        let copies = self.search.copies == Copies::Auto;
+        if copies && reaches_too_far(&wiring, target) {
+            let far = self.map(q, &wiring, target, Encoding::Sparse, 1.0, true);
+            return far.map(|(proposal, _)| proposal).filter(|proposal| proposal.parts.len() <= most);
+        }
+        let safe = self.map(q, &wiring, target, Encoding::Sparse, 1.0, false);
+        let safe = if copies && safe.is_none() { self.map(q, &wiring, target, Encoding::Sparse, 1.0, true) } else { safe };
         // Where sparse entries leave half of the memory free, nothing denser would help.
         let binds = safe.as_ref().is_none_or(|(_, fullest)| *fullest > 0.5);
         let most = most.min(safe.as_ref().map_or(usize::MAX, |(safe, _)| safe.parts.len()));
         if memory.compressions.len() > 1 && binds {
             for share in TIGHTER {
-                let Some((proposal, _)) = self.map(q, &wiring, target, Encoding::Expected, share) else { continue };
+                let Some((proposal, _)) = self.map(q, &wiring, target, Encoding::Expected, share, false) else { continue };
                 if proposal.parts.len() > most {
                     break;
                 }
@@ -61,12 +69,20 @@ impl Partitioner for Mapped {
 }
 
 impl Mapped {
-    /// A mapping, and the share of the memory that its fullest core uses; `None` where it is not legal as the mapper counts.
-    fn map(&self, q: &Quantized, wiring: &Wiring, target: &Target, encoding: Encoding, share: f64) -> Option<(Proposal, f64)> {
+    /// A mapping, and the share of the memory that its fullest core uses; `None` where it is not legal as the mapper counts. `far`: a neuron may reach
+    /// more cores than the target allows.
+    fn map(&self, q: &Quantized, wiring: &Wiring, target: &Target, encoding: Encoding, share: f64, far: bool) -> Option<(Proposal, f64)> {
         let search = &self.search;
         let mut view = View::new(q, wiring, target, &search.pins, encoding)?;
         let all = view.limits.words;
         view.limits.words = (f64::from(all) * share) as u32;
+        if far {
+            // Each of them may need a compartment anywhere.
+            let (graph, most) = (&view.graph, view.limits.out_per_neuron as usize);
+            let far = (graph.inputs()..graph.axons()).filter(|&a| graph.out_neurons(a).len() > most).count() as u32;
+            view.limits.neurons = view.limits.neurons.saturating_sub(far).max(view.limits.neurons.div_ceil(2));
+            view.limits.out_per_neuron = view.limits.out_per_neuron.max(target.total_cores());
+        }
         let View { graph, limits, units, axon_units } = &view;
         let rates: Vec<f32> = axon_units.iter().map(|&u| search.rates.get(u as usize).copied().unwrap_or(1.0)).collect();
         let options = Options { strategy: self.strategy, effort: search.effort, seed: search.seed };
@@ -88,6 +104,21 @@ impl Mapped {
         }
         let counted = spikec_map::check::count(graph, limits, &mapping.parts, mapping.cores, &[]);
         let fullest = counted.uses.iter().map(|u| u.words as f64 / f64::from(all.max(1))).fold(0.0, f64::max);
-        Some((Proposal { parts, cores: Some(physical) }, fullest))
+        Some((Proposal { parts, cores: Some(physical), copies: Vec::new() }, fullest))
     }
+}
+
+/// True where a neuron must reach more cores than it may, whatever the assignment.
+fn reaches_too_far(wiring: &Wiring, target: &Target) -> bool {
+    let core = &target.packed().core;
+    let mut posts = vec![0u32; wiring.units() as usize];
+    let mut last = vec![u32::MAX; wiring.units() as usize];
+    for unit in wiring.neuron_units() {
+        for s in wiring.incoming(unit) {
+            if std::mem::replace(&mut last[s.source as usize], unit) != unit {
+                posts[s.source as usize] += 1;
+            }
+        }
+    }
+    wiring.neuron_units().any(|u| posts[u as usize].div_ceil((*core.compartments).max(1)) > *core.out_axons_per_neuron)
 }

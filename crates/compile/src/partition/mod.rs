@@ -11,6 +11,7 @@ mod mapped;
 mod next_fit;
 mod order;
 mod sequential;
+pub(crate) mod serve;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -19,13 +20,17 @@ pub use crate::pack::{NeuronRef, Usage};
 pub use bounds::{Bound, lower_bounds};
 pub use mapped::Mapped;
 pub use sequential::Sequential;
+pub use serve::Seat;
 pub use view::View;
 
+use crate::copies::Copies;
 use crate::finding::{Finding, sort};
 use crate::pack::usage::remedy;
 use crate::pack::{CorePack, Packer, Wiring};
 use rayon::prelude::*;
+use serve::Sites;
 use spikec_chip::cost;
+use spikec_chip::mesh::Mesh;
 use spikec_chip::target::Target;
 pub use spikec_map::portfolio::Unsuited;
 use spikec_map::portfolio::{self, Strategy};
@@ -40,11 +45,13 @@ pub struct Proposal {
     /// Physical core of each part; `None`: parts fill one chip after the other in their order, and placement chooses the cores. Output axons are
     /// counted with the chips of these cores.
     pub cores: Option<Vec<u32>>,
+    /// For each part, neurons of other parts of which it holds a copy, in compartment order behind its own; parts beyond the list's end hold none.
+    pub copies: Vec<Vec<NeuronRef>>,
 }
 
 impl From<Vec<Vec<NeuronRef>>> for Proposal {
     fn from(parts: Vec<Vec<NeuronRef>>) -> Self {
-        Proposal { parts, cores: None }
+        Proposal { parts, cores: None, copies: Vec::new() }
     }
 }
 
@@ -77,6 +84,8 @@ pub struct Search {
     pub rates: Vec<f32>,
     /// Physical cores that the neurons of a population may be on.
     pub pins: Vec<(PopulationId, Range<u32>)>,
+    /// Whether neurons may have copies.
+    pub copies: Copies,
 }
 
 /// Synapses from which on a strategy that packs every neuron several times is no first guess.
@@ -128,8 +137,10 @@ impl FitError {
 /// A part: the neurons of one core, packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// The core's tables without output axons; `pack.units` are its neurons.
+    /// The core's tables without output axons; `pack.units` are its neurons, then its copies of others.
     pub pack: CorePack,
+    /// Its own neurons: those from here on are copies.
+    pub own: usize,
     /// All resources, C03 and C04 included.
     pub usage: Vec<Usage>,
 }
@@ -151,8 +162,12 @@ pub struct Partitioned {
     /// For each unit: its links, CSR.
     link_offsets: Vec<u32>,
     links: Vec<Link>,
+    /// Part that serves each link, `u32::MAX` for input channels; empty without copies, where the neuron's own part does.
+    served: Vec<u32>,
     /// For each unit: (part, compartment), `None` for input channels.
     places: Vec<Option<(u32, u16)>>,
+    /// Copies by unit and part.
+    copies: Vec<Seat>,
     /// Chip of each part.
     chips: Vec<u32>,
     /// Physical core of each part as proposed.
@@ -164,13 +179,23 @@ impl Partitioned {
     /// they are cores of one chip in order, then of the next chip.
     ///
     /// # Errors
-    /// All violations: a neuron that is missing, unknown or assigned twice (P01-P03), an empty part (P04), and limits C01-C16.
+    /// All violations: a neuron that is missing, unknown or assigned twice (P01-P03), an empty part (P04), a copy beside its neuron or another copy
+    /// of it (P05), that nothing reads (P06) or without a part (P07), and limits C01-C16.
     pub fn new(q: &Quantized, proposal: impl Into<Proposal>, target: &Target) -> Result<Partitioned, FitError> {
-        let Proposal { parts, cores } = proposal.into();
+        let (partitioned, mut findings) = Partitioned::counted(q, &proposal.into(), target);
+        if findings.is_empty() {
+            return Ok(partitioned);
+        }
+        sort(&mut findings);
+        Err(FitError { findings })
+    }
+
+    /// What [`Partitioned::new`] counts, and every violation: no proof unless there is none.
+    pub(crate) fn counted(q: &Quantized, proposal: &Proposal, target: &Target) -> (Partitioned, Vec<Finding>) {
         let wiring = Wiring::new(q, target);
         let mut findings = wiring.problems().to_vec();
         check::registers(q, target, &mut findings);
-        let (units, places) = check::assignment(q, &wiring, &parts, &mut findings);
+        let check::Assignment { units, own, places, copies } = check::assignment(q, &wiring, proposal, &mut findings);
         let packs: Vec<CorePack> = units
             .par_iter()
             .map_init(
@@ -185,38 +210,35 @@ impl Partitioned {
             )
             .collect();
         let (link_offsets, links) = links_of(&wiring, &packs);
-        let links_from = |unit: u32| &links[link_offsets[unit as usize] as usize..link_offsets[unit as usize + 1] as usize];
         let per_chip = target.topology.cores_per_chip().max(1);
+        let cores = proposal.cores.clone();
         let core = |part: usize| cores.as_ref().map_or(part as u32, |cores| cores.get(part).copied().unwrap_or(u32::MAX));
         let chips: Vec<u32> = (0..packs.len()).map(|part| core(part) / per_chip).collect();
-        let parts: Vec<Part> = packs
-            .into_iter()
-            .enumerate()
-            .map(|(index, pack)| {
-                let mut usage = pack.usage.clone();
-                usage.extend(out_axon_usage(target, index as u32, pack.units.iter().map(|&u| links_from(u)), &chips));
-                usage.sort_by_key(|u| u.code);
-                Part { pack, usage }
-            })
-            .collect();
-        for (index, part) in parts.iter().enumerate() {
-            // A part beyond the compartment numbers was packed only so far; its true size still stands here.
-            let true_size = units[index].len() as u64;
+        let mesh = Mesh::new(&target.topology);
+        let sites = Sites { mesh: &mesh, chips: &chips, cores: cores.as_deref() };
+        let served = serve::servers(&links, &link_offsets, &places, &copies, sites);
+        let parts = packs.into_iter().zip(own).map(|(pack, own)| Part { usage: pack.usage.clone(), pack, own }).collect();
+        let mut all = Partitioned { wiring, parts, link_offsets, links, served, places, copies, chips, cores };
+        for (index, size) in units.iter().map(Vec::len).enumerate() {
+            let [entries, most] = all.out_axon_usage(target, index as u32);
+            let part = &mut all.parts[index];
+            part.usage.extend([entries, most]);
+            part.usage.sort_by_key(|u| u.code);
+            let part = &all.parts[index];
             for usage in &part.usage {
-                let usage = if usage.code == "C01" { Usage { used: true_size, ..*usage } } else { *usage };
-                let finding = usage.finding().map(|f| f.core(index as u32).layer(layer(q, &wiring, &part.pack.units)));
-                findings.extend(finding.map(|f| alone(f, q, &wiring, &part.pack.units)));
+                // A part beyond the compartment numbers was packed only so far; its true size still stands here.
+                let usage = if usage.code == "C01" { Usage { used: size as u64, ..*usage } } else { *usage };
+                let finding = usage.finding().map(|f| f.core(index as u32).layer(layer(q, &all.wiring, &part.pack.units)));
+                findings.extend(finding.map(|f| alone(f, q, &all.wiring, &part.pack.units)));
             }
         }
+        let unread = |seat: &&Seat| all.places[seat.unit as usize].is_some() && all.sent(seat.unit, seat.part).next().is_none();
+        check::unread(q, &all.wiring, all.copies.iter().filter(unread), &mut findings);
         let total = target.total_cores();
-        if parts.len() as u64 > u64::from(total) {
-            findings.push(Finding::error("C16", "cores of the board", parts.len() as f64, total.into(), remedy("C16")));
+        if all.parts.len() as u64 > u64::from(total) {
+            findings.push(Finding::error("C16", "cores of the board", all.parts.len() as f64, total.into(), remedy("C16")));
         }
-        if !findings.is_empty() {
-            sort(&mut findings);
-            return Err(FitError { findings });
-        }
-        Ok(Partitioned { wiring, parts, link_offsets, links, places, chips, cores })
+        (all, findings)
     }
 
     /// The parts.
@@ -239,11 +261,50 @@ impl Partitioned {
     pub fn links(&self, unit: u32) -> &[Link] {
         &self.links[self.link_offsets[unit as usize] as usize..self.link_offsets[unit as usize + 1] as usize]
     }
-    /// Part and compartment of a unit; `None` for input channels.
+    /// The links of a unit with the part that serves each: that of the neuron or of a copy; `None` for input channels.
+    pub fn messages(&self, unit: u32) -> impl Iterator<Item = (Option<u32>, Link)> + '_ {
+        let first = self.link_offsets[unit as usize] as usize;
+        let primary = self.places[unit as usize].map(|place| place.0);
+        let from = move |k: usize| self.served.get(first + k).map_or(primary, |&part| Some(part).filter(|_| primary.is_some()));
+        self.links(unit).iter().enumerate().map(move |(k, &link)| (from(k), link))
+    }
+    /// The links that the copy of a unit in `part` serves (the neuron itself where that is its part), by part and input axon.
+    pub fn sent(&self, unit: u32, part: u32) -> impl Iterator<Item = Link> + '_ {
+        self.messages(unit).filter(move |m| m.0 == Some(part)).map(|m| m.1)
+    }
+    /// Copies, by unit and part.
+    pub fn copies(&self) -> &[Seat] {
+        &self.copies
+    }
+    /// Copies of a unit, by part.
+    pub fn copies_of(&self, unit: u32) -> &[Seat] {
+        let from = self.copies.partition_point(|seat| seat.unit < unit);
+        let mine = self.copies[from..].partition_point(|seat| seat.unit == unit);
+        &self.copies[from..from + mine]
+    }
+    /// C03 and C04 of a part: entries of its output axon table, and output axons of its neuron with the most.
+    fn out_axon_usage(&self, target: &Target, part: u32) -> [Usage; 2] {
+        let core = &target.packed().core;
+        let chip = |part: u32| self.chips[part as usize];
+        let (mut entries, mut most) = (0u64, 0u64);
+        for &unit in &self.parts[part as usize].pack.units {
+            let mut axons = 0;
+            for link in self.sent(unit, part) {
+                axons += 1;
+                entries += u64::from(cost::out_axon_entries(core, chip(link.part) != chip(part)));
+            }
+            most = most.max(axons);
+        }
+        [
+            Usage { code: "C03", resource: "output axon entries", used: entries, available: (*core.out_axon_entries).into() },
+            Usage { code: "C04", resource: "output axons of one neuron", used: most, available: (*core.out_axons_per_neuron).into() },
+        ]
+    }
+    /// Part and compartment of a unit, not of its copies; `None` for input channels.
     pub fn unit_place(&self, unit: u32) -> Option<(u32, u16)> {
         self.places[unit as usize]
     }
-    /// Part and compartment of a neuron.
+    /// Part and compartment of a neuron, not of its copies.
     pub fn place(&self, population: PopulationId, neuron: u32) -> Option<(u32, u16)> {
         self.places[self.wiring.unit(population, neuron) as usize]
     }
@@ -268,22 +329,6 @@ fn links_of(wiring: &Wiring, packs: &[CorePack]) -> (Vec<u32>, Vec<Link>) {
         }
     }
     (offsets, links)
-}
-
-/// C03 and C04 of a part: entries of its output axon table, and output axons of its neuron with the most.
-/// `chips`: chip of each part.
-pub(crate) fn out_axon_usage<'a>(target: &Target, part: u32, neurons: impl Iterator<Item = &'a [Link]>, chips: &[u32]) -> [Usage; 2] {
-    let core = &target.packed().core;
-    let chip = |part: u32| chips[part as usize];
-    let (mut entries, mut most) = (0u64, 0u64);
-    for links in neurons {
-        most = most.max(links.len() as u64);
-        entries += links.iter().map(|l| u64::from(cost::out_axon_entries(core, chip(l.part) != chip(part)))).sum::<u64>();
-    }
-    [
-        Usage { code: "C03", resource: "output axon entries", used: entries, available: (*core.out_axon_entries).into() },
-        Usage { code: "C04", resource: "output axons of one neuron", used: most, available: (*core.out_axons_per_neuron).into() },
-    ]
 }
 
 /// A neuron that fills a core by itself can't share it with fewer: its own fan-in is too large.

@@ -88,10 +88,13 @@ impl Expected {
         let group = |core: u32| format!("core{core}");
         let mut spikes = Vec::new();
         for event in &run.spikes {
-            let neurons = bundle.symbols.populations.get(event.population as usize).map_or(&[][..], |p| &p.neurons);
-            let from = neurons.partition_point(|n| n.0 < event.neuron);
-            for (_, place) in neurons[from..].iter().take_while(|n| n.0 == event.neuron) {
-                spikes.push((event.chip_step + plan.lead, group(place.core), place.index));
+            // A copy spikes when its neuron does.
+            let population = bundle.symbols.populations.get(event.population as usize);
+            for places in population.map_or([&[][..]; 2], |p| [&p.neurons[..], &p.copies[..]]) {
+                let from = places.partition_point(|n| n.0 < event.neuron);
+                for (_, place) in places[from..].iter().take_while(|n| n.0 == event.neuron) {
+                    spikes.push((event.chip_step + plan.lead, group(place.core), place.index));
+                }
             }
         }
         spikes.sort_unstable();

@@ -147,7 +147,7 @@ impl Plan {
             plan.add_core(tables)?;
         }
         for population in &bundle.symbols.populations {
-            for (_, place) in &population.neurons {
+            for (_, place) in population.neurons.iter().chain(&population.copies) {
                 if let Some(k) = plan.position(place.core) {
                     let names = &mut plan.cores[k].populations;
                     if names.last() != Some(&population.name) {

@@ -81,7 +81,7 @@ pub fn sends(core: &mut CoreTables, index: usize, to: &[Place]) {
 
 pub fn population(name: &str, skew: u32, places: &[Place]) -> PopulationSymbols {
     let neurons: Vec<_> = places.iter().enumerate().map(|(k, p)| (k as u32, *p)).collect();
-    PopulationSymbols { name: name.into(), shape: vec![places.len() as u32], skew, input: false, neurons }
+    PopulationSymbols { name: name.into(), shape: vec![places.len() as u32], skew, input: false, neurons, copies: Vec::new() }
 }
 
 /// A bundle for loihi1; the last population is the output, decoded by `Count`.

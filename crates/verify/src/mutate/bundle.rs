@@ -26,7 +26,8 @@ fn population(b: &mut Bundle, r: &mut Random, edit: Edit<PopulationSymbols>) -> 
     choose(&mut b.symbols.populations, r, edit)
 }
 fn place(b: &mut Bundle, r: &mut Random, edit: Edit<Place>) -> bool {
-    let mut places: Vec<&mut Place> = b.symbols.populations.iter_mut().flat_map(|p| &mut p.neurons).map(|(_, place)| place).collect();
+    let mut places: Vec<&mut Place> =
+        b.symbols.populations.iter_mut().flat_map(|p| p.neurons.iter_mut().chain(&mut p.copies)).map(|(_, place)| place).collect();
     places.extend(b.host.input_axons.iter_mut().flatten());
     places.extend(b.host.maps.iter_mut().flat_map(|m| &mut m.targets));
     places.extend(b.host.bias_writes.iter_mut().map(|w| &mut w.place));
@@ -144,6 +145,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         skew: Refusal,
         input: Refusal,
         neurons: Refusal => |p, r| if r.below(2) == 0 { lose(&mut p.neurons, r) } else { p.neurons.nudge(r) },
+        copies: Refusal => |p, r| if r.below(2) == 0 { lose(&mut p.copies, r) } else { p.copies.nudge(r) },
     });
     fields!(out, Place, place, {
         core: Refusal,

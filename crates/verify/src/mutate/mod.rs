@@ -6,6 +6,7 @@
 //! what should not escape it.
 
 mod bundle;
+mod copies;
 mod image;
 mod nudge;
 mod reference;
@@ -137,6 +138,7 @@ pub fn all_mutators() -> Vec<Mutator> {
     bundle::push(&mut all);
     target::push(&mut all);
     image::push(&mut all);
+    copies::push(&mut all);
     reference::push(&mut all);
     all
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::toy::{KINDS, Kind, Toy};
+use spikec_net::{Fixed, Projection};
 use std::collections::BTreeSet;
 
 #[test]
@@ -12,11 +13,11 @@ fn clean_toys_verify_and_are_valid_containers() {
             assert!(verdict.holds(), "{kind:?} {seed}: {lines:#?}");
             assert_eq!(Bundle::from_bytes(&toy.bundle.to_bytes()).as_ref(), Ok(&toy.bundle), "{kind:?} {seed}");
             let q = toy.quantized();
-            assert_eq!(
-                verdict.checked.synapses,
-                q.net.projections.iter().flat_map(|p| &p.synapses.weights).filter(|w| **w != 0).count() as u64
-            );
-            assert_eq!(verdict.checked.compartments, q.net.neuron_count() as u64);
+            let copies = |p: usize, index: u32| toy.bundle.symbols.populations[p].copies.iter().filter(|c| c.0 == index).count() as u64;
+            let seats = |p: &Projection<Fixed>, j: u32| 1 + copies(p.post.index(), q.net.population(p.post).origin[j as usize]);
+            let synapses = q.net.projections.iter().flat_map(|p| p.synapses.iter().filter(|s| s.2 != 0).map(|s| seats(p, s.1)));
+            assert_eq!(verdict.checked.synapses, synapses.sum::<u64>());
+            assert_eq!(verdict.checked.compartments - verdict.checked.copies, q.net.neuron_count() as u64);
             assert_eq!(verdict.checked.host_terms, q.net.host_term_count() as u64);
         }
     }

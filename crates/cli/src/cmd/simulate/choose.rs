@@ -54,6 +54,7 @@ pub fn options(args: &SimulateArgs, bundle: &Bundle) -> Result<RunOptions, Failu
             potentials: record(RecordArg::Potentials) && probes.is_empty(),
             core_steps: record(RecordArg::Cores),
             messages: record(RecordArg::Messages),
+            copies: false,
         },
         until_decision: args.until == Some(UntilArg::Decision),
         curve: args.curve.is_some(),
@@ -210,7 +211,7 @@ mod tests {
 
     fn population(name: &str, shape: &[u32], on_chip: usize) -> PopulationSymbols {
         let neurons = (0..on_chip as u32).map(|k| (k, Place { core: 0, index: k as u16 })).collect();
-        PopulationSymbols { name: name.into(), shape: shape.to_vec(), skew: 0, input: on_chip == 0, neurons }
+        PopulationSymbols { name: name.into(), shape: shape.to_vec(), skew: 0, input: on_chip == 0, neurons, copies: Vec::new() }
     }
 
     #[test]

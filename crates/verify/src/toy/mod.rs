@@ -1,18 +1,15 @@
-//! Toys: random small networks, and an emitter that is as simple as can be: neurons dealt out to two cores, one input axon for each
-//! source and core, formats by projection and compression. It shares nothing with the compiler.
+//! Toys: random small networks, and an emitter (`emit`) that is as simple as can be. It shares nothing with the compiler.
+
+mod emit;
+
+pub(crate) use emit::emit;
 
 use crate::image::{Given, ImageVerdict, VerifyError, check_image};
 use crate::mutate::Random;
-use spikec_chip::bundle::{BiasWrite, Bundle, Decoder, DecoderKind, Encoder, Host, HostMap, Place, PopulationSymbols, Provenance, Symbols};
-use spikec_chip::codec::encode_core;
-use spikec_chip::cost;
-use spikec_chip::image::{
-    Compartment, CompartmentProfile, CoreTables, Image, InAxon, OutAxon, PackedImage, StoredSynapse, SynapseEntry, SynapseFormat,
-};
-use spikec_chip::target::{Compression, Sign, Target};
+use spikec_chip::bundle::{Bundle, Encoder};
+use spikec_chip::target::Target;
 use spikec_data::{SpikeTrain, Stimulus, Values, bias_register};
 use spikec_net::*;
-use std::collections::BTreeMap;
 
 /// A network as a user would give it.
 #[derive(Debug, Clone)]
@@ -131,7 +128,7 @@ fn real(r: &mut Random) -> f32 {
     r.below(2001) as f32 / 1000.0 - 1.0
 }
 
-fn of<T: Copy>(r: &mut Random, values: &[T]) -> T {
+pub(super) fn of<T: Copy>(r: &mut Random, values: &[T]) -> T {
     values[r.below(values.len())]
 }
 
@@ -377,210 +374,6 @@ fn quantize(net: &Net<Float>, network_digest: [u8; 32]) -> Quantized {
     Quantized { net: fixed, scaling: Scaling::Scaled { v_units: units, deviation_steps: 0.5, bias_deviation: 0.0 }, network_digest }
 }
 
-/// Physical cores of a toy.
-const CORES: [u32; 2] = [3, 57];
-
-/// Finds or adds a record.
-fn record<T: PartialEq>(table: &mut Vec<T>, value: T) -> u8 {
-    let at = table.iter().position(|v| *v == value).unwrap_or_else(|| {
-        table.push(value);
-        table.len() - 1
-    });
-    at as u8
-}
-
-fn sign(mode: SignMode) -> Sign {
-    match mode {
-        SignMode::Mixed => Sign::Mixed,
-        SignMode::Excitatory => Sign::Excitatory,
-        SignMode::Inhibitory => Sign::Inhibitory,
-        SignMode::Split => unreachable!("toys have no split formats"),
-    }
-}
-
-/// A whole small net on two cores.
-pub(crate) fn emit(q: &Quantized, encoder: Encoder, r: &mut Random) -> Bundle {
-    let (net, target) = (&q.net, target());
-    let memory = &target.packed().synapse_memory;
-    let mut tables: Vec<CoreTables> = CORES
-        .iter()
-        .map(|&core| CoreTables {
-            core,
-            delay_bits: 0,
-            formats: vec![],
-            in_axons: vec![],
-            compartment_profiles: vec![],
-            threshold_profiles: vec![],
-            compartments: vec![],
-            out_axons: vec![],
-        })
-        .collect();
-    // Neurons dealt out.
-    let mut seats: BTreeMap<(usize, u32), (usize, u16)> = BTreeMap::new();
-    for (p, population) in net.populations.iter().enumerate() {
-        for (j, n) in population.neurons().iter().enumerate() {
-            let k = r.below(CORES.len());
-            let t = &mut tables[k];
-            seats.insert((p, j as u32), (k, t.compartments.len() as u16));
-            let FixedNeuron { decay_u, decay_v, threshold, refractory, bias: _ } = *n;
-            let compartment = Compartment {
-                profile: record(&mut t.compartment_profiles, CompartmentProfile { decay_u, decay_v, refractory }),
-                threshold_profile: record(&mut t.threshold_profiles, threshold),
-                bias_mantissa: 0,
-                bias_exponent: 0,
-                out_axon_start: 0,
-                out_axon_count: 0,
-            };
-            t.compartments.push(compartment);
-        }
-    }
-    // Synapses by (core, source), then by projection.
-    type Lists = BTreeMap<usize, Vec<StoredSynapse>>;
-    let mut fans: BTreeMap<(usize, usize, u32), Lists> = BTreeMap::new();
-    for (projection, p) in net.projections.iter().enumerate() {
-        let hop = i64::from(!net.population(p.pre).is_input());
-        for (i, j, mantissa, d) in p.synapses.iter().filter(|s| s.2 != 0) {
-            let (k, compartment) = seats[&(p.post.index(), j)];
-            let delay = (net.chip_delay(p, d) - hop) as u8;
-            fans.entry((k, p.pre.index(), i)).or_default().entry(projection).or_default().push(StoredSynapse {
-                compartment,
-                mantissa,
-                delay,
-            });
-        }
-    }
-    let largest =
-        |k: usize| fans.iter().filter(|(key, _)| key.0 == k).flat_map(|(_, l)| l.values().flatten()).map(|s| s.delay).max().unwrap_or(0);
-    for (k, t) in tables.iter_mut().enumerate() {
-        t.delay_bits = cost::delay_bits(memory, largest(k).into()).expect("a toy's delays are short");
-    }
-    let mut axons: BTreeMap<(usize, u32), Vec<Place>> = BTreeMap::new();
-    let compressions: Vec<Compression> =
-        net.projections.iter().map(|_| of(r, &[Compression::Sparse, Compression::RunLength, Compression::Dense])).collect();
-    for ((k, pre, i), lists) in fans {
-        let t = &mut tables[k];
-        let mut axon = InAxon::default();
-        for (projection, mut synapses) in lists {
-            synapses.sort_unstable();
-            let parallel = synapses.windows(2).any(|w| w[0].compartment == w[1].compartment);
-            let compression = if parallel { Compression::Sparse } else { compressions[projection] };
-            let f = net.projections[projection].format;
-            let format = SynapseFormat {
-                weight_bits: cost::stored_weight_bits(memory, f.bits).expect("a stored width"),
-                index_bits: 6,
-                skip_bits: if compression == Compression::RunLength { 2 } else { 0 },
-                delay_bits: t.delay_bits,
-                compression,
-                sign: sign(f.sign),
-                exponent: f.exponent,
-            };
-            let posts: Vec<u16> = synapses.iter().map(|s| s.compartment).collect();
-            for section in cost::split(memory, &format, &posts, true) {
-                let mut stored = synapses[section.range.clone()].to_vec();
-                if compression == Compression::Dense {
-                    for compartment in section.first..section.first + section.stored {
-                        if !stored.iter().any(|s| s.compartment == compartment) {
-                            stored.push(StoredSynapse { compartment, mantissa: 0, delay: 0 });
-                        }
-                    }
-                    stored.sort_unstable();
-                }
-                axon.entries.push(SynapseEntry { format: record(&mut t.formats, format), synapses: stored });
-            }
-        }
-        axons.entry((pre, i)).or_default().push(Place { core: CORES[k], index: t.in_axons.len() as u16 });
-        t.in_axons.push(axon);
-    }
-    let mut seated: Vec<_> = seats.iter().collect();
-    seated.sort_unstable_by_key(|(_, seat)| **seat);
-    for (&(p, j), &(k, compartment)) in seated {
-        let t = &mut tables[k];
-        let out: Vec<OutAxon> = axons.get(&(p, j)).into_iter().flatten().map(|a| OutAxon { core: a.core, in_axon: a.index }).collect();
-        let c = &mut t.compartments[compartment as usize];
-        (c.out_axon_start, c.out_axon_count) = (t.out_axons.len() as u16, out.len() as u16);
-        t.out_axons.extend(out);
-    }
-    tables.retain(|t| !t.compartments.is_empty());
-    let image = PackedImage { cores: tables.iter().map(|t| encode_core(t, &target).expect("a toy fits")).collect() };
-    let place = |p: usize, j: u32| seats.get(&(p, j)).map(|&(k, index)| Place { core: CORES[k], index });
-    let host = host(net, encoder, &axons, &place, r);
-    let symbols = symbols(net, &place);
-    let provenance = Provenance {
-        tool: "toy".into(),
-        network_name: net.name.clone(),
-        network_digest: crate::host::hex(&q.network_digest),
-        options: vec![("toy".into(), "yes".into())],
-        seed: 7,
-    };
-    Bundle { target, image: Image::Packed(image), host, symbols, provenance, reference: q.to_bytes() }
-}
-
-fn host(
-    net: &Net<Fixed>,
-    encoder: Encoder,
-    axons: &BTreeMap<(usize, u32), Vec<Place>>,
-    place: &dyn Fn(usize, u32) -> Option<Place>,
-    r: &mut Random,
-) -> Host {
-    let mut input_axons = Vec::new();
-    for (p, population) in net.populations.iter().enumerate().filter(|(_, p)| p.role == Role::SpikeInput) {
-        for index in 0..population.trained_len() as u32 {
-            let now = population.origin.binary_search(&index).ok();
-            input_axons.push(now.and_then(|i| axons.get(&(p, i as u32)).cloned()).unwrap_or_default());
-        }
-    }
-    let mut bias_writes = Vec::new();
-    for (p, population) in net.populations.iter().enumerate() {
-        for (j, n) in population.neurons().iter().enumerate().filter(|(_, n)| n.bias.mantissa != 0) {
-            let place = place(p, j as u32).expect("every neuron has a seat");
-            bias_writes.push(BiasWrite { chip_step: population.skew, place, mantissa: n.bias.mantissa, exponent: n.bias.exponent });
-        }
-    }
-    let maps = net.host_projections.iter().map(|h| HostMap {
-        name: h.name.clone(),
-        first_channel: 0,
-        delay_steps: h.delay_steps,
-        targets: (0..h.constants.len() as u32).map(|j| place(h.post.index(), j).expect("every neuron has a seat")).collect(),
-        offsets: h.offsets.clone(),
-        channels: h.channels.iter().map(|&c| net.population(h.pre).origin[c as usize]).collect(),
-        weights: h.weights.clone(),
-        constants: h.constants.clone(),
-        gains: h.gains.clone(),
-    });
-    let output = net.population(net.output);
-    let output_place = |index: u32| output.origin.binary_search(&index).ok().and_then(|j| place(net.output.index(), j as u32));
-    let input_width = match encoder {
-        Encoder::Spikes => net.spike_width(),
-        Encoder::Bias => net.value_width(),
-        Encoder::Rate { .. } | Encoder::Latency { .. } => net.spike_width() / 2,
-    };
-    Host {
-        input_width: input_width as u32,
-        encoder,
-        input_axons,
-        maps: maps.collect(),
-        bias_writes,
-        default_steps: Some(9),
-        max_skew: net.max_skew(),
-        decoder: Decoder {
-            kind: of(r, &[DecoderKind::Count, DecoderKind::FirstSpike, DecoderKind::Potential, DecoderKind::Spikes, DecoderKind::Vote(1)]),
-            outputs: (0..output.trained_len() as u32).map(output_place).collect(),
-            skew: output.skew,
-        },
-    }
-}
-
-fn symbols(net: &Net<Fixed>, place: &dyn Fn(usize, u32) -> Option<Place>) -> Symbols {
-    let populations = net.populations.iter().enumerate().map(|(p, population)| PopulationSymbols {
-        name: population.name.clone(),
-        shape: population.shape.clone(),
-        skew: population.skew,
-        input: population.is_input(),
-        neurons: population.origin.iter().enumerate().filter_map(|(j, &index)| Some((index, place(p, j as u32)?))).collect(),
-    });
-    Symbols { populations: populations.collect(), output: net.output.0 }
-}
-
 #[test]
 fn toys_are_not_trivial() {
     let mut removed = 0;
@@ -591,4 +384,14 @@ fn toys_are_not_trivial() {
         removed += toys.iter().map(|t| t.check(&t.bundle).expect("a toy can be checked").checked.removed_neurons).sum::<u64>();
     }
     assert!(removed > 0, "no toy has a dead neuron");
+}
+
+#[test]
+fn some_toys_have_copies() {
+    let copies =
+        |kind| (0..20).map(move |seed| Toy::new(kind, seed)).map(|t| t.check(&t.bundle).expect("a toy can be checked").checked.copies);
+    for kind in KINDS {
+        let (all, with) = copies(kind).fold((0, 0), |(all, with), n| (all + n, with + u32::from(n > 0)));
+        assert!(all > 10 && with < 20, "{kind:?}: {all} copies in {with} toys");
+    }
 }
