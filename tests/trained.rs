@@ -111,6 +111,52 @@ fn random_networks_run_as_their_reference_and_verify() {
     assert!(compiled > 40 && sources > 5, "{compiled} of 80 compiled, {sources} with a constant source");
 }
 
+#[test]
+fn reconstructed_random_networks_verify_at_every_width_and_with_split_signs() {
+    use spikec_compile::{Quantizer, Signs};
+    let (mut compiled, mut moved, mut split) = (0, 0, 0);
+    for seed in 0..48 {
+        let network = generate::random_network(seed);
+        let (net, digest) = (network.elaborate(InputKind::Spikes).unwrap(), network.digest());
+        let samples: Vec<Stimulus> =
+            (0..12).map(|k| Stimulus::Spikes(generate::random_spikes(seed * 100 + k, net.spike_width() as u32, 20, 0.3))).collect();
+        let options = |calibration: &[Stimulus]| CompileOptions {
+            weight_bits: 1 + (seed % 8) as u8,
+            signs: if seed % 3 == 0 { Signs::Split } else { Signs::Mixed },
+            quantizer: Quantizer::Reconstruct,
+            calibration: calibration.to_vec(),
+            ..CompileOptions::default()
+        };
+        let Ok(bundle) = bundle_of(&net, digest, &options(&samples[3..])) else { continue };
+        compiled += 1;
+        let image = check_image(&bundle, &Given::Trained { net: &net, digest }).unwrap();
+        moved += usize::from(image.rounding.declared_bias > 0.0);
+        let q = spikec_net::Quantized::from_bytes(&bundle.reference).unwrap();
+        split += usize::from(q.net.projections.iter().any(|p| p.format.sign == spikec_net::SignMode::Split));
+        verifies(&bundle, &net, digest, &samples[..3], None);
+        // Zeros stay zero.
+        assert!(q.net.synapse_count() <= net.synapse_count());
+        // A bias that moved farther than declared is found.
+        if let (true, spikec_net::Scaling::Scaled { v_units, deviation_steps, bias_deviation }) =
+            (image.rounding.bias_moved > 0.05, q.scaling.clone())
+        {
+            let less = spikec_net::Scaling::Scaled { v_units, deviation_steps, bias_deviation: bias_deviation * 0.5 };
+            let mutant = Bundle { reference: spikec_net::Quantized { scaling: less, ..q.clone() }.to_bytes(), ..bundle.clone() };
+            let verdict = check_image(&mutant, &Given::Trained { net: &net, digest }).unwrap();
+            assert!(verdict.differences.iter().any(|d| d.field == spikec_verify::Field::Bias), "{:?}", verdict.differences);
+        }
+        // The same on any number of threads; without samples it is the row scale.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let again = pool.install(|| bundle_of(&net, digest, &options(&samples[3..]))).unwrap();
+        assert!(again.to_bytes() == bundle.to_bytes(), "seed {seed}");
+        if let Ok(plain) = bundle_of(&net, digest, &options(&[])) {
+            let by_weights = bundle_of(&net, digest, &CompileOptions { quantizer: Quantizer::RowScale, ..options(&[]) }).unwrap();
+            assert_eq!(plain.reference, by_weights.reference);
+        }
+    }
+    assert!(compiled > 20 && moved > 10 && split > 5, "{compiled} compiled, {moved} with moved biases, {split} with split signs");
+}
+
 /// One neuron with many weights and one that is larger than the format's range at the scale that is best for the many.
 fn clipped_net() -> Net<Float> {
     let weights: Vec<String> =

@@ -112,6 +112,7 @@ pub fn builtin() -> &'static [(&'static str, &'static str)] {
         ("loihi1_nengo", include_str!("../../../targets/loihi1_nengo.ron")),
         ("loihi1_pohoiki", include_str!("../../../targets/loihi1_pohoiki.ron")),
         ("loihi1_strict", include_str!("../../../targets/loihi1_strict.ron")),
+        ("tiny", include_str!("../../../targets/tiny.ron")),
     ]
 }
 

@@ -287,6 +287,10 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     progress("lowering");
     let (q, lowering, quantization, mut findings, timed) = match input {
         Input::Trained { net, digest } => {
+            if let Some((layer, _)) = options.layer_bits.iter().find(|(layer, _)| !net.projections.iter().any(|p| p.name == *layer)) {
+                let names = net.projections.iter().map(|p| p.name.clone()).collect();
+                return Err(QuantizeError::Layer { found: layer.clone(), names }.into());
+            }
             let lowered = lower_all(net.clone(), target, &lower_options)?;
             progress("quantizing");
             let quantizing = QuantizeOptions {

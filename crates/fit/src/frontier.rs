@@ -71,7 +71,7 @@ mod tests {
             width: Width { bits: 3, output_bits: 5, signs: Signs::Mixed },
             cores: 1,
             synapses: 1,
-            score: Score { samples: 10, agreement: quality, distance: 0.0 },
+            score: Score { samples: 10, agreement: quality, distance: 0.0, divergence: 0.0 },
             accuracy: None,
             agreement: None,
             synaptic_ops: 0.0,
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_knee_is_where_the_loss_begins() {
-        let points: Vec<Point> = [(1024, 0.99), (512, 0.985), (256, 0.98), (128, 0.90), (64, 0.6)].map(|(b, q)| point(b, q)).into();
+        let points: Vec<Point> = [(1024, 0.99), (512, 0.985), (256, 0.98), (128, 0.80), (64, 0.6)].map(|(b, q)| point(b, q)).into();
         let all: Vec<&Point> = points.iter().collect();
         assert_eq!(knee(&all), Some(2));
         assert_eq!(knee(&all[..2]), None);

@@ -10,4 +10,5 @@ pub mod layer;
 pub mod list;
 pub mod refit;
 pub mod sculpt;
+pub mod whole;
 pub mod write;

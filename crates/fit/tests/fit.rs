@@ -93,7 +93,7 @@ fn budgets_are_kept_and_nearly_used() {
         let uses = &fitted.report.budget;
         assert!(!uses.is_empty() && uses.iter().all(|u| u.used <= u.allowed), "{budget:?}: {uses:?}");
         assert!(uses.iter().any(|u| u.used * 10 >= u.allowed * 8), "{budget:?} is hardly used: {uses:?}");
-        assert!(fitted.report.candidates.len() == 2 && fitted.report.score.samples == 40);
+        assert!(fitted.report.candidates.len() >= 2 && fitted.report.score.samples == 40);
         // What the report says is what the bundle holds.
         let Image::Packed(image) = &fitted.compiled.bundle.image;
         let words: usize = image.cores.iter().map(|c| c.synapse_memory.len().div_ceil(64)).sum();

@@ -15,9 +15,9 @@ use spikec_net::{Float, FloatNeuron, Net, PopulationId};
 pub const DAMPING: f32 = 0.01;
 /// Largest support, of those that not all neurons share, whose factor is worth its cubic cost.
 const LARGEST_FACTOR: usize = 1024;
-/// A row of at most this many weights has moments of its own, where it lost weights.
-const LARGEST_OWN: usize = 256;
-/// So have all rows of a population of at most this many neurons.
+/// A row has moments of its own, where it lost weights, if they cost all rows at most this many multiplications ...
+const LARGEST_OWN: f64 = 3e10;
+/// ... or if the population has at most this many neurons.
 const FEW_ROWS: usize = 32;
 /// How errors weigh in moments of a row's own.
 const IMPORTANCE: Importance = Importance { width: 0.3, floor: 0.1 };
@@ -57,6 +57,8 @@ struct Together {
     their_trains: Trains,
     /// Spikes of the teacher's neuron, by row.
     fired: Vec<Vec<u32>>,
+    /// All rows can have moments of their own.
+    affordable: bool,
 }
 
 /// A row at work.
@@ -119,7 +121,8 @@ impl Rows {
                     taught.fired(theirs, c).iter().for_each(|&j| of[j as usize].push(c as u32));
                 }
                 let fired = indices.iter().map(|&row| std::mem::take(&mut of[row])).collect();
-                Together { trains, their_trains, fired }
+                let products: f64 = now.iter().map(|row| (row.len() as f64).powi(2)).sum::<f64>() * trains.column_count() as f64 / 2.0;
+                Together { trains, their_trains, fired, affordable: products <= LARGEST_OWN }
             });
             (moments, rows, false, own)
         };
@@ -167,7 +170,8 @@ impl Rows {
     /// Moments of row j's own, where they are worth their cost.
     fn own(&self, together: &Together, j: usize) -> Option<Own> {
         let (row, scale) = (&self.now[j], self.scales[j]);
-        if row.is_empty() || !scale.fires || row.len() > LARGEST_OWN && (self.now.len() > FEW_ROWS || row.len() > LARGEST_FACTOR) {
+        let few = self.now.len() <= FEW_ROWS && row.len() <= LARGEST_FACTOR;
+        if row.is_empty() || !scale.fires || !(few || together.affordable) {
             return None;
         }
         let mut fired = vec![false; together.trains.column_count()];
@@ -204,10 +208,33 @@ impl Rows {
         steps.iter().zip(&work.grid_of).map(|(s, &g)| s * grids[g as usize].step).collect()
     }
 
+    /// The bias with which row j fires as often as the teacher's neuron did, where both are reset when the teacher's fired.
+    ///
+    /// Why: fewer weights follow the potential less far from its mean, so that the bias of least squares makes a neuron fire too seldom.
+    fn matching_bias(&self, j: usize, values: &[f32]) -> Option<f32> {
+        let own = self.own.as_ref()?;
+        let spikes = own.fired[j].len();
+        let mut fired = vec![false; own.trains.column_count()];
+        own.fired[j].iter().for_each(|&c| fired[c as usize] = true);
+        let weights: Vec<(u32, f32)> = self.now[j].iter().zip(values).map(|(r, &x)| (r.0, x)).collect();
+        let v = potentials(&own.trains, &weights, 0.0, self.kernel, &fired);
+        let ramp = potentials(&own.trains, &[], 1.0, self.kernel, &fired);
+        // The bias at which each column fires.
+        let mut needs: Vec<f32> = v.iter().zip(&ramp).filter(|(_, r)| **r > 0.0).map(|(v, r)| (1.0 - v) / r).collect();
+        if spikes == 0 || spikes >= needs.len() {
+            return None;
+        }
+        let (_, at, _) = needs.select_nth_unstable_by(spikes - 1, f32::total_cmp);
+        at.is_finite().then_some(*at)
+    }
+
     /// The change of row j's bias, in thresholds a step, that makes most up for its weights being `values`.
     pub fn bias_change(&self, j: usize, work: &Work, values: &[f32]) -> f32 {
         match &work.own {
-            Some(own) => own.bias(values).map_or(0.0, |bias| bias - self.scales[j].bias),
+            Some(own) => {
+                let least_squares = own.bias(values);
+                self.matching_bias(j, values).or(least_squares).map_or(0.0, |bias| bias - self.scales[j].bias)
+            }
             None => {
                 let features = self.now[j].iter().map(|r| r.0 as usize);
                 let teacher = self.teacher[j].iter().map(|&(f, w)| (f as usize, w));

@@ -2,7 +2,7 @@
 
 use crate::table::{count, energy, percent, table, time};
 use spikec_compile::Signs;
-use spikec_fit::fit::{FitReport, Method, Width};
+use spikec_fit::fit::{FitReport, Method, Shape, Width};
 use spikec_fit::frontier::{Point, knee};
 use spikec_fit::sculpt::Saliency;
 use std::fmt::Write;
@@ -35,16 +35,21 @@ pub fn text(report: &FitReport) -> String {
         let rows = report.candidates.iter().map(|c| {
             vec![
                 width(c.width),
+                if c.shape == Shape::Whole { "axons, neurons" } else { "synapses" }.into(),
                 c.balance.to_string(),
                 count(c.synapses),
                 count(c.words),
                 c.cores.to_string(),
                 percent(c.score.agreement, 1.0),
                 format!("{:.3}", c.score.distance),
-                if c.width == report.width && c.balance == report.balance { "taken".into() } else { String::new() },
+                format!("{:.4}", c.score.divergence),
+                if (c.width, c.shape, c.balance) == (report.width, report.shape, report.balance) { "taken".into() } else { String::new() },
             ]
         });
-        out.push_str(&table(&["tried", "balance", "synapses", "words", "cores", "same class", "count distance", ""], rows));
+        out.push_str(&table(
+            &["tried", "removed", "balance", "synapses", "words", "cores", "same class", "count distance", "divergence", ""],
+            rows,
+        ));
         out.push('\n');
     }
     for u in &report.budget {
@@ -257,7 +262,7 @@ mod tests {
             width: Width { bits: 3, output_bits: 5, signs: Signs::Split },
             cores: 1,
             synapses: words * 4,
-            score: Score { samples: 10, agreement, distance: 1.0 },
+            score: Score { samples: 10, agreement, distance: 1.0, divergence: 0.1 },
             accuracy: Some(agreement),
             agreement: Some(agreement),
             synaptic_ops: 10.0,

@@ -123,9 +123,9 @@ fn budget(args: &FitArgs) -> Budget {
 /// Synapses that the exact search starts with: those that a budget can hold at most, roughly, and room to choose from.
 fn most(budget: &Budget, job: &Job) -> usize {
     let words = budget.words(&job.target).unwrap_or(u64::MAX);
-    let of_words = words.saturating_mul(u64::from(*job.target.packed().synapse_memory.word_bits));
+    let of_words = words.saturating_mul(20);
     let most = budget.synapses.unwrap_or(u64::MAX).saturating_mul(2).min(of_words);
-    most.clamp(80_000, 300_000) as usize
+    most.clamp(80_000, 1 << 40) as usize
 }
 
 fn method(args: &FitArgs) -> Method {

@@ -277,10 +277,6 @@ impl<'a> Draft<'a> {
         if let Some(found) = asked.into_iter().find(|bits| !(1..=widest).contains(bits)) {
             return Err(QuantizeError::WeightBits { found, max: widest });
         }
-        if let Some((layer, _)) = options.layer_bits.iter().find(|(layer, _)| !net.projections.iter().any(|p| p.name == *layer)) {
-            let names = net.projections.iter().map(|p| p.name.clone()).collect();
-            return Err(QuantizeError::Layer { found: layer.clone(), names });
-        }
         let (rules, registers) = (fixed_rules(target), Registers::of(target));
         let mut findings = rule_findings(net, &registers);
         findings.extend(host_findings(net));

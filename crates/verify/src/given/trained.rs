@@ -3,8 +3,9 @@
 //! The ideal values follow from docs/semantics.md, sections 2 and 3, with `v' = (v - v_reset) * v_units` (see the head of `image.rs`).
 //! Bounds: weights, as far as the bundle declares (half a grid step for plain rounding) from the ideal, or from the end of the format's
 //! range where the ideal is beyond it; thresholds and decays, half a register step (a decay that the register can't
-//! reach: its nearest end, at most one step away); biases, half a step of their exponent (one beyond the largest register: the largest);
-//! host gains and constants, 1e-12 relative; everything else, nothing.
+//! reach: its nearest end, at most one step away); biases, half a step of their exponent (one beyond the largest register: the largest), or
+//! as far as the bundle declares that reconstruction moved them; host gains, 1e-12 relative, and constants besides as far as that; everything
+//! else, nothing. What was moved on purpose is the network's own only by the digest, which must match.
 
 use super::*;
 use crate::image::Rounding;

@@ -1,0 +1,128 @@
+//! `spikec fit` from the command line, on the committed example: the budget is kept, the result verifies, bad input is named.
+
+mod common;
+
+use common::{example, spikec};
+use std::path::Path;
+
+/// A folder with the Poisson-coded example.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["net.nir", "samples.npz"] {
+        std::fs::copy(example("mnist-gradr-poisson").join(file), folder.path().join(file)).unwrap();
+    }
+    folder
+}
+
+const FIT: [&str; 7] = ["fit", "net.nir", "--target", "loihi1", "--input-coding", "spikes", "--input"];
+
+fn fit(at: &Path, more: &[&str]) -> common::Run {
+    spikec(at, &[&FIT[..], &["samples.npz"], more].concat())
+}
+
+#[test]
+fn a_network_is_fitted_into_a_tenth_of_its_memory_and_verifies() {
+    let folder = folder();
+    let at = folder.path();
+    let bytes = 8 * 1500;
+    let run =
+        fit(at, &["--memory", "12000", "--widths", "3/5,2/4s", "-o", "small.nir", "--bundle", "small.spkb", "--report", "r.json"]).ok();
+    for text in ["lif1", "budget: ", "bytes of synaptic memory", "same class for", "--trained net.nir"] {
+        assert!(run.out.contains(text), "no `{text}` in\n{}", run.out);
+    }
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(at.join("r.json")).unwrap()).unwrap();
+    let used = report["fit"]["budget"][0]["used"].as_u64().unwrap();
+    assert!(used <= bytes && used > bytes * 9 / 10, "{used}");
+    assert_eq!(report["compile"]["memory_words"].as_u64().unwrap() * 8, used);
+    assert!(report["fit"]["candidates"].as_array().unwrap().len() >= 2);
+    let verdict =
+        spikec(at, &["verify", "small.nir", "small.spkb", "--trained", "net.nir", "--input", "samples.npz", "--json"]).ok().json();
+    assert_eq!(verdict["behaviour"]["equal"], 500);
+    assert!(verdict["loss"]["agreement"].as_f64().unwrap() > 0.97, "{}", verdict["loss"]);
+    // The network is one like any other.
+    let shown = spikec(at, &["inspect", "small.nir"]).ok().out;
+    assert!(shown.contains("fc1"), "{shown}");
+    spikec(at, &["compile", "small.nir", "--target", "loihi1", "--input-coding", "spikes", "-o", "again.spkb"]).ok();
+    // Another network's bundle is not this one's.
+    spikec(at, &["verify", "net.nir", "small.spkb"]).fails(1, &["digest"]);
+}
+
+#[test]
+fn the_same_files_on_any_number_of_threads() {
+    let folder = folder();
+    let at = folder.path();
+    let budget = ["--synapses", "2000", "--widths", "4"];
+    for (threads, name) in [("1", "one"), ("3", "three")] {
+        let (net, bundle) = (format!("{name}.nir"), format!("{name}.spkb"));
+        fit(at, &[&budget[..], &["--threads", threads, "-o", &net, "--bundle", &bundle]].concat()).ok();
+    }
+    let read = |name: &str| std::fs::read(at.join(name)).unwrap();
+    assert!(read("one.nir") == read("three.nir") && read("one.spkb") == read("three.spkb"));
+}
+
+#[test]
+fn a_frontier_has_a_point_for_each_budget_and_method() {
+    let folder = folder();
+    let at = folder.path();
+    let run =
+        fit(at, &["--frontier", "--ladder", "16000,8000,4000", "--test", "samples.npz", "--plot", "f.svg", "--report", "f.json", "--json"])
+            .ok();
+    let points = run.json();
+    let points = points.as_array().unwrap();
+    assert_eq!(points.len(), 6);
+    for p in points {
+        assert!(p["memory_bytes"].as_u64() <= p["allowed_bytes"].as_u64() && p["cores"] == 1, "{p}");
+        assert!(p["energy_pj"].as_f64().unwrap() > 0.0 && p["latency_ps"].as_f64().unwrap() > 0.0 && p["accuracy"].is_number(), "{p}");
+    }
+    // Half the memory, less work; and second order keeps more than magnitude where little is left.
+    let agreement = |k: usize| points[k]["agreement"].as_f64().unwrap();
+    assert!(agreement(0) >= agreement(2) && agreement(2) > agreement(5) + 0.05, "{points:?}");
+    assert!(points[0]["synaptic_ops"].as_f64() > points[2]["synaptic_ops"].as_f64());
+    let svg = std::fs::read_to_string(at.join("f.svg")).unwrap();
+    assert_eq!(svg.matches("<circle").count(), 6);
+}
+
+#[test]
+fn what_can_not_be_fitted_is_named() {
+    let folder = folder();
+    let at = folder.path();
+    let out = ["-o", "small.nir"];
+    let refuse = |more: &[&str], code: i32, says: &[&str]| {
+        fit(at, &[more, &out].concat()).fails(code, says);
+        assert!(!at.join("small.nir").exists(), "{more:?} left a file");
+    };
+    refuse(&[], 2, &["no budget", "--cores"]);
+    refuse(&["--cores", "0"], 3, &["cores", "0 allowed"]);
+    refuse(&["--memory", "8"], 3, &["bytes of synaptic memory", "8 allowed"]);
+    refuse(&["--limit", "C99=4"], 2, &["C99", "C02"]);
+    refuse(&["--memory", "9000", "--widths", "3/9"], 2, &["3/9", "1 to 8"]);
+    refuse(&["--memory", "9000", "--balance=-1"], 2, &["balance", "positive"]);
+    refuse(&["--memory", "9000", "--frontier"], 2, &["cannot be used with"]);
+    spikec(at, &["fit", "net.nir", "--target", "loihi1", "--memory", "9000", "-o", "small.nir"]).fails(2, &["samples", "--input"]);
+    // Data of another width, and data without a spike.
+    let header = |shape: &str| {
+        let mut h = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
+        while (h.len() + 11) % 64 != 0 {
+            h.push(' ');
+        }
+        h + "\n"
+    };
+    for (name, shape, count, code, says) in [
+        ("narrow.npy", "(20, 8, 5)", 20 * 8 * 5, 2, "has 5 channels"),
+        ("silent.npy", "(20, 8, 784)", 20 * 8 * 784, 2, "no spike"),
+        ("few.npy", "(3, 8, 784)", 3 * 8 * 784, 2, "3 samples"),
+    ] {
+        let header = header(shape);
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend(std::iter::repeat_n(0u8, count));
+        std::fs::write(at.join(name), bytes).unwrap();
+        spikec(at, &[&FIT[..], &[name, "--memory", "9000", "-o", "small.nir"]].concat()).fails(code, &[says]);
+    }
+    std::fs::copy(example("recurrent-integers").join("net.ron"), at.join("net.ron")).unwrap();
+    std::fs::copy(example("recurrent-integers").join("weights.npz"), at.join("weights.npz")).unwrap();
+    std::fs::copy(example("recurrent-integers").join("samples.npz"), at.join("r.npz")).unwrap();
+    spikec(at, &["fit", "net.ron", "--target", "loihi1", "--input", "r.npz", "--memory", "9000", "-o", "small.nir"])
+        .fails(2, &["chip integers", "made from"]);
+}
