@@ -10,5 +10,6 @@ pub mod layer;
 pub mod list;
 pub mod refit;
 pub mod sculpt;
+mod start;
 pub mod whole;
 pub mod write;

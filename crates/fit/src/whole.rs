@@ -60,6 +60,10 @@ pub fn course(layers: &[Layer], options: &Options, cost: Cost) -> Option<Course>
         })
         .collect();
     let mut sources = sources(layers, options.output);
+    let axons = match cost {
+        Cost::Synapses => usize::MAX,
+        Cost::Words(target, _) => *target.packed().core.in_axons as usize,
+    };
     let mut course = Course::default();
     let mut error = 0.0;
     let order = from_the_output(layers, options.output);
@@ -74,7 +78,13 @@ pub fn course(layers: &[Layer], options: &Options, cost: Cost) -> Option<Course>
         weigh(&mut state, &order, &drives, options);
         let costs = Costs::new(&state, cost);
         course.steps.push((course.removed.len() as u32, costs.all, error));
+        // A dense row that hears more axons than a core has can't be placed: where there are such rows, columns of theirs go first.
+        let too_wide = |l: usize| state[l].columns.iter().filter(|c| **c).count() > axons;
+        let wide: Vec<bool> = (0..state.len()).map(too_wide).collect();
         let price = |s: &Source| -> Option<(f64, f64)> {
+            if wide.contains(&true) && !s.columns.iter().any(|&(l, _)| wide[l]) {
+                return None;
+            }
             let loss: f64 = s.columns.iter().map(|&(l, c)| f64::from(state[l].power[c] / state[l].inverse[c * state[l].n + c])).sum();
             let mut saved: f64 = s.columns.iter().map(|&(l, _)| costs.list[l]).sum();
             if let Some((l, _)) = s.row {
