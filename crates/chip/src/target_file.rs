@@ -222,7 +222,7 @@ mod tests {
         let error = find("loihi9").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no target is called \"loihi9\"; known: loihi1, loihi1_nahuku32, loihi1_nengo, loihi1_pohoiki, loihi1_strict"
+            "no target is called \"loihi9\"; known: loihi1, loihi1_nahuku32, loihi1_nengo, loihi1_pohoiki, loihi1_strict, tiny"
         );
     }
 

@@ -105,7 +105,7 @@ fn budgets_are_kept_and_nearly_used() {
 fn second_order_with_reconstruction_keeps_more_than_magnitude() {
     let (net, samples) = (net(2), samples(2, 400, 0.6));
     let budget = Budget { synapses: Some(200), ..Budget::default() };
-    let distance = |method| fit(&net, &samples, method, &budget).unwrap().report.score.distance;
+    let distance = |method| fit(&net, &samples, method, &budget).unwrap().report.score.divergence;
     let ours = distance(Method::default());
     let magnitude = distance(Method { saliency: Saliency::Magnitude, chip_cost: false, reconstruct: false });
     let refitted = distance(Method { saliency: Saliency::Magnitude, chip_cost: false, reconstruct: true });

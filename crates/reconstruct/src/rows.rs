@@ -190,17 +190,20 @@ impl Rows {
             (None, None) => (&self.moments.now[..], self.factor.as_ref()),
         };
         let row = Row { h, best: &work.best, grid_of: &work.grid_of };
-        let (mut steps, mut error) = match factor {
-            Some(factor) => row.nearest_plane(factor, grids),
-            None => {
-                let nearest = |(&x, &g): (&f32, &u8)| grids[g as usize].nearest(x);
-                (work.best.iter().zip(&work.grid_of).map(nearest).collect(), 0.0)
-            }
+        let nearest = || -> Vec<f32> { work.best.iter().zip(&work.grid_of).map(|(&x, &g)| grids[g as usize].nearest(x)).collect() };
+        let descended = |mut steps: Vec<f32>| {
+            let error = row.descend(grids, &mut steps, sweeps.max(2));
+            (steps, error)
         };
-        if sweeps > 0 || factor.is_none() {
-            error = row.descend(grids, &mut steps, sweeps.max(2));
+        match factor {
+            None => descended(nearest()),
+            Some(factor) if sweeps == 0 => row.nearest_plane(factor, grids),
+            Some(factor) => {
+                // Seldom the better start, but then by much: where ranges clip.
+                let (plain, planned) = (descended(nearest()), descended(row.nearest_plane(factor, grids).0));
+                if plain.1 < planned.1 { plain } else { planned }
+            }
         }
-        (steps, error)
     }
 
     /// Weights of grid steps.
@@ -208,10 +211,11 @@ impl Rows {
         steps.iter().zip(&work.grid_of).map(|(s, &g)| s * grids[g as usize].step).collect()
     }
 
-    /// The bias with which row j fires as often as the teacher's neuron did, where both are reset when the teacher's fired.
+    /// The least and the largest bias with which row j fires as often as the teacher's neuron did, where both are reset when the teacher's
+    /// fired.
     ///
     /// Why: fewer weights follow the potential less far from its mean, so that the bias of least squares makes a neuron fire too seldom.
-    fn matching_bias(&self, j: usize, values: &[f32]) -> Option<f32> {
+    fn matching_biases(&self, j: usize, values: &[f32]) -> Option<(f32, f32)> {
         let own = self.own.as_ref()?;
         let spikes = own.fired[j].len();
         let mut fired = vec![false; own.trains.column_count()];
@@ -224,17 +228,18 @@ impl Rows {
         if spikes == 0 || spikes >= needs.len() {
             return None;
         }
-        let (_, at, _) = needs.select_nth_unstable_by(spikes - 1, f32::total_cmp);
-        at.is_finite().then_some(*at)
+        let (_, low, rest) = needs.select_nth_unstable_by(spikes - 1, f32::total_cmp);
+        let (low, high) = (*low, rest.iter().copied().fold(f32::INFINITY, f32::min));
+        (low.is_finite() && high.is_finite()).then_some((low, high))
     }
 
     /// The change of row j's bias, in thresholds a step, that makes most up for its weights being `values`.
     pub fn bias_change(&self, j: usize, work: &Work, values: &[f32]) -> f32 {
         match &work.own {
-            Some(own) => {
-                let least_squares = own.bias(values);
-                self.matching_bias(j, values).or(least_squares).map_or(0.0, |bias| bias - self.scales[j].bias)
-            }
+            Some(own) => own.bias(values).map_or(0.0, |least_squares| {
+                let (low, high) = self.matching_biases(j, values).unwrap_or((least_squares, least_squares));
+                least_squares.max(low).min(high) - self.scales[j].bias
+            }),
             None => {
                 let features = self.now[j].iter().map(|r| r.0 as usize);
                 let teacher = self.teacher[j].iter().map(|&(f, w)| (f as usize, w));

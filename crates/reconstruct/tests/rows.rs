@@ -173,8 +173,7 @@ proptest! {
             let found = of(&Rows::values(&work, &[grid], &steps));
             let nearest: Vec<f32> = work.best.iter().map(|&x| grid.nearest(x) * step).collect();
             prop_assert!((found - f64::from(error)).abs() < 1e-3 * (1.0 + found), "{found} {error}");
-            // Coordinate descent from the nearest plane; the plain nearest is seldom better, and never by much.
-            prop_assert!(found <= of(&nearest) * 1.5 + 1e-6, "{found} {}", of(&nearest));
+            prop_assert!(found <= of(&nearest) * (1.0 + 1e-3) + 1e-6, "{found} {}", of(&nearest));
         }
     }
 

@@ -156,7 +156,7 @@ const COLOURS: [&str; 6] = ["#1b6ca8", "#c0392b", "#27864a", "#8e5ea2", "#b8860b
 
 /// A frontier as a picture: the share of samples that keep their class over words of memory.
 pub fn frontier_svg(title: &str, points: &[Point]) -> String {
-    let (w, h, left, top, right, bottom) = (720.0, 440.0, 64.0, 44.0, 24.0, 56.0);
+    let (w, h, left, top, right, bottom) = (740.0, 440.0, 84.0, 44.0, 24.0, 56.0);
     let words = |p: &Point| (p.words.max(1) as f64).log2();
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     let (mut worst, mut best) = (1f64, 0f64);
