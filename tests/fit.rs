@@ -93,7 +93,10 @@ fn what_can_not_be_fitted_is_named() {
     };
     refuse(&[], 2, &["no budget", "--cores"]);
     refuse(&["--cores", "0"], 3, &["cores", "0 allowed"]);
-    refuse(&["--memory", "8"], 3, &["bytes of synaptic memory", "8 allowed"]);
+    refuse(&["--memory", "8"], 3, &["the smallest network that still reaches its output takes", "bytes of synaptic memory, 8 allowed"]);
+    refuse(&["--cores", "0", "--memory", "18446744073709551615"], 3, &["takes 1 cores, 0 allowed"]);
+    refuse(&["--limit", "C01=1", "--keep-dead", "--widths", "3"], 3, &["810 C01 compartments", "1 allowed"]);
+    refuse(&["--memory", "9000", "--decoder", "potential"], 2, &["spike counts", "--decoder count"]);
     refuse(&["--limit", "C99=4"], 2, &["C99", "C02"]);
     refuse(&["--memory", "9000", "--widths", "3/9"], 2, &["3/9", "1 to 8"]);
     refuse(&["--memory", "9000", "--balance=-1"], 2, &["balance", "positive"]);

@@ -157,6 +157,28 @@ fn reconstructed_random_networks_verify_at_every_width_and_with_split_signs() {
     assert!(compiled > 20 && moved > 10 && split > 5, "{compiled} compiled, {moved} with moved biases, {split} with split signs");
 }
 
+#[test]
+fn a_population_that_hears_too_much_to_be_reconstructed_is_rounded_by_row_scale_and_says_so() {
+    let weights: Vec<String> = (0..8193).map(|k| format!("{}", 0.01 + 0.0001 * f64::from(k % 97))).collect();
+    let text = format!(
+        r#"Trained(
+            name: "wide", dt: 1.0,
+            populations: [(name: "in", shape: [8193], neurons: Input), (name: "out", shape: [1], neurons: Lif(tau: 2.0, v_threshold: 4.0))],
+            projections: [(pre: "in", post: "out", chain: [Linear(weight: [{}])])],
+            output: "out",
+        )"#,
+        weights.join(", ")
+    );
+    let net = network(&text).elaborate(InputKind::Spikes).unwrap();
+    let target = spikec_chip::find("loihi1").unwrap();
+    let calibration = vec![Stimulus::Spikes(generate::random_spikes(1, 8193, 5, 0.1))];
+    let options = CompileOptions { quantizer: spikec_compile::Quantizer::Reconstruct, calibration, ..CompileOptions::default() };
+    // One core has too few axons for it as well; `check` finds everything.
+    let found = spikec_compile::check(Input::Trained { net: &net, digest: [0; 32] }, &target, &options).unwrap();
+    let said = found.iter().find(|f| f.resource == "axons to reconstruct with").unwrap_or_else(|| panic!("{found:?}"));
+    assert_eq!((said.layer.as_deref(), said.need, said.limit), (Some("out"), 8193.0, 8192.0));
+}
+
 /// One neuron with many weights and one that is larger than the format's range at the scale that is best for the many.
 fn clipped_net() -> Net<Float> {
     let weights: Vec<String> =

@@ -157,7 +157,8 @@ pub struct MappingArgs {
     /// Chip: a built-in name (`spikec target list`) or a .ron file.
     #[arg(long, short, value_name = "T")]
     pub target: String,
-    /// Data for calibration: tells the kind of input and the scale of analog values.
+    /// Data for calibration, without labels: weights are chosen by what neurons do with it (--quantizer), cores by how much they talk; it
+    /// tells the kind of input and the scale of analog values.
     #[arg(long, value_name = "DATA.npz")]
     pub calibration: Option<PathBuf>,
     /// Stored width of a weight in bits.

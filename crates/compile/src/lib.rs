@@ -30,4 +30,4 @@ pub use partition::{FitError, NeuronRef, PARTITIONERS, Partitioned, Partitioner}
 pub use pins::Pin;
 pub use place::Placed;
 pub use placement::Placement;
-pub use quantize::{Quantizer, Signs};
+pub use quantize::{Quantizer, Signs, bias_limits};

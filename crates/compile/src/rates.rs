@@ -4,6 +4,7 @@
 //! Invariant: measured with the reference interpreter, so by what the chip will do; empty where nothing can be measured.
 //! Cost: a run for each sample, at most [`SAMPLES`].
 
+use crate::quantize::bias_limits;
 use spikec_chip::target::Target;
 use spikec_data::Stimulus;
 use spikec_net::{Interpreter, Quantized};
@@ -17,8 +18,6 @@ const LEAST: f32 = 1e-3;
 pub(crate) fn measure(q: &Quantized, target: &Target, samples: &[Stimulus], steps: Option<u32>) -> Vec<f32> {
     let net = &q.net;
     let Ok(interpreter) = Interpreter::new(net) else { return Vec::new() };
-    let neuron = &target.packed().neuron;
-    let mantissa = ((1i32 << neuron.bias_mantissa_bits.saturating_sub(1).min(15)) - 1).min(i32::from(i16::MAX)) as i16;
     let bases: Vec<usize> = net
         .populations
         .iter()
@@ -31,7 +30,7 @@ pub(crate) fn measure(q: &Quantized, target: &Target, samples: &[Stimulus], step
     let units: usize = net.populations.iter().map(|p| p.len()).sum();
     let (mut counts, mut all_steps) = (vec![0u64; units], 0u64);
     for sample in samples.iter().take(SAMPLES) {
-        let Ok((run, _)) = interpreter.sample(sample, steps, (mantissa, *neuron.bias_exponent_max), true) else { continue };
+        let Ok((run, _)) = interpreter.sample(sample, steps, bias_limits(target), true) else { continue };
         all_steps += u64::from(steps.or(sample.steps()).unwrap_or(0));
         for (p, steps) in run.spikes.iter().enumerate() {
             for &j in steps.iter().flatten() {

@@ -71,7 +71,7 @@ impl Budget {
         let per_chip = u64::from(target.total_cores() / (*target.topology.chips).max(1)) * per_core;
         let of_cores = self.cores.map(|c| u64::from(c) * per_core);
         let of_chips = self.chips.map(|c| u64::from(c) * per_chip);
-        let of_bytes = self.memory_bytes.map(|b| b * 8 / u64::from(*memory.word_bits).max(1));
+        let of_bytes = self.memory_bytes.map(|b| b / (u64::from(*memory.word_bits) / 8).max(1));
         [of_cores, of_chips, of_bytes].into_iter().flatten().min()
     }
 }

@@ -11,10 +11,12 @@ use crate::sculpt::{Block, Cost, Course, Options, Saliency};
 use crate::whole;
 use serde::Serialize;
 use spikec_chip::Target;
-use spikec_compile::{CompileError, CompileOptions, Compiled, Input, Quantizer, Signs, compile};
+use spikec_chip::bundle::DecoderKind;
+use spikec_compile::{CompileError, CompileOptions, Compiled, Input, Quantizer, Signs, bias_limits, compile};
 use spikec_data::{Decode, Stimulus, predict};
 use spikec_net::{Float, Net, PopulationId, Quantized, ReferenceError};
-use spikec_reconstruct::Recording;
+use spikec_reconstruct::rows::LARGEST_FEATURES;
+use spikec_reconstruct::{Features, Recording};
 use thiserror::Error;
 
 /// How weights are stored.
@@ -80,6 +82,19 @@ pub enum FitFailure {
     /// Samples do not fit the net.
     #[error("calibration: {0}")]
     Samples(#[from] ReferenceError),
+    /// A decoder by which candidates can't be judged.
+    #[error("decoder: results are judged by spike counts")]
+    Decoder,
+    /// A population that hears too much.
+    #[error("population {population}: found {features} axons (with their delays), expected {limit} at most")]
+    TooWide {
+        /// The population.
+        population: String,
+        /// What it hears.
+        features: usize,
+        /// Most.
+        limit: usize,
+    },
     /// Too few samples to hold some back.
     #[error("calibration: {found} samples, expected at least {expected}")]
     FewSamples {
@@ -91,8 +106,8 @@ pub enum FitFailure {
     /// No sample makes a neuron fire.
     #[error("calibration: no spike reaches a neuron in any sample")]
     Silent,
-    /// Even a net with almost no synapse needs more.
-    #[error("budget: {} needs {} at least, {} allowed", .0.what, .0.used, .0.allowed)]
+    /// No net of the course keeps the budget.
+    #[error("budget: the smallest network that still reaches its output takes {} {}, {} allowed", .0.used, .0.what, .0.allowed)]
     TooSmall(Use),
     /// Writing the net back failed.
     #[error("{0}")]
@@ -106,6 +121,8 @@ impl FitFailure {
             FitFailure::NoBudget => "give --cores, --chips, --synapses, --memory or --limit".into(),
             FitFailure::Compile(e) => e.hint(),
             FitFailure::Samples(e) => e.hint(),
+            FitFailure::Decoder => "fit a network whose outputs spike, with --decoder count".into(),
+            FitFailure::TooWide { .. } => "prune it by other means first, or leave the layer out of the network".into(),
             FitFailure::FewSamples { .. } => "give some hundred samples; labels are not needed".into(),
             FitFailure::Silent => "calibrate with data that the network was trained for, coded in the same way".into(),
             FitFailure::TooSmall(_) => "raise the budget, or choose a target whose cores hold more".into(),
@@ -224,6 +241,14 @@ fn divergence(wanted: &[u32], found: &[u32]) -> f64 {
     log_shares(wanted).iter().zip(log_shares(found)).map(|(p, q)| p.exp() * (p - q)).sum()
 }
 
+/// Synapses that the search for a budget starts with: those that it can hold, roughly, and as many again to choose from.
+fn room(budget: &Budget, net: &Net<Float>, target: &Target) -> usize {
+    // Five to ten bits a synapse.
+    let of_words = budget.words(target).map_or(u64::MAX, |words| words.saturating_mul(20));
+    let most = budget.synapses.unwrap_or(u64::MAX).saturating_mul(2).min(of_words).max(LEAST_START);
+    most.min(net.synapse_count() as u64) as usize
+}
+
 /// Fewest samples: some are held back.
 const FEWEST: usize = 10;
 /// One of this many samples is held back.
@@ -235,6 +260,8 @@ const WHOLE_BALANCE: f32 = 0.05;
 const CAREFUL_ROUNDS: u32 = 6;
 /// Whole axons and neurons are tried where there is room for this many words.
 const WHOLE_FROM: u64 = 3_000;
+/// Fewest synapses to start with, where there are so many.
+const LEAST_START: u64 = 80_000;
 /// Most synapses that a course of single synapses starts with.
 const LARGEST_START: usize = 200_000;
 
@@ -269,7 +296,7 @@ struct Found<F> {
 }
 
 impl<'a, F> Fitter<'a, F> {
-    /// Records the net and finds the courses of removal; `most` synapses may stay at most, as far as the budgets say.
+    /// Records the net and finds the courses of removal that `budgets` ask for.
     ///
     /// # Errors
     /// Samples that are too few, silent or of another net.
@@ -277,14 +304,25 @@ impl<'a, F> Fitter<'a, F> {
         net: &'a Net<Float>,
         target: &'a Target,
         samples: &[Stimulus],
-        options: FitOptions,
-        most: usize,
+        mut options: FitOptions,
+        budgets: &[Budget],
         file: &'a File<'a, F>,
         progress: &mut dyn FnMut(&str),
     ) -> Result<Self, FitFailure> {
         if samples.len() < FEWEST {
             return Err(FitFailure::FewSamples { found: samples.len(), expected: FEWEST });
         }
+        let silent_outputs = net.population(net.output).neurons().iter().all(|n| n.threshold == f32::INFINITY);
+        if options.compile.decoder != DecoderKind::Count || silent_outputs {
+            return Err(FitFailure::Decoder);
+        }
+        for (p, population) in net.populations.iter().enumerate() {
+            let (features, limit) = (Features::at_most(net, PopulationId::from(p)), LARGEST_FEATURES);
+            if features > limit {
+                return Err(FitFailure::TooWide { population: population.name.clone(), features, limit });
+            }
+        }
+        options.compile.calibration.clear();
         let (mut used, mut held_back) = (Vec::new(), Vec::new());
         for (k, sample) in samples.iter().enumerate() {
             if k % HELD_BACK == HELD_BACK - 1 { held_back.push(sample.clone()) } else { used.push(sample.clone()) }
@@ -301,9 +339,11 @@ impl<'a, F> Fitter<'a, F> {
             return Err(FitFailure::Silent);
         }
         progress("finding an order of removals");
+        let rooms = budgets.iter().map(|b| room(b, net, target));
+        let start = rooms.clone().filter(|room| *room <= LARGEST_START).max();
         let mut courses = Vec::new();
         for &balance in &options.balances {
-            let how = Options { saliency: options.method.saliency, balance, start: most.min(LARGEST_START), output: net.output };
+            let how = Options { saliency: options.method.saliency, balance, start: start.unwrap_or(LARGEST_START), output: net.output };
             let mut block: Option<Block> = None;
             for &width in &options.widths {
                 let bits: Vec<u8> =
@@ -312,8 +352,7 @@ impl<'a, F> Fitter<'a, F> {
                 let exact = options.method.saliency == Saliency::SecondOrder && options.method.chip_cost;
                 let for_whole = Options { balance: balance * WHOLE_BALANCE, ..how };
                 let whole = if exact { whole::course(&layers, &for_whole, cost) } else { None };
-                // Budgets that hold so much of a dense net leave no single synapse worth an index.
-                let free = whole.is_none() || most <= LARGEST_START;
+                let free = whole.is_none() || start.is_some();
                 courses.extend(whole.map(|course| Way { balance, width, shape: Shape::Whole, course }));
                 if free {
                     let same = courses.iter().rfind(|w| !options.method.chip_cost && w.balance == balance && w.shape == Shape::Free);
@@ -339,11 +378,14 @@ impl<'a, F> Fitter<'a, F> {
         let mut best: Option<(Found<F>, usize, Score)> = None;
         let mut candidates = Vec::new();
         let mut failure = None;
-        for (k, way) in self.courses.iter().enumerate() {
+        // Budgets that hold much of a dense net leave no single synapse worth an index, and small ones no whole axon worth its room.
+        let suits = |way: &Way| match way.shape {
+            Shape::Whole => budget.words(self.target).is_none_or(|words| words >= WHOLE_FROM),
+            Shape::Free => room(budget, self.net, self.target) <= LARGEST_START,
+        };
+        let any = self.courses.iter().any(suits);
+        for (k, way) in self.courses.iter().enumerate().filter(|(_, way)| !any || suits(way)) {
             let Way { balance, width, shape, course } = way;
-            if *shape == Shape::Whole && budget.words(self.target).is_some_and(|words| words < WHOLE_FROM) {
-                continue;
-            }
             progress(&format!(
                 "{}/{} bits, {}",
                 width.bits,
@@ -443,7 +485,6 @@ impl<'a, F> Fitter<'a, F> {
         // The first step that keeps the budget when only packed: around where the course says that it is, then by halves.
         let (mut fits, mut beyond) = (last, 0);
         let mut step = self.guess(budget, course).min(last);
-        let mut least: Option<Use> = None;
         let mut stride = (last / 100).max(1);
         while !near(beyond, fits) {
             let net = pruned(self.net, &self.layers, &self.kept(course, step));
@@ -453,8 +494,7 @@ impl<'a, F> Fitter<'a, F> {
                     fits = step;
                     step = if beyond == 0 { fits.saturating_sub(stride).max(fits / 2) } else { (beyond + fits) / 2 };
                 }
-                list => {
-                    least = list.and_then(|l| l.into_iter().next()).or(least);
+                _ => {
                     beyond = step.max(1);
                     step = if fits == last { (beyond + stride).min(beyond.midpoint(fits)) } else { beyond.midpoint(fits) };
                 }
@@ -494,8 +534,8 @@ impl<'a, F> Fitter<'a, F> {
             step = match &found {
                 // By as much as it is too large, and a little more each time.
                 None => {
-                    let wanted =
-                        left(step) - (f64::from(left(step)) * (full - 1.0).min(0.5)) as u32 - (left(step) >> (7 - round.min(6))) - 1;
+                    let beyond = (f64::from(left(step)) * (full - 1.0).min(0.5)) as u32 + (left(step) >> (7 - round.min(6))) + 1;
+                    let wanted = left(step).saturating_sub(beyond);
                     course.steps.partition_point(|s| course.removed.len() as u32 - s.0 > wanted).clamp(step + 1, last.max(step + 1))
                 }
                 // Cores are whole; what is nearly full is full.
@@ -518,11 +558,30 @@ impl<'a, F> Fitter<'a, F> {
         }
         match found {
             Some((found, _)) => Ok(Found { next_larger: next_larger.1, ..found }),
-            None => Err(FitFailure::TooSmall(next_larger.1.into_iter().find(|u| u.used > u.allowed).or(least).unwrap_or_else(|| {
-                let board = self.target.total_cores();
-                Use { what: "cores of the board".into(), used: u64::from(board) + 1, allowed: board.into() }
-            }))),
+            None => Err(self.too_small(budget, &quick, course)?),
         }
+    }
+
+    /// What the smallest net of a course that still reaches its output takes of a budget that it exceeds.
+    fn too_small(&self, budget: &Budget, options: &CompileOptions, course: &Course) -> Result<FitFailure, FitFailure> {
+        let (mut whole, mut nothing) = (0, course.steps.len());
+        let mut smallest = None;
+        while whole + 1 < nothing {
+            let step = whole.midpoint(nothing);
+            let net = pruned(self.net, &self.layers, &self.kept(course, step));
+            match compile(Input::Trained { net: &net, digest: [0; 32] }, self.target, options, &mut |_| ()) {
+                Ok(compiled) => (whole, smallest) = (step, Some(compiled)),
+                Err(CompileError::NothingLeft(_)) => nothing = step,
+                // Too large for the chip: smaller ones are still something.
+                Err(CompileError::Findings(_)) => whole = step,
+                Err(e) => return Err(e.into()),
+            }
+        }
+        let uses = smallest.map(|c| budget.uses(&c.report, self.target)).unwrap_or_default();
+        let share = |u: &Use| u.used as f64 / u.allowed.max(1) as f64;
+        let beyond = uses.into_iter().max_by(|a, b| share(a).total_cmp(&share(b)));
+        let board = u64::from(self.target.total_cores());
+        Ok(FitFailure::TooSmall(beyond.unwrap_or_else(|| Use { what: "cores of the board".into(), used: board + 1, allowed: board })))
     }
 
     /// The step at which a course says that the budget is kept.
@@ -531,7 +590,7 @@ impl<'a, F> Fitter<'a, F> {
         let of_words = match budget.words(self.target) {
             Some(words) if self.options.method.chip_cost => course.steps.partition_point(|s| s.1 > words as f64),
             // About ten bits a synapse.
-            Some(words) => course.steps.partition_point(|s| all - u64::from(s.0) > words * 6),
+            Some(words) => course.steps.partition_point(|s| (all - u64::from(s.0)) / 6 > words),
             None => 0,
         };
         let of_synapses = budget.synapses.map_or(0, |n| course.steps.partition_point(|s| all - u64::from(s.0) > n));
@@ -541,9 +600,7 @@ impl<'a, F> Fitter<'a, F> {
     /// Runs the compiled net on the samples held back.
     fn score(&self, compiled: &Compiled) -> Result<Score, FitFailure> {
         let q = Quantized::from_bytes(&compiled.bundle.reference).expect("the compiler's own bytes");
-        let neuron = &self.target.packed().neuron;
-        let limits = (((1i32 << (*neuron.bias_mantissa_bits - 1)) - 1) as i16, *neuron.bias_exponent_max);
-        let now = Recording::of_registers(&q.net, &self.held_back, self.options.compile.default_steps, limits)?;
+        let now = Recording::of_registers(&q.net, &self.held_back, self.options.compile.default_steps, bias_limits(self.target))?;
         let class = |counts: &[u32]| predict(Decode::Count, counts, &[], &[]);
         let pairs = || now.out_counts().iter().zip(self.wanted.out_counts());
         let n = self.held_back.len();

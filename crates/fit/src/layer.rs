@@ -4,9 +4,9 @@
 //! Invariant: rows and weights are in the order of [`Features::rows`]; a weight of 1 brings a neuron from rest to its threshold.
 //! Cost: features^2 columns multiplications.
 
-use spikec_net::{Float, FloatNeuron, Net, PopulationId};
-use spikec_reconstruct::rows::DAMPING;
-use spikec_reconstruct::{Features, Moments, Recording, Trains, mean_kernel};
+use spikec_net::{Float, Net, PopulationId};
+use spikec_reconstruct::rows::{self, DAMPING};
+use spikec_reconstruct::{Features, Moments, Recording, Scale, Trains, matrix, mean_kernel};
 
 /// A population with its synapses.
 #[derive(Debug, Clone)]
@@ -21,27 +21,25 @@ pub struct Layer {
     pub rows: Vec<Vec<f32>>,
 }
 
-/// Factor from a weight to thresholds.
-pub fn factor(neuron: &FloatNeuron) -> f32 {
-    neuron.gain / unit(neuron)
-}
-
-/// What a threshold is, from rest; 1 for a readout.
-pub fn unit(neuron: &FloatNeuron) -> f32 {
-    if neuron.threshold.is_finite() { neuron.threshold - neuron.v_reset } else { 1.0 }
-}
-
 impl Layer {
     /// Of a population that has synapses.
     pub fn of(net: &Net<Float>, population: PopulationId, taught: &Recording) -> Self {
         let features = Features::of(net, population);
         let neurons = net.population(population).neurons();
         let moments = Moments::of(&Trains::of(&features, taught), None, mean_kernel(neurons), DAMPING);
-        let weight = |s: &spikec_reconstruct::features::Synapse, factor: f32| {
-            let projection = features.blocks[s.block as usize].projection;
-            net.projection(projection).synapses.weights[s.index as usize] * factor
-        };
-        let rows = features.rows.iter().zip(neurons).map(|(row, n)| row.iter().map(|s| weight(s, factor(n))).collect()).collect();
+        let row = |(j, n)| rows::weights(net, &features, j, Scale::of(n).factor).into_iter().map(|w| w.1).collect();
+        let rows = neurons.iter().enumerate().map(row).collect();
         Layer { population, features, moments, rows }
+    }
+
+    /// Least pivot of a factor of the moments.
+    pub(crate) fn floor(&self) -> f32 {
+        (self.moments.damping * 1e-3).max(f32::MIN_POSITIVE)
+    }
+
+    /// The inverse of the moments of all features.
+    pub(crate) fn inverse(&self) -> Vec<f32> {
+        let n = self.moments.count;
+        matrix::inverse(&matrix::cholesky(&self.moments.now, n, self.floor()), n)
     }
 }

@@ -4,7 +4,7 @@
 //! Invariant: populations and neurons are those of the net as trained; no synapse is new. Populations are taken in computed order, each
 //! hearing what the pruned ones before it fire. Cost: see `spikec_reconstruct::rows`.
 
-use crate::layer::{Layer, factor, unit};
+use crate::layer::Layer;
 use rayon::prelude::*;
 use spikec_data::Stimulus;
 use spikec_net::{Delays, Float, Interpreter, Net, PopulationId, ReferenceError, Role, Synapses};
@@ -81,12 +81,7 @@ pub fn refit(teacher: &Net<Float>, taught: &Recording, mut net: Net<Float>, samp
             false => Some(Recording::of_floats(&net, samples.samples, samples.steps)?),
         };
         let neurons = net.population(p).neurons();
-        let scale = |n: &spikec_net::FloatNeuron| Scale {
-            factor: factor(n),
-            bias: (n.bias + (n.keep_v - 1.0) * n.v_reset) / unit(n),
-            fires: n.threshold.is_finite(),
-        };
-        let scales: Vec<Scale> = neurons.iter().map(scale).collect();
+        let scales: Vec<Scale> = neurons.iter().map(Scale::of).collect();
         let rows = Rows::of(&net, p, (teacher, taught), heard.as_ref(), scales.clone());
         let best: Vec<(Vec<f32>, f32)> = (0..rows.len())
             .into_par_iter()
@@ -110,7 +105,7 @@ pub fn refit(teacher: &Net<Float>, taught: &Recording, mut net: Net<Float>, samp
             changes.push(change);
         }
         if let Role::Neurons(neurons) = &mut net.populations[p.index()].role {
-            neurons.iter_mut().zip(changes).filter(|(_, c)| c.is_finite()).for_each(|(n, change)| n.bias += change * unit(n));
+            neurons.iter_mut().zip(changes).filter(|(_, c)| c.is_finite()).for_each(|(n, change)| n.bias += change * Scale::unit(n));
         }
     }
     Ok(net)

@@ -133,8 +133,7 @@ pub struct Block {
 struct Sculpture<'a> {
     block: Block,
     cost_of: Cost<'a>,
-    /// Sizes of lists, for as many neurons as there were when they were last counted.
-    /// By layer; empty where words don't count.
+    /// Sizes of lists by layer, for as many neurons as there were when they were last counted; empty where words don't count.
     sizes: Vec<Lists<'a>>,
     /// Compartment of each member: its place among the neurons that are left.
     compartment: Vec<u32>,

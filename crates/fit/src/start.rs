@@ -53,7 +53,8 @@ impl Row {
 /// Alive positions of every row, and what went before the search: the least salient at the start, where there are too many.
 pub(crate) fn first_cut(layers: &[Layer], importance: &[Vec<f32>], options: &Options, all: usize) -> (Vec<Vec<Vec<bool>>>, Vec<At>) {
     let mut alive: Vec<Vec<Vec<bool>>> = layers.iter().map(|l| l.rows.iter().map(|r| vec![true; r.len()]).collect()).collect();
-    if options.saliency != Saliency::SecondOrder || all <= options.start {
+    let long = layers.iter().flat_map(|l| &l.rows).any(|r| r.len() > LONGEST_ROW);
+    if options.saliency != Saliency::SecondOrder || all <= options.start && !long {
         return (alive, Vec::new());
     }
     // A sample of rows says at which price as many are left as the search may start with.
@@ -78,7 +79,8 @@ pub(crate) fn first_cut(layers: &[Layer], importance: &[Vec<f32>], options: &Opt
     prices.sort_by(f32::total_cmp);
     let keep = sampled as f64 * options.start as f64 / all as f64;
     let cut = prices.len().saturating_sub(keep as usize);
-    let stop = prices.get(cut.saturating_sub(1)).copied().unwrap_or(0.0);
+    // Nothing more than what rows are too long by, where there is room for all.
+    let stop = if all <= options.start { -1.0 } else { prices.get(cut.saturating_sub(1)).copied().unwrap_or(0.0) };
     let removed: Vec<Vec<(u32, f32)>> = jobs.par_iter().map(|&(l, j)| trace(l, j, stop)).collect();
     let mut gone: Vec<(f32, At)> = Vec::new();
     for (&(l, j), removed) in jobs.iter().zip(removed) {
@@ -102,11 +104,7 @@ struct Start {
 /// The inverse of all features, where some row has them all.
 fn shared_inverse(layer: &Layer) -> Option<Vec<f32>> {
     let n = layer.moments.count;
-    (layer.rows.iter().any(|r| r.len() == n) && n > 0).then(|| matrix::inverse(&matrix::cholesky(&layer.moments.now, n, floor(layer)), n))
-}
-
-fn floor(layer: &Layer) -> f32 {
-    (layer.moments.damping * 1e-3).max(f32::MIN_POSITIVE)
+    (layer.rows.iter().any(|r| r.len() == n) && n > 0).then(|| layer.inverse())
 }
 
 /// The inverse over a support.
@@ -114,7 +112,7 @@ fn inverse_of(layer: &Layer, j: usize, support: &[u32]) -> Vec<f32> {
     let (n, m) = (layer.moments.count, support.len());
     let feature = |k: u32| layer.features.rows[j][k as usize].feature as usize;
     let h: Vec<f32> = support.iter().flat_map(|&a| support.iter().map(move |&b| layer.moments.now[feature(a) * n + feature(b)])).collect();
-    matrix::inverse(&matrix::cholesky(&h, m, floor(layer)), m)
+    matrix::inverse(&matrix::cholesky(&h, m, layer.floor()), m)
 }
 
 fn start_row(layer: &Layer, j: usize, shared: Option<&[f32]>) -> Start {
@@ -157,7 +155,7 @@ pub fn best_weights(layer: &Layer, j: usize, support: &[u32]) -> Vec<f32> {
     let wanted = layer.moments.wanted(&all, &all);
     let h: Vec<f32> = support.iter().flat_map(|&a| support.iter().map(move |&b| layer.moments.now[feature(a) * n + feature(b)])).collect();
     let mut x: Vec<f32> = support.iter().map(|&k| wanted[feature(k)]).collect();
-    matrix::solve(&matrix::cholesky(&h, m, floor(layer)), m, &mut x);
+    matrix::solve(&matrix::cholesky(&h, m, layer.floor()), m, &mut x);
     x
 }
 

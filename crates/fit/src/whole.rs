@@ -9,7 +9,6 @@ use crate::layer::Layer;
 use crate::list::Lists;
 use crate::sculpt::{At, Cost, Course, Options};
 use spikec_net::PopulationId;
-use spikec_reconstruct::matrix;
 
 /// A layer that loses columns and rows.
 struct Dense {
@@ -43,7 +42,6 @@ pub fn course(layers: &[Layer], options: &Options, cost: Cost) -> Option<Course>
         .iter()
         .map(|l| {
             let n = l.moments.count;
-            let floor = (l.moments.damping * 1e-3).max(f32::MIN_POSITIVE);
             let mut weights = vec![0f32; l.rows.len() * n];
             for (j, row) in l.rows.iter().enumerate() {
                 l.features.rows[j].iter().zip(row).for_each(|(s, &w)| weights[j * n + s.feature as usize] = w);
@@ -51,7 +49,7 @@ pub fn course(layers: &[Layer], options: &Options, cost: Cost) -> Option<Course>
             Dense {
                 population: l.population,
                 n,
-                inverse: matrix::inverse(&matrix::cholesky(&l.moments.now, n, floor), n),
+                inverse: l.inverse(),
                 weights,
                 columns: vec![true; n],
                 rows: vec![true; l.rows.len()],

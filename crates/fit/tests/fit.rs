@@ -74,7 +74,7 @@ fn as_it_is(net: &Net<Float>) -> Result<Filed<()>, String> {
 
 fn fit(net: &Net<Float>, samples: &[Stimulus], method: Method, budget: &Budget) -> Result<Fitted<()>, FitFailure> {
     let target = loihi();
-    Fitter::new(net, &target, samples, options(method), 100_000, &as_it_is, &mut |_| ())?.fit(budget, &mut |_| ())
+    Fitter::new(net, &target, samples, options(method), std::slice::from_ref(budget), &as_it_is, &mut |_| ())?.fit(budget, &mut |_| ())
 }
 
 #[test]
@@ -144,6 +144,57 @@ fn a_course_takes_every_synapse_once_and_costs_fall_to_nothing() {
                 assert!(last.abs() < 1e-6 && course.steps.windows(2).all(|w| w[0].0 < w[1].0), "{saliency:?} {last}");
             }
         }
+    }
+}
+
+/// `inputs` channels into two neurons that are the output.
+fn wide(inputs: u32) -> Net<Float> {
+    let mut net = net(7);
+    net.populations[0].shape = vec![inputs];
+    net.populations[0].origin = (0..inputs).collect();
+    net.populations.remove(1);
+    net.projections.truncate(1);
+    let Role::Neurons(neurons) = &mut net.populations[1].role else { panic!("neurons") };
+    neurons.truncate(2);
+    (net.populations[1].shape, net.populations[1].origin) = (vec![2], vec![0, 1]);
+    let tuples = (0..inputs).flat_map(|i| (0..2).map(move |j| (i, j, 0.1 + 0.001 * ((i * 7 + j) % 97) as f32, 0))).collect();
+    net.projections[0].synapses = Synapses::from_tuples(inputs as usize, tuples);
+    net.output = PopulationId(1);
+    net
+}
+
+fn wide_samples(inputs: u32) -> Vec<Stimulus> {
+    let step = |k: u32, t: u32| (0..inputs).filter(|i| (i * 31 + k * 17 + t * 5).is_multiple_of(41)).collect::<Vec<u32>>();
+    (0..20).map(|k| Stimulus::Spikes(SpikeTrain::from_steps(inputs, (0..4).map(|t| step(k, t)).collect::<Vec<_>>()))).collect()
+}
+
+#[test]
+fn rows_too_long_for_an_inverse_lose_the_least_salient_first_and_wider_ones_are_refused() {
+    let net = wide(1100);
+    let taught = Recording::of_floats(&net, &wide_samples(1100), None).unwrap();
+    let layers = [Layer::of(&net, PopulationId(1), &taught)];
+    let options = Options { saliency: Saliency::SecondOrder, balance: 0.5, start: usize::MAX, output: net.output };
+    let course = Block::new(&layers, options).course(Cost::Synapses);
+    let mut removed = course.removed.clone();
+    removed.sort();
+    removed.dedup();
+    assert_eq!((course.removed.len(), removed.len()), (2200, 2200));
+    // What rows are too long by is gone before the first step.
+    assert_eq!(course.steps[0].0, 2 * (1100 - 1024));
+    let refused = fit(&wide(8193), &wide_samples(8193), Method::default(), &Budget { cores: Some(1), ..Budget::default() }).unwrap_err();
+    assert!(matches!(refused, FitFailure::TooWide { features: 8193, limit: 8192, .. }), "{refused}");
+}
+
+#[test]
+fn one_fitter_serves_large_and_small_budgets() {
+    // Large and small budgets of one dense net together, as a frontier has them.
+    let (net, samples) = (net(8), samples(8, 60, 0.6));
+    let target = loihi();
+    let budgets = [100_000u64, 400].map(|bytes| Budget { memory_bytes: Some(bytes), ..Budget::default() });
+    let fitter = Fitter::new(&net, &target, &samples, options(Method::default()), &budgets, &as_it_is, &mut |_| ()).unwrap();
+    for budget in &budgets {
+        let fitted = fitter.fit(budget, &mut |_| ()).unwrap_or_else(|e| panic!("{budget:?}: {e}"));
+        assert!(fitted.report.budget.iter().all(|u| u.used <= u.allowed));
     }
 }
 

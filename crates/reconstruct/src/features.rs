@@ -43,6 +43,15 @@ pub struct Synapse {
 }
 
 impl Features {
+    /// How many features `post` has at most: sources of its projections, for each delay.
+    pub fn at_most<N: Number>(net: &Net<N>, post: PopulationId) -> usize {
+        let of = |p: &spikec_net::Projection<N>| match &p.synapses.delays {
+            Delays::Uniform(_) => p.synapses.offsets.windows(2).filter(|w| w[1] > w[0]).count(),
+            Delays::Each(_) => p.synapses.len(),
+        };
+        net.projections.iter().filter(|p| p.post == post).map(of).sum()
+    }
+
     /// Features of `post` that at least one synapse multiplies.
     pub fn of<N: Number>(net: &Net<N>, post: PopulationId) -> Self {
         let mut features = Features { blocks: Vec::new(), rows: vec![Vec::new(); net.population(post).len()], count: 0 };

@@ -79,7 +79,7 @@ pub struct Row<'a> {
     /// The best real weights.
     pub best: &'a [f32],
     /// Index in `grids` of each weight.
-    pub grid_of: &'a [u8],
+    pub grid_of: &'a [u32],
 }
 
 impl Row<'_> {

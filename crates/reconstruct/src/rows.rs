@@ -11,14 +11,17 @@ use crate::record::Recording;
 use crate::round::{Factor, Grid, Row};
 use spikec_net::{Float, FloatNeuron, Net, PopulationId};
 
+/// Most features of a population whose moments are taken: a matrix of that many squared is 256 MiB.
+pub const LARGEST_FEATURES: usize = 8192;
 /// Damping of moments, as a share of the mean diagonal.
 pub const DAMPING: f32 = 0.01;
 /// Largest support, of those that not all neurons share, whose factor is worth its cubic cost.
 const LARGEST_FACTOR: usize = 1024;
 /// A row has moments of its own, where it lost weights, if they cost all rows at most this many multiplications ...
 const LARGEST_OWN: f64 = 3e10;
-/// ... or if the population has at most this many neurons.
+/// ... or if the population has at most this many neurons; the traces of a row are this many numbers at most.
 const FEW_ROWS: usize = 32;
+const LARGEST_TRACES: usize = 1 << 26;
 /// How errors weigh in moments of a row's own.
 const IMPORTANCE: Importance = Importance { width: 0.3, floor: 0.1 };
 
@@ -31,6 +34,20 @@ pub struct Scale {
     pub bias: f32,
     /// The neuron can fire.
     pub fires: bool,
+}
+
+impl Scale {
+    /// Of a neuron as trained.
+    pub fn of(neuron: &FloatNeuron) -> Self {
+        let unit = Self::unit(neuron);
+        let bias = (neuron.bias + (neuron.keep_v - 1.0) * neuron.v_reset) / unit;
+        Scale { factor: neuron.gain / unit, bias, fires: neuron.threshold.is_finite() }
+    }
+
+    /// What a threshold is, from the reset; 1 for a readout.
+    pub fn unit(neuron: &FloatNeuron) -> f32 {
+        if neuron.threshold.is_finite() { neuron.threshold - neuron.v_reset } else { 1.0 }
+    }
 }
 
 /// A population's rows.
@@ -70,7 +87,7 @@ pub struct Work {
     own: Option<Own>,
     /// The best real weights.
     pub best: Vec<f32>,
-    grid_of: Vec<u8>,
+    grid_of: Vec<u32>,
 }
 
 /// The memory of a population's neurons: the mean, where they differ.
@@ -79,8 +96,8 @@ pub fn mean_kernel(neurons: &[FloatNeuron]) -> Kernel {
     Kernel { keep_u: mean(|n| n.keep_u), keep_v: mean(|n| n.keep_v) }
 }
 
-/// Weights of a population in thresholds, by feature.
-fn weights(net: &Net<Float>, features: &Features, row: usize, factor: f32) -> Vec<(u32, f32)> {
+/// Weights of a neuron in thresholds, by feature.
+pub fn weights(net: &Net<Float>, features: &Features, row: usize, factor: f32) -> Vec<(u32, f32)> {
     let weight = |s: &crate::features::Synapse| {
         let projection = features.blocks[s.block as usize].projection;
         net.projection(projection).synapses.weights[s.index as usize] * factor
@@ -143,7 +160,7 @@ impl Rows {
     /// Row j by the moments that all share, or, where `careful`, by its own where it has some.
     pub fn work(&self, j: usize, careful: bool) -> Work {
         let (n, row) = (self.moments.count, &self.now[j]);
-        let grid_of = self.features.rows[j].iter().map(|s| s.block as u8).collect();
+        let grid_of = self.features.rows[j].iter().map(|s| s.block).collect();
         if let Some(own) = self.own.as_ref().filter(|_| careful).and_then(|own| self.own(own, j)) {
             let factor = Factor::of(&own.h, row.len());
             let mut best = own.wanted.clone();
@@ -171,7 +188,8 @@ impl Rows {
     fn own(&self, together: &Together, j: usize) -> Option<Own> {
         let (row, scale) = (&self.now[j], self.scales[j]);
         let few = self.now.len() <= FEW_ROWS && row.len() <= LARGEST_FACTOR;
-        if row.is_empty() || !scale.fires || !(few || together.affordable) {
+        let large = row.len().saturating_mul(together.trains.column_count()) > LARGEST_TRACES;
+        if row.is_empty() || !scale.fires || large || !(few || together.affordable) {
             return None;
         }
         let mut fired = vec![false; together.trains.column_count()];

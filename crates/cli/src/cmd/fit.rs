@@ -75,7 +75,7 @@ pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
         bar.set_message(stage.to_string());
         bar.tick();
     };
-    let fitted = Fitter::new(net, &job.target, &job.options.calibration, options, most(&budget, &job), &file, &mut say)
+    let fitted = Fitter::new(net, &job.target, &job.options.calibration, options, std::slice::from_ref(&budget), &file, &mut say)
         .and_then(|fitter| fitter.fit(&budget, &mut say));
     bar.finish_and_clear();
     let fitted = fitted.map_err(|e| failure(&e))?;
@@ -118,14 +118,6 @@ fn report(fitted: &Fitted<Network>) -> serde_json::Value {
 
 fn budget(args: &FitArgs) -> Budget {
     Budget { cores: args.cores, chips: args.chips, synapses: args.synapses, memory_bytes: args.memory, core_limits: args.limits.clone() }
-}
-
-/// Synapses that the exact search starts with: those that a budget can hold at most, roughly, and room to choose from.
-fn most(budget: &Budget, job: &Job) -> usize {
-    let words = budget.words(&job.target).unwrap_or(u64::MAX);
-    let of_words = words.saturating_mul(20);
-    let most = budget.synapses.unwrap_or(u64::MAX).saturating_mul(2).min(of_words);
-    most.clamp(80_000, 1 << 40) as usize
 }
 
 fn method(args: &FitArgs) -> Method {
@@ -194,17 +186,16 @@ fn frontier(args: &FitArgs, job: &Job, net: &Net<Float>, file: &File<Network>) -
     let mut methods = vec![own.method];
     methods.extend((own.method != magnitude).then_some(magnitude));
     let mut points = Vec::new();
-    let most = most(&Budget { memory_bytes: ladder.iter().copied().max(), ..Budget::default() }, job);
+    let budgets: Vec<Budget> = ladder.iter().map(|&bytes| Budget { memory_bytes: Some(bytes), ..Budget::default() }).collect();
     for method in methods {
         let options = FitOptions { method, ..own.clone() };
-        let fitter = Fitter::new(net, &job.target, &job.options.calibration, options, most, file, &mut say).map_err(|e| failure(&e))?;
-        for &bytes in &ladder {
-            let budget = Budget { memory_bytes: Some(bytes), ..Budget::default() };
+        let fitter = Fitter::new(net, &job.target, &job.options.calibration, options, &budgets, file, &mut say).map_err(|e| failure(&e))?;
+        for (budget, &bytes) in budgets.iter().zip(&ladder) {
             let mut say = |stage: &str| {
                 bar.set_message(format!("{bytes} bytes, {}: {stage}", spikec_report::fit::method(&method)));
                 bar.tick();
             };
-            match fitter.fit(&budget, &mut say) {
+            match fitter.fit(budget, &mut say) {
                 Ok(fitted) => points.push(point(&fitted, bytes, method, word_bytes, job, test.as_ref())?),
                 Err(FitFailure::TooSmall(_)) => {}
                 Err(e) => return Err(failure(&e)),

@@ -167,6 +167,13 @@ pub fn fixed_rules(target: &Target) -> FixedRules {
     }
 }
 
+/// Largest mantissa and exponent of the target's bias registers.
+pub fn bias_limits(target: &Target) -> (i16, u8) {
+    let neuron = &target.packed().neuron;
+    let mantissa = (1i32 << neuron.bias_mantissa_bits.saturating_sub(1).min(15)) - 1;
+    (mantissa.min(i32::from(i16::MAX)) as i16, *neuron.bias_exponent_max)
+}
+
 /// Ranges of the target's neuron registers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Registers {
@@ -201,8 +208,8 @@ impl Registers {
             decay_v: decay(*n.v_decay_offset),
             threshold,
             reachable: reachable.clamp(1, i64::from(threshold)) as u32,
-            bias_mantissa: ((1u32 << (*n.bias_mantissa_bits - 1)) - 1) as i16,
-            bias_exponent: *n.bias_exponent_max,
+            bias_mantissa: bias_limits(target).0,
+            bias_exponent: bias_limits(target).1,
             refractory: *n.refractory,
         }
     }

@@ -8,15 +8,18 @@
 
 use super::neuron::Shifted;
 use super::scale::{self, Slot};
-use super::{Draft, QuantizeError, QuantizeOptions, QuantizeReport, Quantizer};
+use super::{Draft, QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, bias_limits};
+use crate::finding::Finding;
 use rayon::prelude::*;
 use spikec_chip::Target;
 use spikec_data::Stimulus;
 use spikec_net::{Float, Interpreter, Net, PopulationId, Quantized};
-use spikec_reconstruct::{Grid, Recording, Rows, Scale};
+use spikec_reconstruct::rows::LARGEST_FEATURES;
+use spikec_reconstruct::{Features, Grid, Recording, Rows, Scale};
 
 /// Times that coordinate descent goes through a row.
 const SWEEPS: usize = 20;
+
 /// What reconstruction learns from.
 #[derive(Debug, Clone, Copy)]
 pub struct Guide<'a> {
@@ -43,17 +46,24 @@ pub fn reconstruct_all(
     if options.method == Quantizer::Reconstruct && !guide.samples.is_empty() {
         let taught = Recording::of_floats(guide.teacher, guide.samples, guide.steps)?;
         let order: Vec<PopulationId> = Interpreter::new(net)?.order().collect();
-        let limits = (draft.registers.bias_mantissa, draft.registers.bias_exponent);
         for p in order {
             let mut pres = net.projections.iter().filter(|q| q.post == p && !q.synapses.is_empty()).map(|q| q.pre).peekable();
             if pres.peek().is_none() {
+                continue;
+            }
+            let features = Features::at_most(net, p).max(Features::at_most(guide.teacher, p));
+            if features > LARGEST_FEATURES {
+                let remedy = "its weights are rounded by row scale";
+                let layer = &net.population(p).name;
+                let finding = Finding::warning("C12", "axons to reconstruct with", features as f64, LARGEST_FEATURES as f64, remedy);
+                draft.findings.push(finding.layer(layer));
                 continue;
             }
             let heard = if pres.all(|pre| net.population(pre).is_input()) && std::ptr::eq(net, guide.teacher) {
                 None
             } else {
                 let (now, _) = draft.build(network_digest);
-                Some(Recording::of_registers(&now.net, guide.samples, guide.steps, limits)?)
+                Some(Recording::of_registers(&now.net, guide.samples, guide.steps, bias_limits(target))?)
             };
             draft.reconstruct(p, guide.teacher, &taught, heard.as_ref());
         }
