@@ -167,6 +167,10 @@ pub struct MappingArgs {
     /// Width of one layer's weights, by the projection's name; repeatable.
     #[arg(long, value_name = "LAYER=N", value_parser = layer_bits)]
     pub layer_bits: Vec<(String, u8)>,
+    /// After reconstruction, tune all layers together on their grids until the outputs fire as the trained network's on the calibration
+    /// data (some thousand samples; no labels).
+    #[arg(long, requires = "calibration")]
+    pub tune: bool,
     /// How projections of both signs are stored.
     #[arg(long, value_name = "S", default_value = "mixed")]
     pub signs: SignsArg,

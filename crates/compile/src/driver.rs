@@ -33,6 +33,8 @@ pub struct CompileOptions {
     pub weight_bits: u8,
     /// Widths of projections by name, where they have their own (not for registers).
     pub layer_bits: Vec<(String, u8)>,
+    /// Tune all layers together after reconstruction (not for registers).
+    pub tune: bool,
     /// How projections of both signs are stored (not for registers).
     pub signs: Signs,
     /// Quantizer (not for registers).
@@ -70,6 +72,7 @@ impl Default for CompileOptions {
         CompileOptions {
             weight_bits: 8,
             layer_bits: Vec::new(),
+            tune: false,
             signs: Signs::default(),
             quantizer: Quantizer::default(),
             teacher: None,
@@ -298,6 +301,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
                 layer_bits: options.layer_bits.clone(),
                 signs: options.signs,
                 method: options.quantizer,
+                tune: options.tune,
                 comparable_outputs: options.decoder == DecoderKind::Potential,
             };
             let teacher = options.teacher.as_ref().map(|net| lower_all(net.clone(), target, &lower_options)).transpose()?;

@@ -49,11 +49,13 @@ pub struct Method {
     pub chip_cost: bool,
     /// Weights are refitted and reconstructed; otherwise they stay, rounded to the nearest.
     pub reconstruct: bool,
+    /// All layers are tuned together at the end (with `reconstruct`).
+    pub tune: bool,
 }
 
 impl Default for Method {
     fn default() -> Self {
-        Method { saliency: Saliency::SecondOrder, chip_cost: true, reconstruct: true }
+        Method { saliency: Saliency::SecondOrder, chip_cost: true, reconstruct: true, tune: true }
     }
 }
 
@@ -414,8 +416,12 @@ impl<'a, F> Fitter<'a, F> {
                 best = Some((found, k, score));
             }
         }
-        let Some((found, k, score)) = best else { return Err(failure.unwrap_or(FitFailure::NoBudget)) };
+        let Some((mut found, k, mut score)) = best else { return Err(failure.unwrap_or(FitFailure::NoBudget)) };
         let Way { balance, width, shape, .. } = self.courses[k];
+        if self.options.method.reconstruct && self.options.method.tune {
+            progress("tuning");
+            self.tune(budget, width, &mut found, &mut score)?;
+        }
         let report = FitReport {
             budget: budget.uses(&found.compiled.report, self.target),
             next_larger: found.next_larger,
@@ -428,6 +434,25 @@ impl<'a, F> Fitter<'a, F> {
             layers: self.layer_fits(&found.kept),
         };
         Ok(Fitted { compiled: found.compiled, report, filed: found.filed })
+    }
+
+    /// Tunes what was found, and takes that if it still keeps the budget and does better on the samples held back.
+    fn tune(&self, budget: &Budget, width: Width, found: &mut Found<F>, score: &mut Score) -> Result<(), FitFailure> {
+        let options = CompileOptions { tune: true, ..self.compile_options(width, true) };
+        let input = Input::Trained { net: &found.filed.net, digest: found.filed.digest };
+        let compiled = match compile(input, self.target, &options, &mut |_| ()) {
+            Ok(compiled) => compiled,
+            // The last weights of a small net may have gone.
+            Err(CompileError::Findings(_) | CompileError::NothingLeft(_)) => return Ok(()),
+            Err(e) => return Err(e.into()),
+        };
+        let fits = budget.uses(&compiled.report, self.target).iter().all(|u| u.used <= u.allowed);
+        let tuned = self.score(&compiled)?;
+        if fits && tuned.divergence < score.divergence {
+            found.compiled = compiled;
+            *score = tuned;
+        }
+        Ok(())
     }
 
     /// Compiler options for a width.

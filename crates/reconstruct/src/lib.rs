@@ -12,6 +12,7 @@ pub mod record;
 pub mod remove;
 pub mod round;
 pub mod rows;
+pub mod tune;
 
 pub use features::{Features, Trains};
 pub use moments::{Kernel, Moments};

@@ -53,6 +53,9 @@ pub struct FitArgs {
     /// Leave the weights that stay as they are (rounded), instead of making them do the work of the others.
     #[arg(long)]
     pub no_refit: bool,
+    /// Leave out the last step, which tunes all layers together on their grids until the outputs fire as the trained network's.
+    #[arg(long)]
+    pub no_tune: bool,
     /// Widths to try, in bits: of all layers (3), or of the hidden ones and the output layer (3/5), `s` for split signs (2/4s); the best on
     /// samples held back is taken. Default: 3/5,4/5,2/4s; for a frontier 3/5.
     #[arg(long, value_name = "W,W", value_delimiter = ',', value_parser = width)]

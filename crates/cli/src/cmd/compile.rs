@@ -85,6 +85,7 @@ impl Job {
         let options = CompileOptions {
             weight_bits: mapping.weight_bits,
             layer_bits: mapping.layer_bits.clone(),
+            tune: mapping.tune,
             signs: match mapping.signs {
                 SignsArg::Mixed => Signs::Mixed,
                 SignsArg::Split => Signs::Split,
@@ -251,6 +252,9 @@ fn provenance(
     add("weight-bits", mapping.weight_bits.to_string());
     for (layer, bits) in &mapping.layer_bits {
         add("layer-bits", format!("{layer}={bits}"));
+    }
+    if mapping.tune {
+        add("tune", "calibration".into());
     }
     if mapping.signs != SignsArg::Mixed {
         add("signs", format!("{:?}", mapping.signs));

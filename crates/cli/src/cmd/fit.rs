@@ -127,7 +127,7 @@ fn method(args: &FitArgs) -> Method {
         SaliencyArg::Activity => Saliency::Activity,
         SaliencyArg::SecondOrder => Saliency::SecondOrder,
     };
-    Method { saliency, chip_cost: !args.plain && !budget(args).is_of_synapses(), reconstruct: !args.no_refit }
+    Method { saliency, chip_cost: !args.plain && !budget(args).is_of_synapses(), reconstruct: !args.no_refit, tune: !args.no_tune }
 }
 
 fn options(args: &FitArgs, job: &Job, widths: &[&str]) -> FitOptions {
@@ -182,7 +182,7 @@ fn frontier(args: &FitArgs, job: &Job, net: &Net<Float>, file: &File<Network>) -
     let word_bytes = u64::from(*job.target.packed().synapse_memory.word_bits) / 8;
     let ladder =
         if args.ladder.is_empty() { ladder(net, job, &own.widths)?.iter().map(|w| w * word_bytes).collect() } else { args.ladder.clone() };
-    let magnitude = Method { saliency: Saliency::Magnitude, chip_cost: false, reconstruct: true };
+    let magnitude = Method { saliency: Saliency::Magnitude, chip_cost: false, reconstruct: true, tune: !args.no_tune };
     let mut methods = vec![own.method];
     methods.extend((own.method != magnitude).then_some(magnitude));
     let mut points = Vec::new();

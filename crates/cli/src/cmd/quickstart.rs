@@ -35,6 +35,7 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
         calibration: None,
         weight_bits: 8,
         layer_bits: Vec::new(),
+        tune: false,
         signs: SignsArg::Mixed,
         quantizer: Some(QuantizerArg::RowScale),
         input_coding: CodingArg::Auto,

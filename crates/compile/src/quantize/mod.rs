@@ -29,6 +29,7 @@ mod neuron;
 mod reconstruct;
 mod report;
 mod scale;
+mod tune;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -36,6 +37,7 @@ mod weights;
 pub use adopt::{adopt, adopt_all};
 pub use reconstruct::{Guide, reconstruct_all};
 pub use report::{PopulationQuantized, ProjectionQuantized, QuantizeReport};
+pub use tune::TuneReport;
 
 use crate::finding::{self, Finding};
 use neuron::Prepared;
@@ -84,6 +86,8 @@ pub struct QuantizeOptions {
     pub signs: Signs,
     /// Method.
     pub method: Quantizer,
+    /// Tune all layers together after reconstruction.
+    pub tune: bool,
     /// The potentials of the output population will be compared (decoder `potential`): one scale for all its neurons.
     pub comparable_outputs: bool,
 }
@@ -102,6 +106,7 @@ impl Default for QuantizeOptions {
             layer_bits: Vec::new(),
             signs: Signs::default(),
             method: Quantizer::default(),
+            tune: false,
             comparable_outputs: false,
         }
     }
@@ -273,6 +278,8 @@ pub(crate) struct Draft<'a> {
     chosen: Vec<Option<Vec<i16>>>,
     /// Largest move of a bias, in float units of v.
     bias_deviation: f64,
+    /// What tuning did.
+    tuned: Option<TuneReport>,
     findings: Vec<Finding>,
 }
 
@@ -304,7 +311,7 @@ impl<'a> Draft<'a> {
         }
         let formats = formats.into_iter().map(|f| f.expect("the post of a projection is a population of the net")).collect();
         let chosen = vec![None; net.projections.len()];
-        Ok(Draft { net, target, options, rules, registers, prepared, classes, formats, v_units, chosen, bias_deviation: 0.0, findings })
+        Ok(Draft { net, target, options, rules, registers, prepared, classes, formats, v_units, chosen, bias_deviation: 0.0, tuned: None, findings })
     }
 
     /// Writes the registers.
@@ -343,7 +350,7 @@ impl<'a> Draft<'a> {
         let readout = |p: usize, j: usize| self.prepared[p].neurons[j].threshold.is_infinite();
         findings.extend(bounds::apply(&fixed, self.target, &readout, "a readout", &mut population_reports));
         finding::sort(&mut findings);
-        let report = QuantizeReport::new(Some(self.options), projection_reports, population_reports, findings);
+        let report = QuantizeReport { tuned: self.tuned, ..QuantizeReport::new(Some(self.options), projection_reports, population_reports, findings) };
         let deviation_steps = report.deviation_steps;
         let scaling = Scaling::Scaled { v_units: self.v_units.clone(), deviation_steps, bias_deviation: self.bias_deviation };
         (Quantized { net: fixed, scaling, network_digest }, report)

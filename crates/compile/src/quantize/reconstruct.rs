@@ -67,6 +67,9 @@ pub fn reconstruct_all(
             };
             draft.reconstruct(p, guide.teacher, &taught, heard.as_ref());
         }
+        if options.tune {
+            draft.tune(guide, &taught)?;
+        }
     }
     Ok(draft.build(network_digest))
 }

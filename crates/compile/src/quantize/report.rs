@@ -1,5 +1,6 @@
 //! What quantizing did: errors, losses and worst cases, for people and for the JSON report.
 
+use super::tune::TuneReport;
 use super::{QuantizeOptions, Quantizer};
 use crate::finding::Finding;
 use serde::Serialize;
@@ -18,6 +19,8 @@ pub struct QuantizeReport {
     pub vanished: u64,
     /// What the bundle declares: the largest distance of a mantissa from its ideal in the format's range, in grid steps.
     pub deviation_steps: f64,
+    /// What tuning all layers together did; `None` where it was not done.
+    pub tuned: Option<TuneReport>,
     /// Each projection, in net order.
     pub projections: Vec<ProjectionQuantized>,
     /// Each population, in net order.
@@ -123,6 +126,7 @@ impl QuantizeReport {
             synapses: projections.iter().map(|p| p.synapses).sum(),
             vanished: projections.iter().map(|p| p.vanished).sum(),
             deviation_steps: projections.iter().map(|p| p.deviation_steps).fold(0.0, f64::max),
+            tuned: None,
             projections,
             populations,
             findings,

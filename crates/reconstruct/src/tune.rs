@@ -1,0 +1,424 @@
+//! Tuning a whole net on its grids: weights move between grid points, and biases move, until the outputs fire as the teacher's.
+//!
+//! In: a net in floats, where each weight stands on its grid, samples, the teacher's spike counts. Out: other grid points and biases.
+//! Invariant: a weight that stands at 0 stays there, the others stay in their ranges; the same result on any number of threads.
+//! Method: gradient descent through time on the squared distance of the counts; the step of a spike has the derivative of a smooth one
+//! (Neftci, Mostafa, Zenke, IEEE Signal Processing Magazine 36, 2019), rounding that of the identity (Bengio, Leonard, Courville 2013); what
+//! is known of a reset is that it happens. Adam (Kingma, Ba, ICLR 2015) with a rate that falls to 0 as half a cosine. No labels are used.
+//! Cost: for each round and sample about three times the synaptic events, and the synapses of hidden neurons near their threshold.
+
+use crate::record::Recording;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rayon::prelude::*;
+use spikec_data::Stimulus;
+use spikec_net::{Delays, Drive, Float, Interpreter, Net, Observer, PopulationId, ReferenceError, ResetRule, Role, Synapses, float_drive};
+
+/// Rounds through the samples, where their cost allows.
+const ROUNDS: usize = 15;
+/// Fewer rounds are not worth their cost.
+const LEAST_ROUNDS: usize = 2;
+/// Additions that all rounds may cost.
+const LARGEST_COST: f64 = 1.2e10;
+/// Numbers that a sample may keep.
+const LARGEST_TRACE: usize = 1 << 26;
+/// Samples of a step of descent, and those that one thread takes at a time (which the order of sums depends on).
+const BATCH: usize = 100;
+const CHUNK: usize = 10;
+/// First step of Adam, as a share of the root mean square of a projection's weights, and its memories.
+const LEARNING_RATE: f32 = 0.004;
+const MEMORY: (f32, f32) = (0.9, 0.999);
+/// Steepness of the smooth spike in 1 / threshold, and the least derivative that counts.
+const STEEPNESS: f32 = 4.0;
+const LEAST_DERIVATIVE: f32 = 0.01;
+/// Farthest that a weight starts from its grid point, in grid steps: it stays the nearest.
+const START: f32 = 0.49;
+const SEED: u64 = 0x5eed;
+
+/// Where the weights of a projection stand.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Distance of grid points for each postsynaptic neuron, in weights of the net.
+    pub steps: Vec<f32>,
+    /// Smallest and largest multiple.
+    pub range: (f32, f32),
+    /// Multiple of each synapse.
+    pub multiples: Vec<f32>,
+}
+
+/// A net tuned.
+#[derive(Debug, Clone)]
+pub struct Tuned {
+    /// Multiples of each projection's synapses.
+    pub multiples: Vec<Vec<f32>>,
+    /// What was added to each population's biases.
+    pub bias_changes: Vec<Vec<f32>>,
+}
+
+/// A projection on the way: only synapses that are not at 0.
+struct Moving {
+    /// Their indices in the net as given.
+    index: Vec<u32>,
+    latent: Adam,
+    rate: f32,
+}
+
+/// Values with their descent's memories.
+struct Adam {
+    x: Vec<f32>,
+    mean: Vec<f32>,
+    square: Vec<f32>,
+}
+
+impl Adam {
+    fn new(x: Vec<f32>) -> Self {
+        let n = x.len();
+        Adam { x, mean: vec![0.0; n], square: vec![0.0; n] }
+    }
+
+    /// Step number `step` (from 1) along a gradient.
+    fn step(&mut self, gradient: &[f32], rate: f32, step: i32) {
+        let (keep, keep_square) = MEMORY;
+        let (c, c_square) = (1.0 - keep.powi(step), 1.0 - keep_square.powi(step));
+        for (((x, m), s), &g) in self.x.iter_mut().zip(&mut self.mean).zip(&mut self.square).zip(gradient) {
+            *m = keep * *m + (1.0 - keep) * g;
+            *s = keep_square * *s + (1.0 - keep_square) * g * g;
+            *x -= rate * (*m / c) / ((*s / c_square).sqrt() + 1e-8);
+        }
+    }
+}
+
+/// Gradients: by projection's synapse and population's neuron.
+#[derive(Clone)]
+struct Gradient {
+    weights: Vec<Vec<f32>>,
+    biases: Vec<Vec<f32>>,
+}
+
+/// Tunes `net`, whose weights are where it would like to stand, from where it stands (`standing`, by projection). `wanted` are the
+/// outputs' spikes for each sample, by index as trained. `None` where there is nothing to tune by, or it would cost too much.
+///
+/// # Errors
+/// A net or samples that can't be interpreted.
+pub fn tune(
+    net: &Net<Float>,
+    standing: &[Standing],
+    samples: &[Stimulus],
+    default_steps: Option<u32>,
+    wanted: &Recording,
+) -> Result<Option<Tuned>, ReferenceError> {
+    let neurons = net.population(net.output).neurons();
+    let sane = standing.iter().all(|s| s.steps.iter().all(|s| s.is_finite() && *s != 0.0));
+    if samples.is_empty() || !sane || neurons.iter().any(|n| n.threshold.is_infinite()) {
+        return Ok(None);
+    }
+    let (mut student, mut moving) = start(net, standing);
+    let rounds = rounds(&student, samples.len(), wanted);
+    let longest = (0..wanted.samples()).map(|s| wanted.of_sample(s).len()).max().unwrap_or(0);
+    if rounds < LEAST_ROUNDS || longest.saturating_mul(student.neuron_count()) > LARGEST_TRACE {
+        return Ok(None);
+    }
+    let mut biases: Vec<(Adam, f32)> = (0..net.populations.len()).map(|p| start_biases(&student, &moving, p)).collect();
+    let mut order: Vec<usize> = (0..samples.len()).collect();
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
+    let all_steps = rounds * samples.len().div_ceil(BATCH);
+    let mut step = 0;
+    for _ in 0..rounds {
+        order.shuffle(&mut random);
+        for batch in order.chunks(BATCH) {
+            let gradient = gradient(&student, samples, batch, default_steps, wanted)?;
+            let fall = 0.5 * (1.0 + (std::f32::consts::PI * step as f32 / all_steps as f32).cos());
+            step += 1;
+            for (q, moving) in moving.iter_mut().enumerate() {
+                moving.latent.step(&gradient.weights[q], moving.rate * fall, step as i32);
+                let synapses = &mut student.projections[q].synapses;
+                let on_grid = on_grid(moving, &synapses.posts, &standing[q]);
+                synapses.weights.iter_mut().zip(on_grid).for_each(|(w, (_, value))| *w = value);
+            }
+            for (p, (biases, rate)) in biases.iter_mut().enumerate() {
+                biases.step(&gradient.biases[p], *rate * fall, step as i32);
+                if let Role::Neurons(neurons) = &mut student.populations[p].role {
+                    neurons.iter_mut().zip(&biases.x).for_each(|(n, &b)| n.bias = b);
+                }
+            }
+        }
+    }
+    let multiples = moving.iter().zip(standing).zip(&student.projections).map(|((moving, standing), projection)| {
+        let mut out = vec![0f32; standing.multiples.len()];
+        let on_grid = on_grid(moving, &projection.synapses.posts, standing);
+        moving.index.iter().zip(on_grid).for_each(|(&k, (multiple, _))| out[k as usize] = multiple);
+        out
+    });
+    let changes = |(p, (tuned, _)): (usize, &(Adam, f32))| -> Vec<f32> {
+        net.populations[p].neurons().iter().zip(&tuned.x).map(|(n, &b)| b - n.bias).collect()
+    };
+    Ok(Some(Tuned { multiples: multiples.collect(), bias_changes: biases.iter().enumerate().map(changes).collect() }))
+}
+
+/// The net on its grids, without synapses at 0, and what will move.
+fn start(net: &Net<Float>, standing: &[Standing]) -> (Net<Float>, Vec<Moving>) {
+    let mut student = net.clone();
+    let mut moving = Vec::with_capacity(standing.len());
+    for (projection, standing) in student.projections.iter_mut().zip(standing) {
+        let given = &projection.synapses;
+        let mut left = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) };
+        let (mut index, mut latent, mut delays) = (Vec::new(), Vec::new(), Vec::new());
+        for i in 0..given.offsets.len() - 1 {
+            for k in given.row(i).filter(|&k| standing.multiples[k] != 0.0) {
+                let (step, multiple) = (standing.steps[given.posts[k] as usize], standing.multiples[k]);
+                index.push(k as u32);
+                latent.push((given.weights[k] / step).clamp(multiple - START, multiple + START) * step);
+                left.posts.push(given.posts[k]);
+                left.weights.push(multiple * step);
+                delays.push(given.delay(k));
+            }
+            left.offsets.push(left.posts.len() as u32);
+        }
+        left.delays = match &given.delays {
+            Delays::Uniform(d) => Delays::Uniform(*d),
+            Delays::Each(_) => Delays::Each(delays),
+        };
+        let mean_square = left.weights.iter().map(|w| w * w).sum::<f32>() / left.len().max(1) as f32;
+        projection.synapses = left;
+        moving.push(Moving { index, latent: Adam::new(latent), rate: LEARNING_RATE * mean_square.sqrt() });
+    }
+    (student, moving)
+}
+
+/// Biases of a population, and how fast they move: as what its incoming weights, as the mean, do to the potential.
+fn start_biases(net: &Net<Float>, moving: &[Moving], p: usize) -> (Adam, f32) {
+    let neurons = net.populations[p].neurons();
+    let gain = neurons.iter().map(|n| n.gain.abs()).sum::<f32>() / neurons.len().max(1) as f32;
+    let incoming = net.projections.iter().zip(moving).filter(|(q, _)| q.post.index() == p && !q.synapses.is_empty());
+    let rates: Vec<f32> = incoming.map(|(_, m)| m.rate * gain).collect();
+    let rate = rates.iter().sum::<f32>() / rates.len().max(1) as f32;
+    (Adam::new(neurons.iter().map(|n| n.bias).collect()), rate)
+}
+
+/// Multiple and weight of each moving synapse.
+fn on_grid<'a>(moving: &'a Moving, posts: &'a [u32], standing: &'a Standing) -> impl Iterator<Item = (f32, f32)> + 'a {
+    let (least, most) = standing.range;
+    moving.latent.x.iter().zip(posts).map(move |(&x, &post)| {
+        let step = standing.steps[post as usize];
+        let multiple = (x / step).round().clamp(least, most);
+        (multiple, multiple * step)
+    })
+}
+
+/// Rounds that the cost allows.
+fn rounds(net: &Net<Float>, samples: usize, taught: &Recording) -> usize {
+    let mut cost = 0f64;
+    for p in net.projections.iter().filter(|p| !p.synapses.is_empty()) {
+        let pre = net.population(p.pre);
+        let mean_row = p.synapses.len() as f64 / pre.len().max(1) as f64;
+        // Forward and for weights, where spikes are; back to all that may nearly fire.
+        cost += 2.0 * mean_row * taught.spikes(p.pre) as f64;
+        if !pre.is_input() {
+            cost += p.synapses.len() as f64 * taught.columns() as f64;
+        }
+    }
+    cost += 8.0 * net.neuron_count() as f64 * taught.columns() as f64;
+    // Weights move once a batch, each chunk's gradients are added.
+    cost += (BATCH / CHUNK + 10) as f64 * net.synapse_count() as f64 * samples.div_ceil(BATCH) as f64;
+    ((LARGEST_COST / cost.max(1.0)) as usize).min(ROUNDS)
+}
+
+/// What happened in one sample.
+struct Trace {
+    /// By population: potential before a reset, step by step.
+    before_reset: Vec<Vec<f32>>,
+    /// By population: potential after the last step.
+    last: Vec<Vec<f32>>,
+    /// By population and step.
+    fired: Vec<Vec<Vec<u32>>>,
+    out_counts: Vec<u32>,
+}
+
+struct Watch<'a> {
+    net: &'a Net<Float>,
+    trace: Trace,
+}
+
+impl Observer<Float> for Watch<'_> {
+    fn step(&mut self, _: u32, p: PopulationId, u: &[f32], v: &[f32], fired: &[u32]) {
+        let trace = &mut self.trace;
+        let (before, last) = (&mut trace.before_reset[p.index()], &mut trace.last[p.index()]);
+        let at = before.len();
+        before.extend_from_slice(v);
+        let neurons = self.net.population(p).neurons();
+        for &j in fired {
+            let (j, n) = (j as usize, &neurons[j as usize]);
+            before[at + j] = n.keep_v * last[j] + n.gain * u[j] + n.bias;
+        }
+        last.copy_from_slice(v);
+        trace.fired[p.index()].push(fired.to_vec());
+        if p == self.net.output {
+            let origin = &self.net.population(p).origin;
+            fired.iter().for_each(|&j| trace.out_counts[origin[j as usize] as usize] += 1);
+        }
+    }
+}
+
+/// Gradient of the mean squared distance of a batch.
+fn gradient(
+    net: &Net<Float>,
+    samples: &[Stimulus],
+    batch: &[usize],
+    steps: Option<u32>,
+    wanted: &Recording,
+) -> Result<Gradient, ReferenceError> {
+    let interpreter = Interpreter::new(net)?;
+    let order: Vec<usize> = interpreter.order().map(PopulationId::index).collect();
+    let zero = Gradient {
+        weights: net.projections.iter().map(|p| vec![0.0; p.synapses.len()]).collect(),
+        biases: net.populations.iter().map(|p| vec![0.0; p.neurons().len()]).collect(),
+    };
+    let share = 2.0 / batch.len() as f32;
+    let of_chunk = |chunk: &[usize]| {
+        let mut sum = zero.clone();
+        for &s in chunk {
+            let columns = wanted.of_sample(s).len() as u32;
+            let trace = forward(net, &interpreter, &samples[s], steps.unwrap_or(columns));
+            let origin = &net.population(net.output).origin;
+            let missed = |&o: &u32| share * (trace.out_counts[o as usize] as f32 - wanted.out_counts()[s][o as usize] as f32);
+            let missed: Vec<f32> = origin.iter().map(missed).collect();
+            backward(net, &order, &trace, &missed, &mut sum);
+        }
+        sum
+    };
+    let parts: Vec<Gradient> = batch.par_chunks(CHUNK).map(of_chunk).collect();
+    let mut sum = zero;
+    let add = |a: &mut [Vec<f32>], b: &[Vec<f32>]| {
+        a.par_iter_mut().zip(b).for_each(|(a, b)| a.iter_mut().zip(b).for_each(|(a, b)| *a += b));
+    };
+    for part in &parts {
+        add(&mut sum.weights, &part.weights);
+        add(&mut sum.biases, &part.biases);
+    }
+    Ok(sum)
+}
+
+fn forward(net: &Net<Float>, interpreter: &Interpreter<Float>, sample: &Stimulus, steps: u32) -> Trace {
+    let populations = &net.populations;
+    let trace = Trace {
+        before_reset: populations.iter().map(|p| Vec::with_capacity(p.neurons().len() * steps as usize)).collect(),
+        last: populations.iter().map(|p| p.neurons().iter().map(|n| n.v_reset).collect()).collect(),
+        fired: vec![Vec::new(); populations.len()],
+        out_counts: vec![0; net.population(net.output).trained_len()],
+    };
+    let mut watch = Watch { net, trace };
+    let (train, drives): (_, Vec<Drive<f32>>) = match sample {
+        Stimulus::Spikes(train) => (Some(train), Vec::new()),
+        Stimulus::Values(values) => (None, float_drive(net, values)),
+    };
+    interpreter.run(train, &drives, steps, &mut watch);
+    let mut trace = watch.trace;
+    if let Some(train) = train {
+        for (p, _) in populations.iter().enumerate().filter(|(_, p)| matches!(p.role, Role::SpikeInput)) {
+            trace.fired[p] = (0..steps)
+                .map(|t| {
+                    let mut now = Vec::new();
+                    interpreter.input_spikes(train, PopulationId::from(p), t, &mut now);
+                    now
+                })
+                .collect();
+        }
+    }
+    trace
+}
+
+/// Adds one sample's gradient; `missed` is that of the outputs' spikes.
+fn backward(net: &Net<Float>, order: &[usize], trace: &Trace, missed: &[f32], sum: &mut Gradient) {
+    let populations = &net.populations;
+    let steps = trace.fired[net.output.index()].len();
+    let sizes: Vec<usize> = populations.iter().map(|p| p.neurons().len()).collect();
+    // Gradient of each neuron's input in each step; of its current and of its potential, from the step after.
+    let mut of_input: Vec<Vec<f32>> = sizes.iter().map(|n| vec![0.0; n * steps]).collect();
+    let mut of_u: Vec<Vec<f32>> = sizes.iter().map(|&n| vec![0.0; n]).collect();
+    let mut of_v = of_u.clone();
+    let mut outgoing: Vec<Vec<usize>> = vec![Vec::new(); populations.len()];
+    for (q, projection) in net.projections.iter().enumerate().filter(|(_, p)| !p.synapses.is_empty()) {
+        outgoing[projection.pre.index()].push(q);
+    }
+    for t in (0..steps).rev() {
+        for &p in order.iter().rev() {
+            let n = sizes[p];
+            let neurons = populations[p].neurons();
+            let mut fired = trace.fired[p][t].iter().peekable();
+            for j in 0..n {
+                let neuron = &neurons[j];
+                let fires = fired.next_if(|f| **f as usize == j).is_some();
+                let mut dv = if fires && net.rules.reset == ResetRule::ToValue { 0.0 } else { of_v[p][j] };
+                if neuron.threshold.is_finite() {
+                    let unit = (neuron.threshold - neuron.v_reset).abs().max(f32::MIN_POSITIVE);
+                    let distance = STEEPNESS * (trace.before_reset[p][t * n + j] - neuron.threshold) / unit;
+                    let derivative = 1.0 / (1.0 + distance * distance);
+                    if derivative >= LEAST_DERIVATIVE {
+                        let mut of_spike = if p == net.output.index() { missed[j] } else { 0.0 };
+                        for &q in &outgoing[p] {
+                            of_spike += pulled(net, q, j, t, steps, &of_input);
+                        }
+                        dv += of_spike * derivative / unit;
+                    }
+                }
+                let du = dv * neuron.gain + neuron.keep_u * of_u[p][j];
+                of_u[p][j] = du;
+                of_v[p][j] = neuron.keep_v * dv;
+                of_input[p][t * n + j] = du;
+                sum.biases[p][j] += dv;
+            }
+        }
+    }
+    for (q, projection) in net.projections.iter().enumerate().filter(|(_, p)| !p.synapses.is_empty()) {
+        let (s, post) = (&projection.synapses, projection.post.index());
+        let gradient = &mut sum.weights[q];
+        for (t, fired) in trace.fired[projection.pre.index()].iter().enumerate() {
+            for &i in fired {
+                let row = s.row(i as usize);
+                match &s.delays {
+                    Delays::Uniform(d) => {
+                        let at = t + usize::from(*d);
+                        if at < steps {
+                            let of_input = &of_input[post][at * sizes[post]..(at + 1) * sizes[post]];
+                            let row_gradient = &mut gradient[row.clone()];
+                            row_gradient.iter_mut().zip(&s.posts[row]).for_each(|(g, &j)| *g += of_input[j as usize]);
+                        }
+                    }
+                    Delays::Each(each) => {
+                        for k in row {
+                            let at = t + usize::from(each[k]);
+                            if at < steps {
+                                gradient[k] += of_input[post][at * sizes[post] + s.posts[k] as usize];
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Gradient of a spike of neuron `i` in step `t` through projection `q`.
+fn pulled(net: &Net<Float>, q: usize, i: usize, t: usize, steps: usize, of_input: &[Vec<f32>]) -> f32 {
+    let (s, post) = (&net.projections[q].synapses, net.projections[q].post.index());
+    let (n, of_input) = (net.populations[post].neurons().len(), &of_input[post]);
+    let row = s.row(i);
+    match &s.delays {
+        Delays::Uniform(d) => {
+            let at = t + usize::from(*d);
+            if at >= steps {
+                return 0.0;
+            }
+            let of_input = &of_input[at * n..(at + 1) * n];
+            s.posts[row.clone()].iter().zip(&s.weights[row]).map(|(&j, &w)| w * of_input[j as usize]).sum()
+        }
+        Delays::Each(each) => {
+            let one = |k: usize| {
+                let at = t + usize::from(each[k]);
+                if at < steps { s.weights[k] * of_input[at * n + s.posts[k] as usize] } else { 0.0 }
+            };
+            row.map(one).sum()
+        }
+    }
+}
