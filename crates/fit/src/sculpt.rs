@@ -137,7 +137,8 @@ struct Sculpture<'a> {
     sizes: Vec<Lists<'a>>,
     /// Compartment of each member: its place among the neurons that are left.
     compartment: Vec<u32>,
-    /// Neurons that are left, and when compartments were last counted.
+    /// Whether each member is left; how many are, and were when compartments were last counted.
+    there: Vec<bool>,
     neurons: usize,
     counted: usize,
     course: Course,
@@ -248,9 +249,20 @@ impl<'a> Sculpture<'a> {
         let neurons = block.members.len();
         let course = Course { removed: block.gone.clone(), steps: Vec::new() };
         let compartment = vec![0; neurons];
-        let mut sculpture =
-            Sculpture { block, cost_of, sizes: Vec::new(), compartment, neurons, counted: usize::MAX, course, cost: 0.0, error: 0.0 };
-        sculpture.neurons = (0..neurons).filter(|&m| sculpture.is_there(m)).count();
+        let mut sculpture = Sculpture {
+            block,
+            cost_of,
+            sizes: Vec::new(),
+            compartment,
+            there: Vec::new(),
+            neurons,
+            counted: usize::MAX,
+            course,
+            cost: 0.0,
+            error: 0.0,
+        };
+        sculpture.there = (0..neurons).map(|m| sculpture.is_there(m)).collect();
+        sculpture.neurons = sculpture.there.iter().filter(|there| **there).count();
         sculpture.count();
         sculpture.course.steps.push((sculpture.course.removed.len() as u32, sculpture.cost, 0.0));
         sculpture
@@ -415,7 +427,6 @@ impl<'a> Sculpture<'a> {
             }
             m.state.remove(position);
             m.left -= 1;
-            let last = m.left == 0;
             self.course.removed.push(At { layer: m.layer, row: m.row, position });
             if m.left == 0 && m.may_go {
                 // Nothing reaches the neuron any more.
@@ -423,15 +434,14 @@ impl<'a> Sculpture<'a> {
                     todo.extend(self.block.lists[l as usize].synapses.iter().copied());
                 }
             }
-            if last && !self.is_there(member as usize) {
-                self.neurons -= 1;
-            }
             let l = self.block.list_of[member as usize][position as usize] as usize;
             self.block.lists[l].synapses.retain(|&other| other != (member, position));
             let cost = self.list_cost(self.block.lists[l].synapses.iter().map(|s| s.0));
             self.cost += cost - self.block.lists[l].cost;
             self.block.lists[l].cost = cost;
+            self.recount(member);
             let Some(source) = self.block.lists[l].source else { continue };
+            self.recount(source);
             self.weigh(source);
             let source = &self.block.members[source as usize];
             if source.may_go && source.out.iter().all(|&l| self.block.lists[l as usize].synapses.is_empty()) {
@@ -439,6 +449,14 @@ impl<'a> Sculpture<'a> {
                 let me = self.block.lists[l].source.expect("just seen");
                 todo.extend((0..source.alive.len()).filter(|&k| source.alive[k]).map(|k| (me, k as u32)));
             }
+        }
+    }
+
+    /// Counts a neuron off that nothing needs any more.
+    fn recount(&mut self, m: u32) {
+        if self.there[m as usize] && !self.is_there(m as usize) {
+            self.there[m as usize] = false;
+            self.neurons -= 1;
         }
     }
 

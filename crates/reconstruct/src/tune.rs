@@ -16,18 +16,18 @@ use spikec_data::Stimulus;
 use spikec_net::{Delays, Drive, Float, Interpreter, Net, Observer, PopulationId, ReferenceError, ResetRule, Role, Synapses, float_drive};
 
 /// Rounds through the samples, where their cost allows.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 30;
 /// Fewer rounds are not worth their cost.
 const LEAST_ROUNDS: usize = 2;
 /// Additions that all rounds may cost.
-const LARGEST_COST: f64 = 1.2e10;
+const LARGEST_COST: f64 = 2.5e10;
 /// Numbers that a sample may keep.
 const LARGEST_TRACE: usize = 1 << 26;
 /// Samples of a step of descent, and those that one thread takes at a time (which the order of sums depends on).
 const BATCH: usize = 100;
 const CHUNK: usize = 10;
 /// First step of Adam, as a share of the root mean square of a projection's weights, and its memories.
-const LEARNING_RATE: f32 = 0.004;
+const LEARNING_RATE: f32 = 0.008;
 const MEMORY: (f32, f32) = (0.9, 0.999);
 /// Steepness of the smooth spike in 1 / threshold, and the least derivative that counts.
 const STEEPNESS: f32 = 4.0;

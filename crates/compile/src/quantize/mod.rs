@@ -29,9 +29,9 @@ mod neuron;
 mod reconstruct;
 mod report;
 mod scale;
-mod tune;
 #[cfg(test)]
 mod tests;
+mod tune;
 mod weights;
 
 pub use adopt::{adopt, adopt_all};
@@ -311,7 +311,21 @@ impl<'a> Draft<'a> {
         }
         let formats = formats.into_iter().map(|f| f.expect("the post of a projection is a population of the net")).collect();
         let chosen = vec![None; net.projections.len()];
-        Ok(Draft { net, target, options, rules, registers, prepared, classes, formats, v_units, chosen, bias_deviation: 0.0, tuned: None, findings })
+        Ok(Draft {
+            net,
+            target,
+            options,
+            rules,
+            registers,
+            prepared,
+            classes,
+            formats,
+            v_units,
+            chosen,
+            bias_deviation: 0.0,
+            tuned: None,
+            findings,
+        })
     }
 
     /// Writes the registers.
@@ -350,7 +364,10 @@ impl<'a> Draft<'a> {
         let readout = |p: usize, j: usize| self.prepared[p].neurons[j].threshold.is_infinite();
         findings.extend(bounds::apply(&fixed, self.target, &readout, "a readout", &mut population_reports));
         finding::sort(&mut findings);
-        let report = QuantizeReport { tuned: self.tuned, ..QuantizeReport::new(Some(self.options), projection_reports, population_reports, findings) };
+        let report = QuantizeReport {
+            tuned: self.tuned,
+            ..QuantizeReport::new(Some(self.options), projection_reports, population_reports, findings)
+        };
         let deviation_steps = report.deviation_steps;
         let scaling = Scaling::Scaled { v_units: self.v_units.clone(), deviation_steps, bias_deviation: self.bias_deviation };
         (Quantized { net: fixed, scaling, network_digest }, report)

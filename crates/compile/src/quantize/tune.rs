@@ -26,7 +26,8 @@ impl Draft<'_> {
         let (before_net, _) = self.build([0; 32]);
         let limits = bias_limits(self.target);
         let distance = |now: &Recording| -> f64 {
-            let squares = |(a, b): (&Vec<u32>, &Vec<u32>)| a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>();
+            let squares =
+                |(a, b): (&Vec<u32>, &Vec<u32>)| a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>();
             now.out_counts().iter().zip(taught.out_counts()).map(squares).sum::<f64>() / now.samples().max(1) as f64
         };
         let before = distance(&Recording::of_registers(&before_net.net, guide.samples, guide.steps, limits)?);
