@@ -3,7 +3,7 @@
 use crate::table::{count, percent, table};
 use serde::Serialize;
 use spikec_import::Model;
-use spikec_net::{FireRule, Net, Network, NeuronModel, Operator, ResetRule, TrainedRole, fixed::Fixed};
+use spikec_net::{FireRule, Net, Network, Operator, ResetRule, TrainedRole, fixed::Fixed};
 
 /// How the network was understood, in two lines: what it is, and what its file can't say.
 pub fn header(network: &Network) -> String {
@@ -111,7 +111,10 @@ fn trained(n: &Network) -> NetworkView {
             .map(|p| {
                 let (model, parameters) = match &p.role {
                     TrainedRole::Input => ("input".to_string(), Vec::new()),
-                    TrainedRole::Neurons(m) => (m.name().to_string(), parameters(m)),
+                    TrainedRole::Neurons(m) => {
+                        let range = |(name, v): (&str, &[f32])| range(name, v.iter().map(|&x| f64::from(x)));
+                        (m.name().to_string(), m.parameters().into_iter().map(range).collect())
+                    }
                 };
                 PopulationView { name: p.name.clone(), shape: p.shape.clone(), model, parameters }
             })
@@ -144,29 +147,6 @@ fn trained(n: &Network) -> NetworkView {
             .collect(),
         output: name(n.output),
         digest: hex(&n.digest()),
-    }
-}
-
-fn parameters(m: &NeuronModel) -> Vec<(String, f64, f64)> {
-    let f = |name: &str, v: &[f32]| range(name, v.iter().map(|&x| x as f64));
-    match m {
-        NeuronModel::Lif { tau, r, v_leak, v_threshold, v_reset } => {
-            vec![f("tau", tau), f("r", r), f("v_leak", v_leak), f("v_threshold", v_threshold), f("v_reset", v_reset)]
-        }
-        NeuronModel::If { r, v_threshold, v_reset } => vec![f("r", r), f("v_threshold", v_threshold), f("v_reset", v_reset)],
-        NeuronModel::CubaLif { tau_syn, tau_mem, r, v_leak, v_threshold, v_reset, w_in } => vec![
-            f("tau_syn", tau_syn),
-            f("tau_mem", tau_mem),
-            f("r", r),
-            f("v_leak", v_leak),
-            f("v_threshold", v_threshold),
-            f("v_reset", v_reset),
-            f("w_in", w_in),
-        ],
-        NeuronModel::Li { tau, r, v_leak } => vec![f("tau", tau), f("r", r), f("v_leak", v_leak)],
-        NeuronModel::CubaLi { tau_syn, tau_mem, r, v_leak, w_in } => {
-            vec![f("tau_syn", tau_syn), f("tau_mem", tau_mem), f("r", r), f("v_leak", v_leak), f("w_in", w_in)]
-        }
     }
 }
 
