@@ -1,5 +1,6 @@
 //! A network as read: layers, parameters, conventions.
 
+use crate::mask::{self, MaskView};
 use crate::table::{count, percent, table};
 use serde::Serialize;
 use spikec_import::Model;
@@ -48,6 +49,8 @@ pub struct NetworkView {
     pub populations: Vec<PopulationView>,
     /// Projections.
     pub projections: Vec<ProjectionView>,
+    /// Which synapses stay.
+    pub mask: MaskView,
     /// Name of the output population.
     pub output: String,
     /// BLAKE3 of the network, hex.
@@ -89,8 +92,8 @@ pub struct ProjectionView {
 /// The view of a model.
 pub fn view(model: &Model) -> NetworkView {
     match model {
-        Model::Trained(n) => trained(n),
-        Model::Registers(n) => registers(n),
+        Model::Trained(n) => trained(n, mask::of_model(model).view()),
+        Model::Registers(n) => registers(n, mask::of_model(model).view()),
     }
 }
 
@@ -99,7 +102,7 @@ fn range(name: &str, values: impl IntoIterator<Item = f64>) -> (String, f64, f64
     (name.to_string(), lo, hi)
 }
 
-fn trained(n: &Network) -> NetworkView {
+fn trained(n: &Network, mask: MaskView) -> NetworkView {
     let name = |id: spikec_net::PopulationId| n.populations[id.index()].name.clone();
     NetworkView {
         name: n.name.clone(),
@@ -145,12 +148,13 @@ fn trained(n: &Network) -> NetworkView {
                 }
             })
             .collect(),
+        mask,
         output: name(n.output),
         digest: hex(&n.digest()),
     }
 }
 
-fn registers(n: &Net<Fixed>) -> NetworkView {
+fn registers(n: &Net<Fixed>, mask: MaskView) -> NetworkView {
     let name = |id: spikec_net::PopulationId| n.population(id).name.clone();
     NetworkView {
         name: n.name.clone(),
@@ -192,6 +196,7 @@ fn registers(n: &Net<Fixed>) -> NetworkView {
                 }
             })
             .collect(),
+        mask,
         output: name(n.output),
         digest: hex(&n.digest()),
     }
@@ -229,6 +234,7 @@ pub fn text(v: &NetworkView) -> String {
         }),
     ));
     out.push('\n');
+    out.push_str(&mask::text(&v.mask));
     out
 }
 
