@@ -404,6 +404,52 @@ fn inspect_shows_networks_bundles_and_targets() {
     }
 }
 
+/// The mask of a network is that of its bundle, but for the neurons that are dead.
+#[test]
+fn inspect_shows_the_mask() {
+    let folder = compiled();
+    let at = folder.path();
+    let shown = spikec(at, &["inspect", "net.nir"]).ok().out;
+    for text in ["synapses that stay", "of 627,200", "inputs without", "least / median / most", "without outputs"] {
+        assert!(shown.contains(text), "no `{text}` in\n{shown}");
+    }
+    let net = spikec(at, &["inspect", "net.nir", "--json"]).ok().json()["mask"].clone();
+    let bundle = spikec(at, &["inspect", "net.spkb", "--json"]).ok().json()["mask"].clone();
+    let fc = &net["layers"][0];
+    assert_eq!((fc["name"].as_str(), fc["possible"].as_u64(), fc["inputs"].as_u64()), (Some("fc1"), Some(627_200), Some(784)));
+    let (all, on_chip) = (fc["kept"].as_u64().unwrap(), bundle["layers"][0]["kept"].as_u64().unwrap());
+    assert!(on_chip <= all && on_chip > all * 9 / 10, "{on_chip} of {all}");
+    let chip: u64 = bundle["layers"].as_array().unwrap().iter().map(|l| l["kept"].as_u64().unwrap()).sum();
+    assert_eq!(
+        chip,
+        spikec(at, &["verify", "net.nir", "net.spkb", "--json"]).ok().json()["image"]["checked"]["synapses"].as_u64().unwrap()
+    );
+    assert!(bundle["populations"][1]["without_inputs"].as_u64() >= net["populations"][1]["without_inputs"].as_u64());
+    // A layer alone: its inputs are a picture.
+    let one = spikec(at, &["inspect", "net.nir", "--mask", "fc1", "--svg", "m.svg"]).ok().out;
+    assert!(one.contains("fc1: synapses of each input, 28 x 28") && !one.contains("fc2") && one.lines().count() > 28, "{one}");
+    assert_eq!(std::fs::read_to_string(at.join("m.svg")).unwrap().matches("<title>row ").count(), 784);
+    let one = spikec(at, &["inspect", "net.nir", "--mask", "fc1", "--grid", "14x14", "--json"]).ok().json();
+    assert_eq!((one["picture"]["rows"].as_u64(), one["picture"]["channels"].as_u64()), (Some(14), Some(4)));
+    for sums in [&one["fan_out"], &one["fan_in"], &one["picture"]["synapses"]] {
+        assert_eq!(sums.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum::<u64>(), all);
+    }
+    let name = bundle["layers"][0]["name"].as_str().unwrap();
+    let same = spikec(at, &["inspect", "net.nir", "--mask", name, "--json"]).ok().json();
+    assert_eq!((&same["layer"]["name"], &same["fan_in"]), (&fc["name"], &one["fan_in"]));
+    spikec(at, &["inspect", "net.spkb", "--mask", name]).ok();
+    for (arguments, says) in [
+        (&["net.nir", "--mask", "fc9"][..], &["net.nir", "no layer `fc9`", "`fc1`, `fc2`"][..]),
+        (&["net.nir", "--mask", "fc1", "--grid", "5x5"], &["layer `fc1`", "784 inputs", "5 x 5", "--grid"]),
+        (&["net.nir", "--mask", "fc1", "--grid", "28"], &["ROWSxCOLUMNS"]),
+        (&["loihi1", "--mask", "fc1"], &["loihi1", "has no layers"]),
+        (&["net.nir", "--svg", "x.svg"], &["--mask"]),
+        (&["net.nir", "--mask", "fc1", "--svg", "net.nir"], &["is an input"]),
+    ] {
+        spikec(at, &[&["inspect"], arguments].concat()).fails(2, says);
+    }
+}
+
 #[test]
 fn the_direct_coded_example_runs_with_every_coding() {
     let folder = tempfile::tempdir().unwrap();

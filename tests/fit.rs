@@ -47,6 +47,48 @@ fn a_network_is_fitted_into_a_tenth_of_its_memory_and_verifies() {
     spikec(at, &["verify", "net.nir", "small.spkb"]).fails(1, &["digest"]);
 }
 
+/// The network goes on elsewhere: as a model whose arrays hold weights and masks.
+#[test]
+fn a_fitted_network_is_written_as_a_model_to_be_trained_on() {
+    let folder = folder();
+    let at = folder.path();
+    let budget = ["--synapses", "2000", "--widths", "4"];
+    let run = fit(at, &[&budget[..], &["-o", "small.ron", "--bundle", "small.spkb"]].concat()).ok();
+    assert!(run.out.contains("small.ron, small.npz, small.spkb written"), "{}", run.out);
+    let verdict =
+        spikec(at, &["verify", "small.ron", "small.spkb", "--trained", "net.nir", "--input", "samples.npz", "--json"]).ok().json();
+    assert_eq!((verdict["behaviour"]["equal"].as_u64(), verdict["image"]["differences"].as_array().map(Vec::len)), (Some(500), Some(0)));
+    spikec(at, &["compile", "small.ron", "--target", "loihi1", "--input-coding", "spikes", "-o", "again.spkb"]).ok();
+    spikec(at, &["verify", "small.ron", "again.spkb"]).ok();
+    // It is the network that NIR holds.
+    fit(at, &[&budget[..], &["-o", "small.nir"]].concat()).ok();
+    let digest = |file: &str| spikec(at, &["inspect", file, "--json"]).ok().json()["digest"].clone();
+    assert_eq!(digest("small.ron"), digest("small.nir"));
+    // Weights are (out, in), and the mask says which stay: tuned ones are taken, but none comes back.
+    let mut arrays = spikec_data::read_npz(&std::fs::read(at.join("small.npz")).unwrap()).unwrap();
+    for (layer, shape) in [("fc1", [800, 784]), ("fc2", [10, 800])] {
+        let (weight, mask) = (&arrays[&format!("{layer}.weight")], &arrays[&format!("{layer}.mask")]);
+        assert_eq!((&weight.shape[..], &mask.shape[..], mask.dtype_name()), (&shape[..], &shape[..], "bool"));
+        let spikec_data::ArrayData::F32(weights) = &weight.data else { panic!("{}", weight.dtype_name()) };
+        assert_eq!(weights.iter().map(|w| *w != 0.0).collect::<Vec<_>>(), mask.to_bool().unwrap());
+    }
+    let kept = |file: &str| spikec(at, &["inspect", file, "--json"]).ok().json()["projections"][1]["weights"].clone();
+    let before = kept("small.ron");
+    if let Some(spikec_data::ArrayData::F32(w)) = arrays.get_mut("fc2.weight").map(|a| &mut a.data) {
+        w.iter_mut().for_each(|w| *w += 0.125);
+    }
+    let arrays: Vec<_> = arrays.iter().map(|(n, a)| (n.as_str(), a.clone())).collect();
+    std::fs::write(at.join("small.npz"), spikec_data::write_npz(&arrays)).unwrap();
+    assert_eq!(kept("small.ron"), before);
+    spikec(at, &["verify", "small.ron", "small.spkb"]).fails(1, &["digest"]);
+    // Another kind of file is refused before the work, and so is one that would be lost.
+    let files = std::fs::read_dir(at).unwrap().count();
+    fit(at, &[&budget[..], &["-o", "small.h5"]].concat()).fails(2, &["small.h5", "extension `h5`", ".nir", ".ron"]);
+    fit(at, &[&budget[..], &["-o", "samples.ron"]].concat()).fails(2, &["samples.npz", "is an input"]);
+    fit(at, &[&budget[..], &["-o", "x.ron", "--report", "x.npz"]].concat()).fails(2, &["x.npz", "written twice"]);
+    assert_eq!(std::fs::read_dir(at).unwrap().count(), files);
+}
+
 #[test]
 fn the_same_files_on_any_number_of_threads() {
     let folder = folder();

@@ -443,6 +443,21 @@ pub struct InspectArgs {
     /// Of a bundle: every synapse of every core as well.
     #[arg(long)]
     pub synapses: bool,
+    /// Of a network or a bundle: one layer alone, with a picture of the synapses that stay of each input.
+    #[arg(long, value_name = "LAYER", conflicts_with_all = ["diff", "synapses"])]
+    pub mask: Option<String>,
+    /// Rows and columns of the picture, such as 28x28, where the inputs' shape doesn't say (several channels are added).
+    #[arg(long, value_name = "ROWSxCOLUMNS", requires = "mask", value_parser = grid)]
+    pub grid: Option<(usize, usize)>,
+    /// Write the picture.
+    #[arg(long, value_name = "OUT.svg", requires = "mask")]
+    pub svg: Option<PathBuf>,
+}
+
+/// `ROWSxCOLUMNS`.
+fn grid(text: &str) -> Result<(usize, usize), String> {
+    let parsed = text.split_once('x').and_then(|(rows, columns)| Some((rows.parse().ok()?, columns.parse().ok()?)));
+    parsed.filter(|&(rows, columns)| rows > 0 && columns > 0).ok_or_else(|| "expected ROWSxCOLUMNS, two numbers such as 28x28".into())
 }
 
 /// Formats of other tools.

@@ -125,6 +125,41 @@ impl Output {
     }
 }
 
+/// Puts filled files in their places: all of them, or none where one can't be put.
+pub fn put_all(outputs: Vec<Output>) -> Result<(), Failure> {
+    let mut put: Vec<(PathBuf, Option<tempfile::TempPath>)> = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        let resolved = output.resolved.clone();
+        let done = keep(&resolved).map_err(|e| fail(&output.path, &e)).and_then(|before| output.put().map(|()| before));
+        match done {
+            Ok(before) => put.push((resolved, before)),
+            Err(failure) => {
+                for (resolved, before) in put {
+                    let _ = match before {
+                        Some(before) => before.persist(resolved).map_err(|e| e.error),
+                        None => std::fs::remove_file(resolved),
+                    };
+                }
+                return Err(failure);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What stands at a path that is about to be replaced, under a name of its own beside it that goes away by itself; `None` where nothing does.
+fn keep(resolved: &Path) -> std::io::Result<Option<tempfile::TempPath>> {
+    if !resolved.exists() {
+        return Ok(None);
+    }
+    let folder = resolved.parent().unwrap_or(Path::new("/"));
+    let place = tempfile::Builder::new().prefix(".spikec-").suffix(".tmp").tempfile_in(folder)?.into_temp_path();
+    // A second name costs nothing; where the file system has none, a copy.
+    std::fs::remove_file(&place)?;
+    std::fs::hard_link(resolved, &place).or_else(|_| std::fs::copy(resolved, &place).map(|_| ()))?;
+    Ok(Some(place))
+}
+
 /// Where a file will be: symbolic links followed (the last one may name nothing yet), its folder in its plain form.
 fn resolve(path: &Path) -> std::io::Result<PathBuf> {
     let mut path = path.to_path_buf();
@@ -151,4 +186,37 @@ fn resolve(path: &Path) -> std::io::Result<PathBuf> {
 
 fn fail(path: &Path, e: &std::io::Error) -> Failure {
     Failure::file(path, format_args!("can't be written: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_files_are_put_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("old"), "before").unwrap();
+        let filled = |files: &mut Files, name: &str| files.output(&at(name)).unwrap().fill(|out| out.write_all(b"after")).unwrap();
+        for blocked in [true, false] {
+            let mut files = Files::default();
+            let outputs = ["new", "old", "last"].map(|name| filled(&mut files, name)).into();
+            if blocked {
+                // In the way of the last one, after it was claimed.
+                std::fs::create_dir(at("last")).unwrap();
+            }
+            assert_eq!(put_all(outputs).is_err(), blocked);
+            let expected: &[(&str, &str)] =
+                if blocked { &[("old", "before")] } else { &[("last", "after"), ("new", "after"), ("old", "after")] };
+            if blocked {
+                std::fs::remove_dir(at("last")).unwrap();
+            }
+            let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+            names.sort();
+            assert_eq!(names, expected.iter().map(|(n, _)| *n).collect::<Vec<_>>());
+            for (name, text) in expected {
+                assert_eq!(std::fs::read_to_string(at(name)).unwrap(), *text);
+            }
+        }
+    }
 }

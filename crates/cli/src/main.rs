@@ -9,6 +9,7 @@ mod failure;
 mod files;
 mod load;
 mod progress;
+mod save;
 
 use args::{Cli, Command};
 use clap::Parser;

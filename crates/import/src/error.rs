@@ -321,12 +321,14 @@ pub enum ImportError {
         known: Vec<String>,
     },
     // Writing.
-    /// NIR can't express this.
-    #[error("`{place}` can't be written as NIR: {what}")]
+    /// The format can't express this.
+    #[error("`{place}` can't be written as {format}: {what}")]
     NotWritable {
+        /// `NIR` or `a RON model`.
+        format: &'static str,
         /// Population or projection.
         place: String,
-        /// What NIR lacks.
+        /// What the format lacks.
         what: String,
     },
 }
@@ -367,7 +369,8 @@ impl ImportError {
             MissingArray { .. } => "name one of the file's arrays".into(),
             BadReference { .. } => "write \"weights.npz:w1\", \"weights.safetensors:w1\" or \"w1.npy\"".into(),
             BadValue { .. } | DuplicateName { .. } | UnknownPopulation { .. } => "see docs/network-format.md".into(),
-            NotWritable { .. } => "write the network as a RON model instead".into(),
+            NotWritable { format: "NIR", .. } => "write the network as a RON model instead: name the file .ron".into(),
+            NotWritable { .. } => "docs/network-format.md, section 3, says what a model can hold".into(),
         }
     }
 }

@@ -14,11 +14,12 @@ mod shape;
 
 pub use error::ImportError;
 pub use model::read_model;
+pub use model::write::write_model;
 pub use nir::read_nir;
 pub use nir::write::write_nir;
 
 use spikec_net::{Discretization, Fixed, Net, Network};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A network file's content.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +55,55 @@ pub struct Imported {
 /// Loads a file that a model names.
 pub type Loader<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, std::io::Error>;
 
+/// A kind of network file that can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// NIR 1.0, one file.
+    Nir,
+    /// A model in RON, and a `.npz` file of the same name beside it.
+    Ron,
+}
+
+impl Format {
+    /// By the extension.
+    ///
+    /// # Errors
+    /// [`ImportError::UnknownFormat`].
+    pub fn of(path: &Path) -> Result<Self, ImportError> {
+        let extension = extension(path);
+        match extension.as_str() {
+            "nir" => Ok(Format::Nir),
+            "ron" => Ok(Format::Ron),
+            _ => Err(ImportError::UnknownFormat { extension, known: KNOWN.to_vec() }),
+        }
+    }
+
+    /// The file of arrays beside a network's file.
+    pub fn arrays_beside(self, path: &Path) -> Option<PathBuf> {
+        (self == Format::Ron).then(|| path.with_extension("npz"))
+    }
+}
+
+/// A network as the files at `path`: those beside it first, then itself. The same network gives the same bytes.
+///
+/// # Errors
+/// [`ImportError::UnknownFormat`], else [`ImportError::NotWritable`].
+pub fn write(network: &Network, path: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, ImportError> {
+    let format = Format::of(path)?;
+    let Some(beside) = format.arrays_beside(path) else { return Ok(vec![(path.into(), write_nir(network)?)]) };
+    let arrays = beside.file_name().and_then(|n| n.to_str()).ok_or_else(|| ImportError::NotWritable {
+        format: "a RON model",
+        place: path.display().to_string(),
+        what: "the name of its file is not UTF-8, and the model names its arrays' file".into(),
+    })?;
+    let (text, bytes) = write_model(network, arrays)?;
+    Ok(vec![(beside, bytes), (path.into(), text.into_bytes())])
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
 const KNOWN: [&str; 2] = [".nir (NIR 1.0)", ".ron (a model in RON)"];
 
 /// Reads a network file: by its extension, else by its first bytes. `load` gets the paths of array files,
@@ -62,7 +112,7 @@ const KNOWN: [&str; 2] = [".nir (NIR 1.0)", ".ron (a model in RON)"];
 /// # Errors
 /// [`ImportError::UnknownFormat`], else the format's own.
 pub fn read(path: &Path, bytes: &[u8], options: &ImportOptions, load: Loader) -> Result<Imported, ImportError> {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let extension = extension(path);
     let is_nir = match extension.as_str() {
         "nir" => true,
         "ron" => false,

@@ -309,6 +309,8 @@ fn wrong_names_and_shapes_are_named() {
         ("shape: [4]", "shape: [0]", "populations[1].shape"),
         ("shape: [4]", "shape: [4294967295, 4294967295]", "populations[1].shape"),
         ("shape: [4]", "shape: [5]", "the neurons of `hidden`"),
+        ("Flatten,", "Reshape(shape: [2, 4]),", "`projections[0].chain[2].shape` is [2, 4], expected a shape with 6 elements"),
+        ("Flatten,", "Reshape(shape: []),", "projections[0].chain[2].shape"),
         ("dt: 1.0,", "", "how long a step is"),
         ("dt: 1.0", "dt: -1.0", "not a positive number"),
         ("\"spikingjelly\"", "\"jelly\"", "unknown convention `jelly`"),

@@ -70,6 +70,22 @@ impl NeuronModel {
             NeuronModel::CubaLi { .. } => "CubaLI",
         }
     }
+
+    /// The parameters in the order of the equations, by NIR's names.
+    pub fn parameters(&self) -> Vec<(&'static str, &[f32])> {
+        macro_rules! named {
+            ($($field:ident),*) => { vec![$((stringify!($field), $field.as_slice())),*] };
+        }
+        match self {
+            NeuronModel::Lif { tau, r, v_leak, v_threshold, v_reset } => named!(tau, r, v_leak, v_threshold, v_reset),
+            NeuronModel::If { r, v_threshold, v_reset } => named!(r, v_threshold, v_reset),
+            NeuronModel::CubaLif { tau_syn, tau_mem, r, v_leak, v_threshold, v_reset, w_in } => {
+                named!(tau_syn, tau_mem, r, v_leak, v_threshold, v_reset, w_in)
+            }
+            NeuronModel::Li { tau, r, v_leak } => named!(tau, r, v_leak),
+            NeuronModel::CubaLi { tau_syn, tau_mem, r, v_leak, w_in } => named!(tau_syn, tau_mem, r, v_leak, w_in),
+        }
+    }
 }
 
 /// What a trained population is.

@@ -1,5 +1,6 @@
 //! A bundle as text: manifest, host sections, and every core's tables, decoded from the image's bits.
 
+use crate::mask::{self, MaskView};
 use crate::network::hex;
 use crate::table::{count, table};
 use serde::Serialize;
@@ -18,6 +19,8 @@ pub struct BundleView {
     pub host: HostView,
     /// Populations.
     pub populations: Vec<PopulationView>,
+    /// Which synapses the chip and the host hold.
+    pub mask: MaskView,
     /// Cores.
     pub cores: Vec<CoreView>,
 }
@@ -87,12 +90,24 @@ pub struct CoreView {
     pub synapses: Option<Vec<String>>,
 }
 
+/// The tables of every core.
+///
+/// # Errors
+/// Bits that are no tables.
+pub fn decode(bundle: &Bundle) -> Result<Vec<CoreTables>, CodecError> {
+    let Image::Packed(image) = &bundle.image;
+    image.cores.iter().map(|c| decode_core(c, &bundle.target)).collect()
+}
+
 /// Decodes a bundle.
+///
+/// # Errors
+/// Bits that are no tables.
 pub fn view(bundle: &Bundle, synapses: bool) -> Result<BundleView, CodecError> {
     let Image::Packed(image) = &bundle.image;
     let mut cores = Vec::with_capacity(image.cores.len());
-    for c in &image.cores {
-        let tables = decode_core(c, &bundle.target)?;
+    let decoded = decode(bundle)?;
+    for (c, tables) in image.cores.iter().zip(&decoded) {
         let bits = [
             ("registers", &c.registers),
             ("synapse memory", &c.synapse_memory),
@@ -108,7 +123,7 @@ pub fn view(bundle: &Bundle, synapses: bool) -> Result<BundleView, CodecError> {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         cores.push(core(
-            &tables,
+            tables,
             bits.iter().map(|(n, b)| (n.to_string(), b.len() as u64)).collect(),
             *blake3::hash(&bytes).as_bytes(),
             synapses,
@@ -141,6 +156,7 @@ pub fn view(bundle: &Bundle, synapses: bool) -> Result<BundleView, CodecError> {
                 copies: p.copies.iter().map(|&(neuron, place)| (neuron, place.core, place.index)).collect(),
             })
             .collect(),
+        mask: mask::of_bundle(bundle, &decoded).view(),
         cores,
     })
 }
@@ -234,6 +250,7 @@ pub fn text(v: &BundleView) -> String {
             out.push_str(&format!("  neuron {neuron}: core {core}, compartment {compartment}\n"));
         }
     }
+    out.push_str(&mask::text(&v.mask));
     for c in &v.cores {
         out.push_str(&format!("\ncore {} (delay bits {}, synapse memory {})\n", c.core, c.delay_bits, &c.synapse_memory_digest[..16]));
         for (name, bits) in &c.bits {

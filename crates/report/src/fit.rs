@@ -1,6 +1,6 @@
 //! What a fit removed and why, for people.
 
-use crate::table::{count, energy, percent, table, time};
+use crate::table::{count, energy, escape, percent, table, time};
 use spikec_compile::Signs;
 use spikec_fit::fit::{FitReport, Method, Shape, Width};
 use spikec_fit::frontier::{Point, knee};
@@ -242,10 +242,6 @@ pub fn frontier_svg(title: &str, points: &[Point]) -> String {
         );
     }
     out + "</svg>\n"
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -102,7 +102,8 @@ fn header(area: &Area, margin: usize, across: usize) -> String {
     format!("  {:<margin$}{}\n", "  x", numbers.join(" ").trim_end())
 }
 
-fn glyph(share: Option<f64>, top: f64) -> char {
+/// The block of a share of `top`; `None`: nothing is there.
+pub(crate) fn glyph(share: Option<f64>, top: f64) -> char {
     let Some(share) = share else { return UNUSED };
     let level = if top > 0.0 { (share / top * BLOCKS.len() as f64).ceil() as usize } else { 1 };
     BLOCKS[level.clamp(1, BLOCKS.len()) - 1]

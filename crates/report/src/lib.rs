@@ -9,6 +9,7 @@ pub mod compile;
 pub mod curve;
 pub mod fit;
 pub mod heat_map;
+pub mod mask;
 pub mod network;
 pub mod recording;
 pub mod run;

@@ -1,9 +1,10 @@
 //! A network as read: layers, parameters, conventions.
 
+use crate::mask::{self, MaskView};
 use crate::table::{count, percent, table};
 use serde::Serialize;
 use spikec_import::Model;
-use spikec_net::{FireRule, Net, Network, NeuronModel, Operator, ResetRule, TrainedRole, fixed::Fixed};
+use spikec_net::{FireRule, Net, Network, Operator, ResetRule, TrainedRole, fixed::Fixed};
 
 /// How the network was understood, in two lines: what it is, and what its file can't say.
 pub fn header(network: &Network) -> String {
@@ -48,6 +49,8 @@ pub struct NetworkView {
     pub populations: Vec<PopulationView>,
     /// Projections.
     pub projections: Vec<ProjectionView>,
+    /// Which synapses stay.
+    pub mask: MaskView,
     /// Name of the output population.
     pub output: String,
     /// BLAKE3 of the network, hex.
@@ -89,8 +92,8 @@ pub struct ProjectionView {
 /// The view of a model.
 pub fn view(model: &Model) -> NetworkView {
     match model {
-        Model::Trained(n) => trained(n),
-        Model::Registers(n) => registers(n),
+        Model::Trained(n) => trained(n, mask::of_model(model).view()),
+        Model::Registers(n) => registers(n, mask::of_model(model).view()),
     }
 }
 
@@ -99,7 +102,7 @@ fn range(name: &str, values: impl IntoIterator<Item = f64>) -> (String, f64, f64
     (name.to_string(), lo, hi)
 }
 
-fn trained(n: &Network) -> NetworkView {
+fn trained(n: &Network, mask: MaskView) -> NetworkView {
     let name = |id: spikec_net::PopulationId| n.populations[id.index()].name.clone();
     NetworkView {
         name: n.name.clone(),
@@ -111,7 +114,10 @@ fn trained(n: &Network) -> NetworkView {
             .map(|p| {
                 let (model, parameters) = match &p.role {
                     TrainedRole::Input => ("input".to_string(), Vec::new()),
-                    TrainedRole::Neurons(m) => (m.name().to_string(), parameters(m)),
+                    TrainedRole::Neurons(m) => {
+                        let range = |(name, v): (&str, &[f32])| range(name, v.iter().map(|&x| f64::from(x)));
+                        (m.name().to_string(), m.parameters().into_iter().map(range).collect())
+                    }
                 };
                 PopulationView { name: p.name.clone(), shape: p.shape.clone(), model, parameters }
             })
@@ -142,35 +148,13 @@ fn trained(n: &Network) -> NetworkView {
                 }
             })
             .collect(),
+        mask,
         output: name(n.output),
         digest: hex(&n.digest()),
     }
 }
 
-fn parameters(m: &NeuronModel) -> Vec<(String, f64, f64)> {
-    let f = |name: &str, v: &[f32]| range(name, v.iter().map(|&x| x as f64));
-    match m {
-        NeuronModel::Lif { tau, r, v_leak, v_threshold, v_reset } => {
-            vec![f("tau", tau), f("r", r), f("v_leak", v_leak), f("v_threshold", v_threshold), f("v_reset", v_reset)]
-        }
-        NeuronModel::If { r, v_threshold, v_reset } => vec![f("r", r), f("v_threshold", v_threshold), f("v_reset", v_reset)],
-        NeuronModel::CubaLif { tau_syn, tau_mem, r, v_leak, v_threshold, v_reset, w_in } => vec![
-            f("tau_syn", tau_syn),
-            f("tau_mem", tau_mem),
-            f("r", r),
-            f("v_leak", v_leak),
-            f("v_threshold", v_threshold),
-            f("v_reset", v_reset),
-            f("w_in", w_in),
-        ],
-        NeuronModel::Li { tau, r, v_leak } => vec![f("tau", tau), f("r", r), f("v_leak", v_leak)],
-        NeuronModel::CubaLi { tau_syn, tau_mem, r, v_leak, w_in } => {
-            vec![f("tau_syn", tau_syn), f("tau_mem", tau_mem), f("r", r), f("v_leak", v_leak), f("w_in", w_in)]
-        }
-    }
-}
-
-fn registers(n: &Net<Fixed>) -> NetworkView {
+fn registers(n: &Net<Fixed>, mask: MaskView) -> NetworkView {
     let name = |id: spikec_net::PopulationId| n.population(id).name.clone();
     NetworkView {
         name: n.name.clone(),
@@ -212,6 +196,7 @@ fn registers(n: &Net<Fixed>) -> NetworkView {
                 }
             })
             .collect(),
+        mask,
         output: name(n.output),
         digest: hex(&n.digest()),
     }
@@ -249,6 +234,7 @@ pub fn text(v: &NetworkView) -> String {
         }),
     ));
     out.push('\n');
+    out.push_str(&mask::text(&v.mask));
     out
 }
 

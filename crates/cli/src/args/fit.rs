@@ -63,8 +63,8 @@ pub struct FitArgs {
     /// Error of a neuron's potential against what its spikes do; several are tried.
     #[arg(long, value_name = "X,X", value_delimiter = ',', default_values = ["0.5"])]
     pub balance: Vec<f32>,
-    /// The fitted network to write (.nir).
-    #[arg(long, short, value_name = "NET.nir", required_unless_present = "frontier")]
+    /// The fitted network to write: NET.nir, or NET.ron with its weights and masks as arrays in NET.npz beside it, to be trained on.
+    #[arg(long, short, value_name = "NET", required_unless_present = "frontier")]
     pub output: Option<PathBuf>,
     /// Fit to a ladder of memory budgets, by this method and by magnitude, and show what each loses and saves.
     #[arg(long, conflicts_with_all = ["output", "bundle", "cores", "chips", "synapses", "memory", "limits"])]

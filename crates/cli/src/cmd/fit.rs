@@ -3,9 +3,10 @@
 use crate::args::{FitArgs, SaliencyArg};
 use crate::cmd::compile::Job;
 use crate::failure::{DOES_NOT_FIT, Failure};
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::load::{self, Coding, Prepared};
 use crate::progress;
+use crate::save::NetworkFiles;
 use spikec_compile::{CompileOptions, Input, Signs, compile};
 use spikec_data::{DataSet, predict};
 use spikec_fit::budget::Budget;
@@ -25,9 +26,9 @@ const TIMED: usize = 32;
 /// Runs the command.
 pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
     let mut files = Files::reading(&[]);
+    let output = args.output.as_deref().map(|p| NetworkFiles::claim(p, &mut files)).transpose()?;
     let mut create = |path: &Option<std::path::PathBuf>| path.as_deref().map(|p| files.output(p)).transpose();
-    let (output, bundle_file, report_file, plot_file) =
-        (create(&args.output)?, create(&args.bundle)?, create(&args.report)?, create(&args.plot)?);
+    let (bundle_file, report_file, plot_file) = (create(&args.bundle)?, create(&args.report)?, create(&args.plot)?);
     if let Some(balance) = args.balance.iter().find(|b| !(b.is_finite() && **b > 0.0)) {
         return Err(Failure::input(format!("--balance {balance}: expected a positive number")));
     }
@@ -51,6 +52,7 @@ pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
         return Err(Failure::input(format!("--input-coding {}: a fitted first layer has no place in the file", job.coding.name()))
             .hint("use spikes, or bias"));
     }
+    output.as_ref().map_or(Ok(()), |files| files.check(network, args.bundle.is_some()))?;
     let file = |fitted: &Net<Float>| filed(network, plain, fitted, job.coding);
     if args.frontier {
         let points = frontier(args, &job, net, &file)?;
@@ -79,16 +81,14 @@ pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
         .and_then(|fitter| fitter.fit(&budget, &mut say));
     bar.finish_and_clear();
     let fitted = fitted.map_err(|e| failure(&e))?;
-    if let (Some(file), Some(path)) = (output, &args.output) {
-        let bytes = spikec_import::write_nir(&fitted.filed.network).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
-        file.commit(&bytes)?;
-    }
+    let mut written = output.map_or(Ok(Vec::new()), |files| files.fill(&fitted.filed.network))?;
     if let Some(file) = bundle_file {
-        file.commit(&fitted.compiled.bundle.to_bytes())?;
+        written.push(file.fill(|out| out.write_all(&fitted.compiled.bundle.to_bytes()))?);
     }
     if let Some(file) = report_file {
-        file.commit(super::to_json(&report(&fitted)).as_bytes())?;
+        written.push(file.fill(|out| out.write_all(super::to_json(&report(&fitted)).as_bytes()))?);
     }
+    files::put_all(written)?;
     if json {
         super::print_json(&report(&fitted));
     } else {
@@ -101,14 +101,15 @@ pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
 }
 
 fn next(args: &FitArgs) -> String {
-    let Some(out) = args.output.as_deref().map(std::path::Path::display) else { return String::new() };
+    let Some(path) = args.output.as_deref() else { return String::new() };
+    let (out, all) = (path.display(), NetworkFiles::names(path));
     let trained = args.network.network.display();
     match &args.bundle {
         Some(bundle) => {
             let bundle = bundle.display();
-            format!("{out}, {bundle} written. Next: spikec verify {out} {bundle} --trained {trained} --input DATA.npz")
+            format!("{all}, {bundle} written. Next: spikec verify {out} {bundle} --trained {trained} --input DATA.npz")
         }
-        None => format!("{out} written. Give --bundle OUT.spkb for the chip image with the widths and scales that were chosen"),
+        None => format!("{all} written. Give --bundle OUT.spkb for the chip image with the widths and scales that were chosen"),
     }
 }
 

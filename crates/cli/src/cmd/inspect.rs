@@ -3,13 +3,18 @@
 use crate::args::{FormatArg, InspectArgs, NetworkArgs};
 use crate::diff::diff;
 use crate::failure::{Failure, NO};
+use crate::files::Files;
 use crate::load;
 use serde_json::Value;
+use spikec_import::Model;
 use std::path::{Path, PathBuf};
 
 /// Runs the command.
 pub fn run(args: &InspectArgs, json: bool) -> Result<u8, Failure> {
     let format = if json { FormatArg::Json } else { args.format };
+    if let Some(layer) = &args.mask {
+        return mask(args, layer, format);
+    }
     let (kind, this) = show(&args.file, format, args.synapses)?;
     let Some(other_path) = &args.diff else {
         super::print(&this);
@@ -70,10 +75,59 @@ fn show(path: &Path, format: FormatArg, synapses: bool) -> Result<(&'static str,
     Ok((kind, shown))
 }
 
-fn network(path: &Path) -> Result<(String, Value), Failure> {
+/// One layer, and its picture.
+fn mask(args: &InspectArgs, name: &str, format: FormatArg) -> Result<u8, Failure> {
+    let path = &args.file;
+    let picture = args.svg.as_deref().map(|p| Files::reading(&[path]).output(p)).transpose()?;
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    let (network, wiring) = match extension.as_deref() {
+        Some("spkb") => {
+            let bundle = load::bundle(path)?;
+            let tables = spikec_report::bundle::decode(&bundle).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
+            (bundle.provenance.network_name.clone(), spikec_report::mask::of_bundle(&bundle, &tables))
+        }
+        Some("nir" | "ron") => {
+            if extension.as_deref() == Some("ron") && load::target_file(path).is_ok() {
+                return Err(no_layers(path));
+            }
+            let model = model(path)?;
+            let name = match &model {
+                Model::Trained(n) => n.name.clone(),
+                Model::Registers(n) => n.name.clone(),
+            };
+            (name, spikec_report::mask::of_model(&model))
+        }
+        _ => return Err(no_layers(path)),
+    };
+    let Some(layer) = wiring.find(name) else {
+        let names: Vec<String> = wiring.names().iter().map(|n| format!("`{n}`")).collect();
+        return Err(Failure::file(path, format_args!("has no layer `{name}`; it has {}", names.join(", "))).hint("give --mask one of them"));
+    };
+    let one = wiring.one(layer, args.grid).map_err(|e| {
+        Failure::file(path, format_args!("layer `{name}`: {e}")).hint("give --grid the rows and columns of one channel, or leave it away")
+    })?;
+    if let Some(file) = picture {
+        file.commit(one.picture.svg(&network).as_bytes())?;
+    }
+    match format {
+        FormatArg::Text => super::print(&spikec_report::mask::text_of_one(&one)),
+        FormatArg::Json => super::print_json(&one),
+    }
+    Ok(0)
+}
+
+fn no_layers(path: &Path) -> Failure {
+    Failure::file(path, "has no layers: --mask shows those of a network or a bundle").hint("give a .nir, .ron or .spkb file of a network")
+}
+
+fn model(path: &Path) -> Result<Model, Failure> {
     let args = |dt| NetworkArgs { network: PathBuf::from(path), dt, convention: None, discretization: None };
     // A look needs no step length: where the file has none, parameters are shown as they are.
-    let (model, _) = load::network(&args(None)).or_else(|first| load::network(&args(Some(1.0))).map_err(|_| first))?;
+    load::network(&args(None)).or_else(|first| load::network(&args(Some(1.0))).map_err(|_| first)).map(|(model, _)| model)
+}
+
+fn network(path: &Path) -> Result<(String, Value), Failure> {
+    let model = model(path)?;
     let view = spikec_report::network::view(&model);
     Ok((spikec_report::network::text(&view), to_value(&view)))
 }

@@ -1,6 +1,6 @@
 //! A network as a RON model file beside its arrays; every key is in docs/network-format.md.
 //!
-//! In: the text, and a loader for array files. Out: a trained network or a net in registers.
+//! In: the text, and a loader for array files. Out: a trained network or a net in registers; `write` goes the other way.
 //! Invariant: unknown keys are errors with their place; every array is checked against the shapes it must have.
 //! Cost: each array file is loaded once.
 
@@ -8,6 +8,7 @@ mod arrays;
 mod registers;
 mod schema;
 mod trained;
+pub(crate) mod write;
 
 use crate::error::ImportError;
 use crate::{ImportOptions, Imported, Loader, Model};

@@ -167,6 +167,7 @@ pub(super) enum Link {
     Bias { bias: Value },
     Scale { scale: Value },
     Flatten,
+    Reshape { shape: Vec<u32> },
 }
 
 #[derive(Debug, Deserialize)]

@@ -120,7 +120,8 @@ fn chain(
                 }
                 if let Some(mask) = mask {
                     let keep = arrays.mask(&format!("{place}.mask"), mask, [outputs, n])?;
-                    for (w, _) in values.iter_mut().zip(keep).filter(|(_, keep)| !keep) {
+                    // A weight of -0.0 is no synapse either and stays what it is.
+                    for (w, _) in values.iter_mut().zip(keep).filter(|(w, keep)| !keep && **w != 0.0) {
                         *w = 0.0;
                     }
                 }
@@ -134,6 +135,17 @@ fn chain(
                     operators.push(Operator::Reshape { shape: flat.clone() });
                 }
                 shape = flat;
+            }
+            Link::Reshape { shape: to } => {
+                if checked_len(&format!("{place}.shape"), to)? != n {
+                    return Err(ImportError::BadValue {
+                        place: format!("{place}.shape"),
+                        found: format!("{to:?}"),
+                        expected: format!("a shape with {n} elements, as many as {shape:?} has"),
+                    });
+                }
+                operators.push(Operator::Reshape { shape: to.clone() });
+                shape.clone_from(to);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::nodes::flattened;
 use super::{DISCRETIZATION, FIRE, RESET, keys};
 use crate::error::ImportError;
 use hdf5_writer::{DatasetBuilder, FILTER_DEFLATE, FilterDescription, Hdf5Builder, WriteOptions};
-use spikec_net::{Network, NeuronModel, Operator, TrainedPopulation, TrainedProjection, TrainedRole};
+use spikec_net::{Network, Operator, TrainedPopulation, TrainedProjection, TrainedRole};
 use std::collections::BTreeSet;
 
 /// Version of NIR that is written.
@@ -30,7 +30,7 @@ struct Writer {
 impl Writer {
     fn failed(&self) -> impl Fn(hdf5_writer::Error) -> ImportError + use<> {
         let place = self.place.clone();
-        move |e| ImportError::NotWritable { place: place.clone(), what: e.to_string() }
+        move |e| ImportError::NotWritable { format: "NIR", place: place.clone(), what: e.to_string() }
     }
 
     fn add(&mut self, dataset: DatasetBuilder) {
@@ -101,7 +101,7 @@ impl Writer {
             TrainedRole::Neurons(model) => model,
         };
         let (name, folder) = self.node(&p.name, model.name())?;
-        for (key, values) in parameters(model) {
+        for (key, values) in model.parameters() {
             self.floats(format!("{folder}/{key}"), &p.shape, values)?;
         }
         Ok(name)
@@ -109,7 +109,7 @@ impl Writer {
 
     /// Writes the operators of a projection and its edges.
     fn projection(&mut self, p: &TrainedProjection, network: &Network, from: &str, to: &str) -> Result<(), ImportError> {
-        let refuse = |what: &str| Err(ImportError::NotWritable { place: p.name.clone(), what: what.into() });
+        let refuse = |what: &str| Err(ImportError::NotWritable { format: "NIR", place: p.name.clone(), what: what.into() });
         if p.delay_steps != 0 {
             return refuse("a projection with a delay");
         }
@@ -195,22 +195,6 @@ fn as_flatten(shape: &[u32], to: &[u32]) -> Option<(i64, i64)> {
         .flat_map(|s| (s..rank).rev().map(move |e| (s, e)))
         .find(|&(s, e)| flattened(shape, s, e).as_deref() == Some(to))
         .map(|(s, e)| (s, if e == rank - 1 { -1 } else { e }))
-}
-
-/// Parameters in NIR's names.
-fn parameters(model: &NeuronModel) -> Vec<(&'static str, &[f32])> {
-    macro_rules! named {
-        ($($field:ident),*) => { vec![$((stringify!($field), $field.as_slice())),*] };
-    }
-    match model {
-        NeuronModel::Lif { tau, r, v_leak, v_threshold, v_reset } => named!(tau, r, v_leak, v_threshold, v_reset),
-        NeuronModel::If { r, v_threshold, v_reset } => named!(r, v_threshold, v_reset),
-        NeuronModel::CubaLif { tau_syn, tau_mem, r, v_leak, v_threshold, v_reset, w_in } => {
-            named!(tau_syn, tau_mem, r, v_leak, v_threshold, v_reset, w_in)
-        }
-        NeuronModel::Li { tau, r, v_leak } => named!(tau, r, v_leak),
-        NeuronModel::CubaLi { tau_syn, tau_mem, r, v_leak, w_in } => named!(tau_syn, tau_mem, r, v_leak, w_in),
-    }
 }
 
 fn word<T: PartialEq>(table: &[(&'static str, T)], value: &T) -> &'static str {

@@ -1,0 +1,215 @@
+//! A network as a RON model beside its arrays, for frameworks that train on.
+//!
+//! In: a [`Network`], the name of the array file. Out: the text, and the bytes of a `.npz` file.
+//! Invariant: what is written reads back as the same network, with the same digest, or is refused: the writer reads it.
+//! Arrays are named as in a state dict: `LAYER.weight` (outputs, inputs), `LAYER.bias`, `LAYER.mask`, which is true where a
+//! synapse stays, `LAYER.scale`, and `POPULATION.tau` and the like where the neurons of a population differ.
+
+use super::read_model;
+use crate::error::ImportError;
+use crate::{ImportOptions, Model, conventions};
+use spikec_data::{Array, ArrayData, write_npz};
+use spikec_net::{Network, NeuronModel, Operator, TrainedPopulation, TrainedProjection, TrainedRole};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+fn refused(place: &str, what: impl Into<String>) -> ImportError {
+    ImportError::NotWritable { format: "a RON model", place: place.into(), what: what.into() }
+}
+
+/// A text in RON's quotes.
+fn quoted(text: &str) -> Result<String, ImportError> {
+    ron::to_string(text).map_err(|e| refused(text, e.to_string()))
+}
+
+/// A number in the fewest digits that the reader takes for the same f32; `None` for what is no number.
+fn number(x: f32) -> Option<String> {
+    let short = format!("{x:?}");
+    let same = |text: &str| text.parse::<f64>().is_ok_and(|y| (y as f32).to_bits() == x.to_bits());
+    x.is_finite().then(|| if same(&short) { short } else { format!("{:?}", f64::from(x)) })
+}
+
+/// A name that a reference can hold and every tool can unpack.
+fn plain(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    let name: String = name.chars().map(plain).take(200).collect();
+    let name = name.trim_matches(['.', '_']);
+    if name.is_empty() { "unnamed".into() } else { name.into() }
+}
+
+/// The model's name in RON.
+fn variant(model: &NeuronModel) -> &'static str {
+    match model {
+        NeuronModel::Lif { .. } => "Lif",
+        NeuronModel::If { .. } => "If",
+        NeuronModel::CubaLif { .. } => "CubaLif",
+        NeuronModel::Li { .. } => "Li",
+        NeuronModel::CubaLi { .. } => "CubaLi",
+    }
+}
+
+struct Writer<'a> {
+    file: &'a str,
+    arrays: Vec<(String, Array)>,
+    owners: BTreeSet<String>,
+}
+
+impl Writer<'_> {
+    /// What the arrays of a population or an operator are called, made unique.
+    fn owner(&mut self, name: &str) -> String {
+        let base = plain(name);
+        let mut owner = base.clone();
+        let mut k = 2;
+        while !self.owners.insert(owner.clone()) {
+            owner = format!("{base}_{k}");
+            k += 1;
+        }
+        owner
+    }
+
+    /// Adds an array and returns the reference to it.
+    fn reference(&mut self, name: String, shape: &[u32], data: ArrayData) -> Result<String, ImportError> {
+        let text = quoted(&format!("{}:{name}", self.file))?;
+        self.arrays.push((name, Array { shape: shape.iter().map(|&d| d as usize).collect(), data }));
+        Ok(text)
+    }
+
+    fn floats(&mut self, name: String, shape: &[u32], values: &[f32]) -> Result<String, ImportError> {
+        self.reference(name, shape, ArrayData::F32(values.to_vec()))
+    }
+
+    fn population(&mut self, p: &TrainedPopulation) -> Result<String, ImportError> {
+        let (name, shape) = (quoted(&p.name)?, &p.shape);
+        let TrainedRole::Neurons(model) = &p.role else {
+            return Ok(format!("(name: {name}, shape: {shape:?}, neurons: Input)"));
+        };
+        let owner = self.owner(&p.name);
+        let mut parameters = Vec::new();
+        for (key, values) in model.parameters() {
+            let first = values.first().copied().unwrap_or(0.0);
+            let alike = values.iter().all(|v| v.to_bits() == first.to_bits());
+            let value = match number(first).filter(|_| alike) {
+                Some(number) => number,
+                None => self.floats(format!("{owner}.{key}"), shape, values)?,
+            };
+            parameters.push(format!("{key}: {value}"));
+        }
+        Ok(format!("(name: {name}, shape: {shape:?}, neurons: {}({}))", variant(model), parameters.join(", ")))
+    }
+
+    /// The chain of a projection, an operator a line.
+    fn chain(&mut self, p: &TrainedProjection, pre: &TrainedPopulation) -> Result<Vec<String>, ImportError> {
+        let mut shape = pre.shape.clone();
+        let mut lines = Vec::new();
+        let mut last = String::new();
+        let names = names(p);
+        for (k, operator) in p.operators.iter().enumerate() {
+            lines.push(match operator {
+                Operator::Linear { outputs, inputs, weight } => {
+                    last = self.owner(&names[k]);
+                    let dims = [*outputs, *inputs];
+                    shape = vec![*outputs];
+                    let stays = weight.iter().map(|w| *w != 0.0).collect();
+                    let mask = self.reference(format!("{last}.mask"), &dims, ArrayData::Bool(stays))?;
+                    format!("Linear(weight: {}, mask: {mask})", self.floats(format!("{last}.weight"), &dims, weight)?)
+                }
+                Operator::Bias { bias } => {
+                    // The bias of a layer is called after its matrix.
+                    if k == 0 || !matches!(p.operators[k - 1], Operator::Linear { .. }) {
+                        last = self.owner(&names[k]);
+                    }
+                    format!("Bias(bias: {})", self.floats(format!("{last}.bias"), &shape, bias)?)
+                }
+                Operator::Scale { scale } => {
+                    last = self.owner(&names[k]);
+                    format!("Scale(scale: {})", self.floats(format!("{last}.scale"), &shape, scale)?)
+                }
+                Operator::Reshape { shape: to } => {
+                    let flattens = to.len() == 1 && *to != shape;
+                    shape.clone_from(to);
+                    if flattens { "Flatten".into() } else { format!("Reshape(shape: {to:?})") }
+                }
+            });
+        }
+        Ok(lines)
+    }
+}
+
+/// What each operator of a projection is called: its node's name where the projection has them all, else after the projection.
+fn names(p: &TrainedProjection) -> Vec<String> {
+    let follows = |k: usize| k > 0 && matches!((&p.operators[k - 1], &p.operators[k]), (Operator::Linear { .. }, Operator::Bias { .. }));
+    // A bias belongs to the node of the matrix before it.
+    let mut node = 0;
+    let nodes: Vec<usize> = (0..p.operators.len())
+        .map(|k| {
+            node += usize::from(k > 0 && !follows(k));
+            node
+        })
+        .collect();
+    let own: Vec<&str> = p.name.split('+').collect();
+    let matrices = p.operators.iter().filter(|o| matches!(o, Operator::Linear { .. })).count();
+    let named = |k: usize| match &p.operators[k] {
+        _ if own.len() == node + 1 => own[nodes[k]].to_string(),
+        Operator::Linear { .. } if matrices == 1 => p.name.clone(),
+        _ => format!("{}_{}", p.name, nodes[k]),
+    };
+    (0..p.operators.len()).map(named).collect()
+}
+
+/// Writes a network as a RON model whose arrays are in the file called `arrays` beside it; returns the text and that file.
+/// The same network gives the same bytes.
+///
+/// # Errors
+/// [`ImportError::NotWritable`] for delays over 65535 steps, conventions that no table has, and whatever else would not read
+/// back as it is.
+pub fn write_model(network: &Network, arrays: &str) -> Result<(String, Vec<u8>), ImportError> {
+    let Network { name, conventions: c, populations, projections, output } = network;
+    let mut w = Writer { file: arrays, arrays: Vec::new(), owners: BTreeSet::new() };
+    if conventions::find(&c.name).is_err() {
+        return Err(refused("convention", format!("`{}`, expected one of {}", c.name, conventions::names().join(", "))));
+    }
+    let mut text = String::from(
+        "// A network of spikec (docs/network-format.md). For each layer the arrays are LAYER.weight (outputs, inputs), LAYER.bias, and\n\
+         // LAYER.mask: true where a synapse stays; weights that the mask hides are read as 0.\nTrained(\n",
+    );
+    let _ = writeln!(text, "    name: {},\n    dt: {:?},\n    convention: {},", quoted(name)?, c.dt_s, quoted(&c.name)?);
+    let _ = writeln!(text, "    fire: {:?},\n    reset: {:?},\n    discretization: {:?},", c.fire, c.reset, c.discretization);
+    text.push_str("    populations: [\n");
+    for p in populations {
+        let _ = writeln!(text, "        {},", w.population(p)?);
+    }
+    text.push_str("    ],\n    projections: [\n");
+    for p in projections {
+        let (pre, post) = (&populations[p.pre.index()], &populations[p.post.index()]);
+        let Ok(delay) = u16::try_from(p.delay_steps) else {
+            return Err(refused(&p.name, format!("a delay of {} steps, expected 0 to 65535", p.delay_steps)));
+        };
+        let _ = write!(text, "        (name: {}, pre: {}, post: {}", quoted(&p.name)?, quoted(&pre.name)?, quoted(&post.name)?);
+        let delay = if delay == 0 { String::new() } else { format!(", delay: {delay}") };
+        match w.chain(p, pre)? {
+            chain if chain.is_empty() => {
+                let _ = writeln!(text, "{delay}),");
+            }
+            chain => {
+                let _ = writeln!(text, "{delay}, chain: [\n            {},\n        ]),", chain.join(",\n            "));
+            }
+        }
+    }
+    let _ = writeln!(text, "    ],\n    output: {},\n)", quoted(&populations[output.index()].name)?);
+    let (names, arrays): (Vec<String>, Vec<Array>) = w.arrays.into_iter().unzip();
+    let bytes = write_npz(&names.iter().map(String::as_str).zip(arrays).collect::<Vec<_>>());
+    same(network, &text, &bytes)?;
+    Ok((text, bytes))
+}
+
+/// Refuses files that do not read back as the network.
+fn same(network: &Network, text: &str, arrays: &[u8]) -> Result<(), ImportError> {
+    let path = Path::new("written.ron");
+    let again = read_model(path, text.as_bytes(), &ImportOptions::default(), &|_: &Path| Ok(arrays.to_vec()))
+        .map_err(|e| refused(&network.name, format!("it would not read back: {e}")))?;
+    match again.model {
+        Model::Trained(read) if read.name == network.name && read.digest() == network.digest() => Ok(()),
+        _ => Err(refused(&network.name, "it would read back as another network")),
+    }
+}
