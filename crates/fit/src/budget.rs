@@ -64,6 +64,12 @@ impl Budget {
         uses
     }
 
+    /// Cores that the budget allows at most, where it says.
+    pub fn all_cores(&self, target: &Target) -> Option<u32> {
+        let per_chip = target.total_cores() / (*target.topology.chips).max(1);
+        [self.cores, self.chips.map(|c| c.saturating_mul(per_chip))].into_iter().flatten().min()
+    }
+
     /// Words of synaptic memory that the budget allows at most, as far as it says.
     pub fn words(&self, target: &Target) -> Option<u64> {
         let memory = &target.packed().synapse_memory;

@@ -9,10 +9,11 @@ use crate::layer::Layer;
 use crate::refit::{Kept, Samples, all, pruned, refit};
 use crate::sculpt::{Block, Cost, Course, Options, Saliency};
 use crate::whole;
+use rayon::prelude::*;
 use serde::Serialize;
 use spikec_chip::Target;
 use spikec_chip::bundle::DecoderKind;
-use spikec_compile::{CompileError, CompileOptions, Compiled, Input, Quantizer, Signs, bias_limits, compile};
+use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Quantizer, Signs, bias_limits, compile};
 use spikec_data::{Decode, Stimulus, predict};
 use spikec_net::{Float, Net, PopulationId, Quantized, ReferenceError};
 use spikec_reconstruct::rows::LARGEST_FEATURES;
@@ -251,6 +252,19 @@ fn room(budget: &Budget, net: &Net<Float>, target: &Target) -> usize {
     most.min(net.synapse_count() as u64) as usize
 }
 
+/// The whole removals that leave the least error, of those by which the cores of the budgets can be dealt out.
+fn whole_course(layers: &[Layer], options: &Options, cost: Cost, target: &Target, budgets: &[Budget]) -> Option<Course> {
+    let cores = budgets.iter().filter_map(|b| b.all_cores(target)).max();
+    let plans = cores.map_or_else(Vec::new, |cores| whole::Plan::of_cores(layers, options.output, target, cores as usize));
+    if plans.is_empty() {
+        return whole::course(layers, options, cost, &whole::Plan::whole(layers.len()));
+    }
+    let courses: Vec<Option<Course>> = plans.par_iter().map(|plan| whole::course(layers, options, cost, plan)).collect();
+    // Where each part first finds room in the axons of its core.
+    let error = |course: &Course| course.steps.get(course.placeable).map_or(f64::INFINITY, |s| s.2);
+    courses.into_iter().flatten().min_by(|a, b| error(a).total_cmp(&error(b)))
+}
+
 /// Fewest samples: some are held back.
 const FEWEST: usize = 10;
 /// One of this many samples is held back.
@@ -353,7 +367,7 @@ impl<'a, F> Fitter<'a, F> {
                 let cost = if options.method.chip_cost { Cost::Words(target, &bits) } else { Cost::Synapses };
                 let exact = options.method.saliency == Saliency::SecondOrder && options.method.chip_cost;
                 let for_whole = Options { balance: balance * WHOLE_BALANCE, ..how };
-                let whole = if exact { whole::course(&layers, &for_whole, cost) } else { None };
+                let whole = if exact { whole_course(&layers, &for_whole, cost, target, budgets) } else { None };
                 let free = whole.is_none() || start.is_some();
                 courses.extend(whole.map(|course| Way { balance, width, shape: Shape::Whole, course }));
                 if free {
@@ -387,14 +401,14 @@ impl<'a, F> Fitter<'a, F> {
         };
         let any = self.courses.iter().any(suits);
         for (k, way) in self.courses.iter().enumerate().filter(|(_, way)| !any || suits(way)) {
-            let Way { balance, width, shape, course } = way;
+            let Way { balance, width, shape, .. } = way;
             progress(&format!(
                 "{}/{} bits, {}",
                 width.bits,
                 width.output_bits,
                 if width.signs == Signs::Split { "split signs" } else { "mixed signs" }
             ));
-            let found = match self.within(budget, *width, course) {
+            let found = match self.within(budget, way) {
                 Ok(found) => found,
                 Err(e @ FitFailure::TooSmall(_)) => {
                     failure.get_or_insert(e);
@@ -502,14 +516,21 @@ impl<'a, F> Fitter<'a, F> {
     }
 
     /// The largest net of a course within the budget.
-    fn within(&self, budget: &Budget, width: Width, course: &Course) -> Result<Found<F>, FitFailure> {
-        let quick = self.compile_options(width, false);
+    fn within(&self, budget: &Budget, way: &Way) -> Result<Found<F>, FitFailure> {
+        let Way { width, shape, course, .. } = way;
+        let width = *width;
+        // A dense layer is packed in order as well as in any.
+        let packed = self.compile_options(width, false);
+        let quick = match shape {
+            Shape::Whole => CompileOptions { effort: Effort::Fast, partitioner: "sequential".into(), ..packed },
+            Shape::Free => CompileOptions { effort: Effort::Fast, ..packed },
+        };
         let last = course.steps.len() - 1;
         let left = |step: usize| course.removed.len() as u32 - course.steps[step].0;
         let near = |a: usize, b: usize| b <= a + 1 || course.steps[b].0 - course.steps[a].0 <= left(b) / 200;
         // The first step that keeps the budget when only packed: around where the course says that it is, then by halves.
-        let (mut fits, mut beyond) = (last, 0);
-        let mut step = self.guess(budget, course).min(last);
+        let (mut fits, mut beyond) = (last, course.placeable.saturating_sub(1));
+        let mut step = self.guess(budget, course).max(course.placeable).min(last);
         let mut stride = (last / 100).max(1);
         while !near(beyond, fits) {
             let net = pruned(self.net, &self.layers, &self.kept(course, step));
@@ -517,7 +538,7 @@ impl<'a, F> Fitter<'a, F> {
             match list {
                 Some(list) if list.is_empty() => {
                     fits = step;
-                    step = if beyond == 0 { fits.saturating_sub(stride).max(fits / 2) } else { (beyond + fits) / 2 };
+                    step = if beyond == 0 { fits.saturating_sub(stride).max(fits / 2).max(course.placeable) } else { (beyond + fits) / 2 };
                 }
                 _ => {
                     beyond = step.max(1);

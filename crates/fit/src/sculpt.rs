@@ -58,6 +58,8 @@ pub struct Course {
     pub removed: Vec<At>,
     /// (removals so far, cost of what is left, error so far) after each step, from none removed on.
     pub steps: Vec<(u32, f64, f64)>,
+    /// The first step in which every neuron finds room for its axons in a core, as far as the course knows.
+    pub placeable: usize,
 }
 
 /// How to find a course.
@@ -247,7 +249,7 @@ impl Block {
 impl<'a> Sculpture<'a> {
     fn new(block: Block, cost_of: Cost<'a>) -> Self {
         let neurons = block.members.len();
-        let course = Course { removed: block.gone.clone(), steps: Vec::new() };
+        let course = Course { removed: block.gone.clone(), ..Course::default() };
         let compartment = vec![0; neurons];
         let mut sculpture = Sculpture {
             block,

@@ -8,24 +8,68 @@
 use crate::layer::Layer;
 use crate::list::Lists;
 use crate::sculpt::{At, Cost, Course, Options};
+use spikec_chip::Target;
 use spikec_net::PopulationId;
 
-/// A layer that loses columns and rows.
+/// How the cores of a budget are dealt out, where a layer hears more than the axons of a core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Neurons of each layer that stay, at most.
+    pub neurons: Vec<usize>,
+    /// Parts of each layer, each of which hears axons of its own.
+    pub parts: Vec<usize>,
+}
+
+impl Plan {
+    /// Nothing is dealt out: all neurons of a layer hear the same.
+    pub fn whole(layers: usize) -> Self {
+        Plan { neurons: vec![usize::MAX; layers], parts: vec![1; layers] }
+    }
+
+    /// The ways to deal `cores` cores out: some to the output layer, the others to the hidden ones by their neurons. None where every layer
+    /// finds room in one core's axons.
+    pub fn of_cores(layers: &[Layer], output: PopulationId, target: &Target, cores: usize) -> Vec<Self> {
+        let core = &target.packed().core;
+        let (axons, compartments) = (*core.in_axons as usize, *core.compartments as usize);
+        if layers.iter().all(|l| l.moments.count <= axons) || cores <= layers.len() {
+            return Vec::new();
+        }
+        let hidden: usize = layers.iter().filter(|l| l.population != output).map(|l| l.rows.len()).sum();
+        let outputs = layers.iter().find(|l| l.population == output).map_or(0, |l| l.rows.len());
+        let of_output = |given: usize| -> Option<Plan> {
+            let rest = cores.checked_sub(given)?;
+            let mut plan = Plan { neurons: Vec::new(), parts: Vec::new() };
+            for layer in layers {
+                let n = layer.rows.len();
+                let parts = if layer.population == output { given } else { (rest * n / hidden.max(1)).min(n.div_ceil(compartments)) };
+                plan.neurons.push(if layer.population == output { n } else { parts * compartments });
+                plan.parts.push(parts);
+            }
+            let fits =
+                plan.parts.iter().zip(layers).all(|(&parts, l)| parts > 0 && (l.population != output || parts * compartments >= outputs));
+            fits.then_some(plan)
+        };
+        (1..=outputs.min(cores / 2)).filter_map(of_output).collect()
+    }
+}
+
+/// A part of a layer that loses columns and rows.
+#[derive(Clone)]
 struct Dense {
-    population: PopulationId,
+    layer: usize,
     n: usize,
     /// Inverse of the moments, n x n.
     inverse: Vec<f32>,
-    /// Weights, rows x n.
+    /// Weights, rows of the layer x n; 0 for rows of other parts.
     weights: Vec<f32>,
-    /// Columns and rows that are left.
+    /// Columns, and rows of this part, that are left.
     columns: Vec<bool>,
     rows: Vec<bool>,
     /// Sum over rows of importance times squared weight, by column; as of the last removal.
     power: Vec<f32>,
 }
 
-/// A channel or neuron: the columns of its spikes, and the row that it is.
+/// A channel or neuron: the columns of its spikes (by layer), and the row that it is.
 struct Source {
     columns: Vec<(usize, usize)>,
     row: Option<(usize, usize)>,
@@ -33,84 +77,222 @@ struct Source {
 }
 
 /// A course of whole removals.
-pub fn course(layers: &[Layer], options: &Options, cost: Cost) -> Option<Course> {
+pub fn course(layers: &[Layer], options: &Options, cost: Cost, plan: &Plan) -> Option<Course> {
     let dense = |l: &Layer| l.moments.count > 0 && l.rows.iter().all(|r| r.len() == l.moments.count);
     if layers.is_empty() || !layers.iter().all(dense) {
         return None;
     }
-    let mut state: Vec<Dense> = layers
-        .iter()
-        .map(|l| {
-            let n = l.moments.count;
-            let mut weights = vec![0f32; l.rows.len() * n];
-            for (j, row) in l.rows.iter().enumerate() {
-                l.features.rows[j].iter().zip(row).for_each(|(s, &w)| weights[j * n + s.feature as usize] = w);
-            }
-            Dense {
-                population: l.population,
-                n,
-                inverse: l.inverse(),
-                weights,
-                columns: vec![true; n],
-                rows: vec![true; l.rows.len()],
-                power: vec![0.0; n],
-            }
-        })
-        .collect();
-    let mut sources = sources(layers, options.output);
-    let axons = match cost {
-        Cost::Synapses => usize::MAX,
-        Cost::Words(target, _) => *target.packed().core.in_axons as usize,
-    };
-    let mut course = Course::default();
-    let mut error = 0.0;
-    let order = from_the_output(layers, options.output);
-    // (layer, row) that spikes on each column, of other layers.
-    let mut drives: Vec<Vec<(usize, usize, usize)>> = vec![Vec::new(); layers.len()];
-    for s in &sources {
-        if let Some((from, row)) = s.row {
-            s.columns.iter().filter(|c| c.0 != from).for_each(|&(l, column)| drives[l].push((from, row, column)));
+    let mut state = State::new(layers, options, cost);
+    state.thin_out(plan);
+    state.split(plan);
+    state.run();
+    Some(state.course)
+}
+
+/// What may go next.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// A channel or neuron.
+    Source(usize),
+    /// What one part hears of it.
+    Column(usize, usize),
+}
+
+struct State<'a> {
+    layers: &'a [Layer],
+    options: &'a Options,
+    cost: Cost<'a>,
+    parts: Vec<Dense>,
+    sources: Vec<Source>,
+    /// Source of each column, by layer.
+    source_of: Vec<Vec<usize>>,
+    /// Layers from the output backwards.
+    order: Vec<usize>,
+    course: Course,
+    error: f64,
+}
+
+impl<'a> State<'a> {
+    fn new(layers: &'a [Layer], options: &'a Options, cost: Cost<'a>) -> Self {
+        let parts: Vec<Dense> = layers
+            .iter()
+            .enumerate()
+            .map(|(layer, l)| {
+                let n = l.moments.count;
+                let mut weights = vec![0f32; l.rows.len() * n];
+                for (j, row) in l.rows.iter().enumerate() {
+                    l.features.rows[j].iter().zip(row).for_each(|(s, &w)| weights[j * n + s.feature as usize] = w);
+                }
+                let (columns, rows) = (vec![true; n], vec![true; l.rows.len()]);
+                Dense { layer, n, inverse: l.inverse(), weights, columns, rows, power: vec![0.0; n] }
+            })
+            .collect();
+        let sources = sources(layers, options.output);
+        let mut source_of: Vec<Vec<usize>> = layers.iter().map(|l| vec![0; l.moments.count]).collect();
+        for (k, s) in sources.iter().enumerate() {
+            s.columns.iter().for_each(|&(l, c)| source_of[l][c] = k);
+        }
+        let order = from_the_output(layers, options.output);
+        State { layers, options, cost, parts, sources, source_of, order, course: Course::default(), error: 0.0 }
+    }
+
+    /// Takes neurons of least loss until each layer has as many as its cores hold.
+    fn thin_out(&mut self, plan: &Plan) {
+        loop {
+            self.weigh();
+            let left = |l: usize| self.parts[l].rows.iter().filter(|r| **r).count();
+            let large: Vec<bool> = (0..self.layers.len()).map(|l| left(l) > plan.neurons[l]).collect();
+            let candidates =
+                (0..self.sources.len()).filter(|&k| self.sources[k].there && self.sources[k].row.is_some_and(|(l, _)| large[l]));
+            let Some(best) = candidates.min_by(|&a, &b| self.loss(Turn::Source(a)).total_cmp(&self.loss(Turn::Source(b)))) else { break };
+            self.step(&Costs::new(&self.parts, self.cost));
+            self.take(Turn::Source(best));
         }
     }
-    loop {
-        weigh(&mut state, &order, &drives, options);
-        let costs = Costs::new(&state, cost);
-        course.steps.push((course.removed.len() as u32, costs.all, error));
-        // A dense row that hears more axons than a core has can't be placed: where there are such rows, columns of theirs go first.
-        let too_wide = |l: usize| state[l].columns.iter().filter(|c| **c).count() > axons;
-        let wide: Vec<bool> = (0..state.len()).map(too_wide).collect();
-        let price = |s: &Source| -> Option<(f64, f64)> {
-            if wide.contains(&true) && !s.columns.iter().any(|&(l, _)| wide[l]) {
-                return None;
+
+    /// Gives each part of a layer its neurons, in order.
+    fn split(&mut self, plan: &Plan) {
+        let whole = std::mem::take(&mut self.parts);
+        for (part, &parts) in whole.into_iter().zip(&plan.parts) {
+            let left: Vec<usize> = (0..part.rows.len()).filter(|&j| part.rows[j]).collect();
+            for own in left.chunks(left.len().div_ceil(parts.max(1)).max(1)) {
+                let mut piece = part.clone();
+                piece.rows.fill(false);
+                own.iter().for_each(|&j| piece.rows[j] = true);
+                for (j, row) in piece.weights.chunks_mut(piece.n).enumerate() {
+                    if !piece.rows[j] {
+                        row.fill(0.0);
+                    }
+                }
+                self.parts.push(piece);
             }
-            let loss: f64 = s.columns.iter().map(|&(l, c)| f64::from(state[l].power[c] / state[l].inverse[c * state[l].n + c])).sum();
-            let mut saved: f64 = s.columns.iter().map(|&(l, _)| costs.list[l]).sum();
-            if let Some((l, _)) = s.row {
-                saved += costs.row[l];
-            }
-            (s.there && saved > 0.0).then(|| (loss / saved, loss))
+        }
+    }
+
+    fn run(&mut self) {
+        let axons = match self.cost {
+            Cost::Synapses => usize::MAX,
+            Cost::Words(target, _) => *target.packed().core.in_axons as usize,
         };
-        let prices: Vec<Option<(f64, f64)>> = sources.iter().map(price).collect();
-        let best = (0..sources.len())
-            .filter(|&k| prices[k].is_some())
-            .min_by(|&a, &b| prices[a].unwrap_or_default().0.total_cmp(&prices[b].unwrap_or_default().0));
-        let Some(best) = best else { break };
-        error += prices[best].map_or(0.0, |p| p.1);
-        sources[best].there = false;
-        for &(l, c) in &sources[best].columns {
-            take_column(&mut state[l], c);
-            let rows = &state[l].rows;
-            course.removed.extend((0..rows.len()).filter(|&j| rows[j]).map(|j| at(layers, l, j, c)));
-        }
-        if let Some((l, j)) = sources[best].row {
-            let columns = &state[l].columns;
-            course.removed.extend((0..columns.len()).filter(|&c| columns[c]).map(|c| at(layers, l, j, c)));
-            state[l].rows[j] = false;
-            let n = state[l].n;
-            state[l].weights[j * n..(j + 1) * n].fill(0.0);
+        let several: Vec<bool> = self.parts.iter().map(|p| self.parts.iter().filter(|q| q.layer == p.layer).count() > 1).collect();
+        loop {
+            self.weigh();
+            let costs = Costs::new(&self.parts, self.cost);
+            self.step(&costs);
+            // A dense row that hears more axons than a core has can't be placed: where there are such rows, columns of theirs go first.
+            let too_wide = |p: &Dense| p.rows.contains(&true) && p.columns.iter().filter(|c| **c).count() > axons;
+            let wide: Vec<bool> = self.parts.iter().map(too_wide).collect();
+            if wide.contains(&true) {
+                self.course.placeable = self.course.steps.len();
+            }
+            // Parts with axons of their own: what one hears doesn't change another, so each loses its least.
+            let own: Vec<usize> = (0..self.parts.len()).filter(|&p| wide[p] && several[p]).collect();
+            if !own.is_empty() {
+                for p in own {
+                    let columns = (0..self.parts[p].n).filter(|&c| self.parts[p].columns[c]).map(|c| Turn::Column(p, c));
+                    if let Some(least) = columns.min_by(|&a, &b| self.loss(a).total_cmp(&self.loss(b))) {
+                        self.take(least);
+                    }
+                }
+                continue;
+            }
+            let mut turns: Vec<Turn> = (0..self.sources.len()).filter(|&k| self.sources[k].there).map(Turn::Source).collect();
+            if wide.contains(&true) {
+                let reaches = |t: &Turn| matches!(t, Turn::Source(k) if self.columns(*k).any(|(p, _)| wide[p]));
+                turns.retain(reaches);
+            }
+            for p in (0..self.parts.len()).filter(|&p| several[p] && !wide.contains(&true)) {
+                turns.extend((0..self.parts[p].n).filter(|&c| self.parts[p].columns[c]).map(|c| Turn::Column(p, c)));
+            }
+            let price = |&turn: &Turn| {
+                let saved: f64 = match turn {
+                    Turn::Column(p, _) => costs.list[p],
+                    Turn::Source(k) => {
+                        let of_columns: f64 = self.columns(k).map(|(p, _)| costs.list[p]).sum();
+                        of_columns + self.sources[k].row.map_or(0.0, |(l, j)| self.part_of(l, j).map_or(0.0, |p| costs.row[p]))
+                    }
+                };
+                (saved > 0.0).then(|| (self.loss(turn) / saved, turn))
+            };
+            let Some((_, best)) = turns.iter().filter_map(price).min_by(|a, b| a.0.total_cmp(&b.0)) else { break };
+            self.take(best);
         }
     }
-    Some(course)
+
+    fn step(&mut self, costs: &Costs) {
+        self.course.steps.push((self.course.removed.len() as u32, costs.all, self.error));
+    }
+
+    /// Columns of a source that are left: part, column.
+    fn columns(&self, source: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let of = move |(l, c): (usize, usize)| {
+            (0..self.parts.len()).filter(move |&p| self.parts[p].layer == l && self.parts[p].columns[c]).map(move |p| (p, c))
+        };
+        self.sources[source].columns.iter().flat_map(move |&at| of(at))
+    }
+
+    /// The part that neuron j of layer l is in.
+    fn part_of(&self, l: usize, j: usize) -> Option<usize> {
+        (0..self.parts.len()).find(|&p| self.parts[p].layer == l && self.parts[p].rows[j])
+    }
+
+    fn loss(&self, turn: Turn) -> f64 {
+        let of = |(p, c): (usize, usize)| {
+            let part = &self.parts[p];
+            f64::from(part.power[c] / part.inverse[c * part.n + c])
+        };
+        match turn {
+            Turn::Column(p, c) => of((p, c)),
+            Turn::Source(k) => self.columns(k).map(of).sum(),
+        }
+    }
+
+    fn take(&mut self, turn: Turn) {
+        self.error += self.loss(turn);
+        let (columns, source): (Vec<(usize, usize)>, usize) = match turn {
+            Turn::Column(p, c) => (vec![(p, c)], self.source_of[self.parts[p].layer][c]),
+            Turn::Source(k) => (self.columns(k).collect(), k),
+        };
+        for (p, c) in columns {
+            let part = &mut self.parts[p];
+            take_column(part, c);
+            let gone = (0..part.rows.len()).filter(|&j| part.rows[j]).map(|j| at(self.layers, part.layer, j, c));
+            self.course.removed.extend(gone);
+        }
+        if self.columns(source).next().is_some() {
+            return;
+        }
+        self.sources[source].there = false;
+        if let Some((l, j)) = self.sources[source].row
+            && let Some(p) = self.part_of(l, j)
+        {
+            let part = &mut self.parts[p];
+            let gone = (0..part.n).filter(|&c| part.columns[c]).map(|c| at(self.layers, l, j, c));
+            self.course.removed.extend(gone);
+            part.rows[j] = false;
+            part.weights[j * part.n..(j + 1) * part.n].fill(0.0);
+        }
+    }
+
+    /// Importance of rows from what they drive, and power of columns.
+    fn weigh(&mut self) {
+        let output = |l: &Layer| if l.population == self.options.output { 1.0 } else { 0.0 };
+        let mut importance: Vec<Vec<f32>> = self.layers.iter().map(|l| vec![output(l); l.rows.len()]).collect();
+        for &l in &self.order {
+            for part in self.parts.iter_mut().filter(|p| p.layer == l) {
+                part.power.fill(0.0);
+                for j in (0..part.rows.len()).filter(|&j| part.rows[j]) {
+                    let i = importance[l][j];
+                    part.power.iter_mut().zip(&part.weights[j * part.n..(j + 1) * part.n]).for_each(|(p, w)| *p += i * w * w);
+                }
+                for (c, &source) in self.source_of[l].iter().enumerate() {
+                    if let Some((from, row)) = self.sources[source].row.filter(|(from, _)| *from != l) {
+                        importance[from][row] += self.options.balance * part.power[c];
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn at(layers: &[Layer], l: usize, j: usize, column: usize) -> At {
@@ -157,26 +339,11 @@ fn from_the_output(layers: &[Layer], output: PopulationId) -> Vec<usize> {
     order
 }
 
-/// Importance of rows from what they drive, and power of columns.
-fn weigh(state: &mut [Dense], order: &[usize], drives: &[Vec<(usize, usize, usize)>], options: &Options) {
-    let mut importance: Vec<Vec<f32>> =
-        state.iter().map(|d| vec![if d.population == options.output { 1.0 } else { 0.0 }; d.rows.len()]).collect();
-    for &l in order {
-        let d = &mut state[l];
-        d.power.fill(0.0);
-        for j in (0..d.rows.len()).filter(|&j| d.rows[j]) {
-            let i = importance[l][j];
-            d.power.iter_mut().zip(&d.weights[j * d.n..(j + 1) * d.n]).for_each(|(p, w)| *p += i * w * w);
-        }
-        for &(from, row, column) in &drives[l] {
-            importance[from][row] += options.balance * state[l].power[column];
-        }
-    }
-}
-
 fn take_column(d: &mut Dense, c: usize) {
     let n = d.n;
-    let column: Vec<f32> = d.inverse[c * n..(c + 1) * n].to_vec();
+    let mut column: Vec<f32> = d.inverse[c * n..(c + 1) * n].to_vec();
+    // What is gone must not come back by rounding.
+    column.iter_mut().zip(&d.columns).filter(|(_, left)| !**left).for_each(|(x, _)| *x = 0.0);
     let diagonal = column[c].max(f32::MIN_POSITIVE);
     for row in d.weights.chunks_mut(n) {
         let factor = row[c] / diagonal;
@@ -193,13 +360,9 @@ fn take_column(d: &mut Dense, c: usize) {
     }
     d.inverse[c * n + c] = 1.0;
     d.columns[c] = false;
-    // What is gone must not come back by rounding.
-    for k in (0..n).filter(|&k| !d.columns[k]) {
-        d.weights.chunks_mut(n).for_each(|row| row[k] = 0.0);
-    }
 }
 
-/// Cost of a column (its list) and of a row (a synapse of each list), by layer.
+/// Cost of a column (its list) and of a row (a synapse of each list), by part.
 struct Costs {
     list: Vec<f64>,
     row: Vec<f64>,
@@ -209,15 +372,16 @@ struct Costs {
 impl Costs {
     fn new(state: &[Dense], cost: Cost) -> Self {
         let left = |flags: &[bool]| flags.iter().filter(|f| **f).count();
-        let neurons: usize = state.iter().map(|d| left(&d.rows)).sum();
         let mut costs = Costs { list: Vec::new(), row: Vec::new(), all: 0.0 };
-        for (l, d) in state.iter().enumerate() {
+        // Compartments of a core that each part's posts are spread over.
+        let neurons: usize = state.iter().map(|d| left(&d.rows)).sum();
+        for d in state {
             let (rows, columns) = (left(&d.rows), left(&d.columns));
             let (list, each) = match cost {
                 Cost::Synapses => (rows as f64, 1.0),
                 Cost::Words(target, bits) => {
                     let most = *target.packed().core.compartments;
-                    let lists = Lists::new(target, bits[l], (neurons as u32).clamp(1, most));
+                    let lists = Lists::new(target, bits[d.layer], (neurons as u32).clamp(1, most));
                     let of = |n: usize| lists.cost(&(0..n as u32).collect::<Vec<_>>());
                     // Over ten posts, so that the steps of words don't show.
                     (of(rows), (of(rows + 10) - of(rows)).max(0.0) / 10.0)
