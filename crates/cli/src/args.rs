@@ -104,11 +104,23 @@ pub enum CodingArg {
     Latency,
 }
 
-/// `LAYER=N`.
-fn layer_bits(text: &str) -> Result<(String, u8), String> {
-    let (layer, bits) = text.rsplit_once('=').ok_or("expected LAYER=N")?;
+/// Widths of layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayerBitsArg {
+    /// A layer's own width.
+    Width(String, u8),
+    /// A search finds the others'.
+    Auto,
+}
+
+/// `LAYER=N` or `auto`.
+fn layer_bits(text: &str) -> Result<LayerBitsArg, String> {
+    if text == "auto" {
+        return Ok(LayerBitsArg::Auto);
+    }
+    let (layer, bits) = text.rsplit_once('=').ok_or("expected LAYER=N, or auto")?;
     let bits = bits.parse().map_err(|_| format!("`{bits}` is no number of bits"))?;
-    if (1..=8).contains(&bits) { Ok((layer.to_owned(), bits)) } else { Err(format!("{bits} bits: expected 1 to 8")) }
+    if (1..=8).contains(&bits) { Ok(LayerBitsArg::Width(layer.to_owned(), bits)) } else { Err(format!("{bits} bits: expected 1 to 8")) }
 }
 
 /// Quantization method.
@@ -164,9 +176,10 @@ pub struct MappingArgs {
     /// Stored width of a weight in bits.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub weight_bits: u8,
-    /// Width of one layer's weights, by the projection's name; repeatable.
-    #[arg(long, value_name = "LAYER=N", value_parser = layer_bits)]
-    pub layer_bits: Vec<(String, u8)>,
+    /// Width of one layer's weights, by the projection's name; repeatable. `auto` (compile only): the widths of all other layers with which
+    /// the bundle keeps --memory or --cores and the network changes least, none above --weight-bits.
+    #[arg(long, value_name = "LAYER=N|auto", value_parser = layer_bits)]
+    pub layer_bits: Vec<LayerBitsArg>,
     /// After reconstruction, tune all layers together on their grids until the outputs fire as the trained network's on the calibration
     /// data (some thousand samples; no labels).
     #[arg(long, requires = "calibration")]
@@ -235,6 +248,12 @@ pub struct CompileArgs {
     /// Mapping.
     #[command(flatten)]
     pub mapping: MappingArgs,
+    /// At most this much synaptic memory, in bytes (whole words), with --layer-bits auto.
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<u64>,
+    /// At most this many cores, with --layer-bits auto.
+    #[arg(long, value_name = "N")]
+    pub cores: Option<u32>,
     /// The bundle to write.
     #[arg(long, short, value_name = "OUT.spkb")]
     pub output: PathBuf,

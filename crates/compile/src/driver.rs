@@ -9,6 +9,7 @@ use crate::emit::{HostOptions, emit};
 use crate::explain::{self, Explanation};
 use crate::finding::{self, Finding, Severity};
 use crate::lower::{LowerOptions, LowerReport, lower_all};
+use crate::pack::share::words_by_projection;
 use crate::pack::usage;
 pub use crate::partition::Effort;
 use crate::partition::{Bound, PARTITIONERS, Search, Unsuited, Usage, lower_bounds, partitioners, suits};
@@ -211,6 +212,8 @@ pub struct CompileReport {
     pub host_terms: u64,
     /// Words of synaptic memory.
     pub memory_words: u64,
+    /// Words of each projection, in the order of `quantization.projections`; they add up to `memory_words`.
+    pub projection_words: Vec<u64>,
     /// Bits of synaptic memory for one synapse.
     pub bits_per_synapse: Option<f64>,
     /// Largest skew: a sample of T network steps takes T + this many chip steps.
@@ -478,6 +481,7 @@ fn report(
         synapses_on_chip: synapses,
         host_terms: net.host_term_count() as u64,
         memory_words: words,
+        projection_words: words_by_projection(q, partitioned, target),
         bits_per_synapse: (synapses > 0).then(|| words as f64 * f64::from(*target.packed().synapse_memory.word_bits) / synapses as f64),
         max_skew: net.max_skew(),
         layers,

@@ -244,6 +244,25 @@ fn divergence(wanted: &[u32], found: &[u32]) -> f64 {
     log_shares(wanted).iter().zip(log_shares(found)).map(|(p, q)| p.exp() * (p - q)).sum()
 }
 
+/// Runs a compiled net on samples held back, of which the teacher made `wanted`.
+pub(crate) fn score(
+    compiled: &Compiled,
+    target: &Target,
+    held_back: &[Stimulus],
+    wanted: &Recording,
+    steps: Option<u32>,
+) -> Result<Score, ReferenceError> {
+    let q = Quantized::from_bytes(&compiled.bundle.reference).expect("the compiler's own bytes");
+    let now = Recording::of_registers(&q.net, held_back, steps, bias_limits(target))?;
+    let class = |counts: &[u32]| predict(Decode::Count, counts, &[], &[]);
+    let pairs = || now.out_counts().iter().zip(wanted.out_counts());
+    let n = held_back.len();
+    let same = pairs().filter(|(a, b)| class(a) == class(b)).count();
+    let squares = |(a, b): (&Vec<u32>, &Vec<u32>)| a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>();
+    let divergence = pairs().map(|(a, b)| divergence(b, a)).sum::<f64>() / n as f64;
+    Ok(Score { samples: n, agreement: same as f64 / n as f64, distance: pairs().map(squares).sum::<f64>() / n as f64, divergence })
+}
+
 /// Synapses that the search for a budget starts with: those that it can hold, roughly, and as many again to choose from.
 fn room(budget: &Budget, net: &Net<Float>, target: &Target) -> usize {
     // Five to ten bits a synapse.
@@ -266,9 +285,9 @@ fn whole_course(layers: &[Layer], options: &Options, cost: Cost, target: &Target
 }
 
 /// Fewest samples: some are held back.
-const FEWEST: usize = 10;
+pub(crate) const FEWEST: usize = 10;
 /// One of this many samples is held back.
-const HELD_BACK: usize = 5;
+pub(crate) const HELD_BACK: usize = 5;
 /// The balance of whole removals over that of single ones: dense nets with few errors want most of their neurons (measured: at a core and two
 /// of MNIST, 0.02 to 0.05 leave a fifth of the error that 0.5 leaves).
 const WHOLE_BALANCE: f32 = 0.05;
@@ -645,15 +664,7 @@ impl<'a, F> Fitter<'a, F> {
 
     /// Runs the compiled net on the samples held back.
     fn score(&self, compiled: &Compiled) -> Result<Score, FitFailure> {
-        let q = Quantized::from_bytes(&compiled.bundle.reference).expect("the compiler's own bytes");
-        let now = Recording::of_registers(&q.net, &self.held_back, self.options.compile.default_steps, bias_limits(self.target))?;
-        let class = |counts: &[u32]| predict(Decode::Count, counts, &[], &[]);
-        let pairs = || now.out_counts().iter().zip(self.wanted.out_counts());
-        let n = self.held_back.len();
-        let same = pairs().filter(|(a, b)| class(a) == class(b)).count();
-        let squares = |(a, b): (&Vec<u32>, &Vec<u32>)| a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>();
-        let divergence = pairs().map(|(a, b)| divergence(b, a)).sum::<f64>() / n as f64;
-        Ok(Score { samples: n, agreement: same as f64 / n as f64, distance: pairs().map(squares).sum::<f64>() / n as f64, divergence })
+        Ok(score(compiled, self.target, &self.held_back, &self.wanted, self.options.compile.default_steps)?)
     }
 
     fn layer_fits(&self, kept: &Kept) -> Vec<LayerFit> {

@@ -21,3 +21,4 @@ pub mod utilization;
 pub mod verify;
 pub mod watch;
 pub mod waveform;
+pub mod widths;

@@ -1,6 +1,6 @@
 //! `spikec check`: will it fit?
 
-use super::compile::Job;
+use super::compile::{Job, refuse_auto};
 use crate::args::CheckArgs;
 use crate::failure::{DOES_NOT_FIT, Failure};
 use crate::files::Files;
@@ -8,6 +8,7 @@ use spikec_compile::Severity;
 
 /// Runs the command.
 pub fn run(args: &CheckArgs, json: bool) -> Result<u8, Failure> {
+    refuse_auto(&args.mapping, "check the widths that compile finds, by name")?;
     let job = Job::resolve(&args.network, &args.mapping, &mut Files::default())?;
     let findings = job.check()?;
     let fits = findings.iter().all(|f| f.severity != Severity::Error);

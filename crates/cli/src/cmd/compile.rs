@@ -1,6 +1,6 @@
 //! `spikec compile`: a network into a bundle.
 
-use crate::args::{CompileArgs, CopiesArg, DiscretizationArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, SignsArg};
+use crate::args::{CompileArgs, CopiesArg, DiscretizationArg, EffortArg, LayerBitsArg, MappingArgs, NetworkArgs, QuantizerArg, SignsArg};
 use crate::failure::{DOES_NOT_FIT, Failure};
 use crate::files::{self, Files};
 use crate::load::{self, Coding, Prepared};
@@ -10,6 +10,8 @@ use spikec_chip::target::Target;
 use spikec_compile::explain::Explanation;
 use spikec_compile::{CompileError, CompileOptions, Compiled, Copies, Effort, Input, Placement, Quantizer, Signs};
 use spikec_data::Stimulus;
+use spikec_fit::budget::Budget;
+use spikec_fit::widths::{self, Widened, WidthsFailure};
 use std::path::{Path, PathBuf};
 
 /// Runs the command.
@@ -18,21 +20,40 @@ pub fn run(args: &CompileArgs, json: bool) -> Result<u8, Failure> {
     let output = files.output(&args.output)?;
     let report_file = args.report.as_deref().map(|p| files.output(p)).transpose()?;
     let placement_file = args.write_placement.as_deref().map(|p| files.output(p)).transpose()?;
+    let limits = Budget { memory_bytes: args.memory, cores: args.cores, ..Budget::default() };
+    let auto = args.mapping.layer_bits.contains(&LayerBitsArg::Auto);
+    if !auto && !limits.is_empty() {
+        let given = if args.memory.is_some() { "--memory" } else { "--cores" };
+        return Err(Failure::input(format!("{given} limits what --layer-bits auto chooses, which is not given"))
+            .hint("give --layer-bits auto, or use `spikec fit` to remove synapses"));
+    }
     let job = Job::resolve(&args.network, &args.mapping, &mut files)?;
-    let compiled = job.compile()?;
+    let (compiled, widths) = if auto {
+        let Widened { compiled, report } = job.widths(&limits)?;
+        (compiled, Some(report))
+    } else {
+        (job.compile()?, None)
+    };
+    let mut report = serde_json::json!(compiled.report);
+    if let Some(widths) = &widths {
+        report["widths"] = serde_json::json!(widths);
+    }
     let bytes = compiled.bundle.to_bytes();
     let size = bytes.len();
     output.commit(&bytes)?;
     if let Some(file) = report_file {
-        file.commit(super::to_json(&compiled.report).as_bytes())?;
+        file.commit(super::to_json(&report).as_bytes())?;
     }
     if let Some(file) = placement_file {
         file.commit(placement_text(&compiled.placement).as_bytes())?;
     }
     if json {
-        super::print_json(&compiled.report);
+        super::print_json(&report);
     } else {
         super::print(&job.header());
+        if let Some(widths) = &widths {
+            super::print(&spikec_report::widths::text(widths));
+        }
         super::print(&spikec_report::compile::text(&compiled.report));
         let (net, out) = (args.network.network.display(), args.output.display());
         super::print(&format!("{out} written ({size} bytes). Next: spikec verify {net} {out} --input DATA.npz"));
@@ -84,7 +105,7 @@ impl Job {
         let samples = calibration.map_or(Vec::new(), |set| coding.coded(set.samples, mapping.steps));
         let options = CompileOptions {
             weight_bits: mapping.weight_bits,
-            layer_bits: mapping.layer_bits.clone(),
+            layer_bits: layer_bits(mapping),
             tune: mapping.tune,
             signs: match mapping.signs {
                 SignsArg::Mixed => Signs::Mixed,
@@ -133,6 +154,25 @@ impl Job {
         result.map_err(|e| self.failure(&e))
     }
 
+    /// Compiles with the widths that a search finds.
+    fn widths(&self, limits: &Budget) -> Result<Widened, Failure> {
+        let Prepared::Trained { net, digest, .. } = &self.prepared else {
+            return Err(Failure::file(&self.path, "is a network in chip integers: its widths are given")
+                .hint("compile the network that it was made from, or leave out --layer-bits auto"));
+        };
+        let bar = progress::stages();
+        let result = widths::search(net, *digest, &self.target, &self.options, limits, &mut |stage| {
+            bar.set_message(stage.to_string());
+            bar.tick();
+        });
+        bar.finish_and_clear();
+        result.map_err(|e| match &e {
+            WidthsFailure::Compile(e) => self.failure(e),
+            WidthsFailure::TooSmall { .. } => Failure::file(&self.path, &e).hint(e.hint()).code(DOES_NOT_FIT),
+            _ => Failure::input(&e).hint(e.hint()),
+        })
+    }
+
     /// Why it takes as many cores as it does.
     pub fn explain(&self) -> Result<Explanation, Failure> {
         Ok(self.compile()?.report.certificate)
@@ -169,6 +209,23 @@ impl Job {
                 Failure::file(path, error).hint(error.hint())
             }
         }
+    }
+}
+
+/// Widths that are given by name.
+fn layer_bits(mapping: &MappingArgs) -> Vec<(String, u8)> {
+    let given = mapping.layer_bits.iter().filter_map(|l| match l {
+        LayerBitsArg::Width(layer, bits) => Some((layer.clone(), *bits)),
+        LayerBitsArg::Auto => None,
+    });
+    given.collect()
+}
+
+/// Refuses a search for widths where there is none.
+pub fn refuse_auto(mapping: &MappingArgs, hint: &str) -> Result<(), Failure> {
+    match mapping.layer_bits.contains(&LayerBitsArg::Auto) {
+        true => Err(Failure::input("--layer-bits auto: only compile searches widths").hint(hint)),
+        false => Ok(()),
     }
 }
 
@@ -250,7 +307,7 @@ fn provenance(
         add("full-scale", x.to_string());
     }
     add("weight-bits", mapping.weight_bits.to_string());
-    for (layer, bits) in &mapping.layer_bits {
+    for (layer, bits) in layer_bits(mapping) {
         add("layer-bits", format!("{layer}={bits}"));
     }
     if mapping.tune {

@@ -1,7 +1,7 @@
 //! `spikec fit`: the best network within a budget, and the frontier of budgets.
 
 use crate::args::{FitArgs, SaliencyArg};
-use crate::cmd::compile::Job;
+use crate::cmd::compile::{Job, refuse_auto};
 use crate::failure::{DOES_NOT_FIT, Failure};
 use crate::files::{self, Files};
 use crate::load::{self, Coding, Prepared};
@@ -32,6 +32,7 @@ pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
     if let Some(balance) = args.balance.iter().find(|b| !(b.is_finite() && **b > 0.0)) {
         return Err(Failure::input(format!("--balance {balance}: expected a positive number")));
     }
+    refuse_auto(&args.mapping, "give --widths: the best of them is taken")?;
     let mut mapping = args.mapping.clone();
     mapping.calibration = mapping.calibration.or_else(|| args.input.clone());
     if mapping.calibration.is_none() {

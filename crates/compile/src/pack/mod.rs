@@ -6,6 +6,7 @@
 //! compartments only grow, so the lists of fewer neurons are prefixes of those of more.
 
 mod choose;
+pub mod share;
 #[cfg(test)]
 mod tests;
 pub mod usage;
