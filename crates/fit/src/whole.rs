@@ -83,8 +83,7 @@ pub fn course(layers: &[Layer], options: &Options, cost: Cost, plan: &Plan) -> O
         return None;
     }
     let mut state = State::new(layers, options, cost);
-    state.thin_out(plan);
-    state.split(plan);
+    state.deal(plan);
     state.run();
     Some(state.course)
 }
@@ -136,65 +135,87 @@ impl<'a> State<'a> {
         State { layers, options, cost, parts, sources, source_of, order, course: Course::default(), error: 0.0 }
     }
 
-    /// Takes neurons of least loss until each layer has as many as its cores hold.
-    fn thin_out(&mut self, plan: &Plan) {
+    /// Deals cores out, from the output backwards: what a layer no longer hears needs no place in the layer before.
+    fn deal(&mut self, plan: &Plan) {
+        for l in self.order.clone() {
+            self.thin_out(l, plan.neurons[l]);
+            self.split(l, plan.parts[l]);
+            self.narrow(l);
+        }
+    }
+
+    /// Takes neurons of least loss until a layer has `most`.
+    fn thin_out(&mut self, l: usize, most: usize) {
         loop {
             self.weigh();
-            let left = |l: usize| self.parts[l].rows.iter().filter(|r| **r).count();
-            let large: Vec<bool> = (0..self.layers.len()).map(|l| left(l) > plan.neurons[l]).collect();
-            let candidates =
-                (0..self.sources.len()).filter(|&k| self.sources[k].there && self.sources[k].row.is_some_and(|(l, _)| large[l]));
-            let Some(best) = candidates.min_by(|&a, &b| self.loss(Turn::Source(a)).total_cmp(&self.loss(Turn::Source(b)))) else { break };
+            let left: usize = self.parts.iter().filter(|p| p.layer == l).map(|p| p.rows.iter().filter(|r| **r).count()).sum();
+            let of_layer = |k: &usize| self.sources[*k].there && self.sources[*k].row.is_some_and(|(at, _)| at == l);
+            let candidates = (0..self.sources.len()).filter(of_layer);
+            let best = candidates.min_by(|&a, &b| self.loss(Turn::Source(a)).total_cmp(&self.loss(Turn::Source(b))));
+            let Some(best) = best.filter(|_| left > most) else { break };
             self.step(&Costs::new(&self.parts, self.cost));
             self.take(Turn::Source(best));
         }
     }
 
     /// Gives each part of a layer its neurons, in order.
-    fn split(&mut self, plan: &Plan) {
-        let whole = std::mem::take(&mut self.parts);
-        for (part, &parts) in whole.into_iter().zip(&plan.parts) {
-            let left: Vec<usize> = (0..part.rows.len()).filter(|&j| part.rows[j]).collect();
-            for own in left.chunks(left.len().div_ceil(parts.max(1)).max(1)) {
-                let mut piece = part.clone();
-                piece.rows.fill(false);
-                own.iter().for_each(|&j| piece.rows[j] = true);
-                for (j, row) in piece.weights.chunks_mut(piece.n).enumerate() {
-                    if !piece.rows[j] {
-                        row.fill(0.0);
-                    }
+    fn split(&mut self, l: usize, parts: usize) {
+        let Some(at) = self.parts.iter().position(|p| p.layer == l).filter(|_| parts > 1) else { return };
+        let whole = self.parts.remove(at);
+        let left: Vec<usize> = (0..whole.rows.len()).filter(|&j| whole.rows[j]).collect();
+        for own in left.chunks(left.len().div_ceil(parts).max(1)) {
+            let mut piece = whole.clone();
+            piece.rows.fill(false);
+            own.iter().for_each(|&j| piece.rows[j] = true);
+            for (j, row) in piece.weights.chunks_mut(piece.n).enumerate() {
+                if !piece.rows[j] {
+                    row.fill(0.0);
                 }
-                self.parts.push(piece);
+            }
+            self.parts.push(piece);
+        }
+    }
+
+    /// Takes from each part of a layer, where there are several, what it can't hear. What one hears doesn't change another, so each loses
+    /// its least.
+    fn narrow(&mut self, l: usize) {
+        let several = self.parts.iter().filter(|p| p.layer == l).count() > 1;
+        loop {
+            self.weigh();
+            let wide: Vec<usize> = (0..self.parts.len()).filter(|&p| several && self.parts[p].layer == l && self.is_wide(p)).collect();
+            if wide.is_empty() {
+                break;
+            }
+            self.step(&Costs::new(&self.parts, self.cost));
+            for p in wide {
+                let columns = (0..self.parts[p].n).filter(|&c| self.parts[p].columns[c]).map(|c| Turn::Column(p, c));
+                if let Some(least) = columns.min_by(|&a, &b| self.loss(a).total_cmp(&self.loss(b))) {
+                    self.take(least);
+                }
             }
         }
     }
 
-    fn run(&mut self) {
+    /// Whether the rows of a part hear more axons than a core has, so that they can't be placed.
+    fn is_wide(&self, p: usize) -> bool {
         let axons = match self.cost {
             Cost::Synapses => usize::MAX,
             Cost::Words(target, _) => *target.packed().core.in_axons as usize,
         };
+        self.parts[p].rows.contains(&true) && self.parts[p].columns.iter().filter(|c| **c).count() > axons
+    }
+
+    fn run(&mut self) {
+        self.course.placeable = self.course.steps.len();
         let several: Vec<bool> = self.parts.iter().map(|p| self.parts.iter().filter(|q| q.layer == p.layer).count() > 1).collect();
         loop {
             self.weigh();
             let costs = Costs::new(&self.parts, self.cost);
             self.step(&costs);
-            // A dense row that hears more axons than a core has can't be placed: where there are such rows, columns of theirs go first.
-            let too_wide = |p: &Dense| p.rows.contains(&true) && p.columns.iter().filter(|c| **c).count() > axons;
-            let wide: Vec<bool> = self.parts.iter().map(too_wide).collect();
+            // Columns of what can't be placed go first.
+            let wide: Vec<bool> = (0..self.parts.len()).map(|p| self.is_wide(p)).collect();
             if wide.contains(&true) {
                 self.course.placeable = self.course.steps.len();
-            }
-            // Parts with axons of their own: what one hears doesn't change another, so each loses its least.
-            let own: Vec<usize> = (0..self.parts.len()).filter(|&p| wide[p] && several[p]).collect();
-            if !own.is_empty() {
-                for p in own {
-                    let columns = (0..self.parts[p].n).filter(|&c| self.parts[p].columns[c]).map(|c| Turn::Column(p, c));
-                    if let Some(least) = columns.min_by(|&a, &b| self.loss(a).total_cmp(&self.loss(b))) {
-                        self.take(least);
-                    }
-                }
-                continue;
             }
             let mut turns: Vec<Turn> = (0..self.sources.len()).filter(|&k| self.sources[k].there).map(Turn::Source).collect();
             if wide.contains(&true) {

@@ -34,6 +34,8 @@ const STEEPNESS: f32 = 4.0;
 const LEAST_DERIVATIVE: f32 = 0.01;
 /// Farthest that a weight starts from its grid point, in grid steps: it stays the nearest.
 const START: f32 = 0.49;
+/// Weight of hidden neurons' counts: what keeps the net to the teacher's way where there are more weights than outputs to learn from.
+const HIDDEN: f32 = 0.1;
 const SEED: u64 = 0x5eed;
 
 /// Where the weights of a projection stand.
@@ -96,8 +98,85 @@ struct Gradient {
     biases: Vec<Vec<f32>>,
 }
 
+/// What the teacher did, and how much it matters.
+struct Wanted<'a> {
+    recording: &'a Recording,
+    /// Spikes of each sample and neuron, by population: samples x neurons; `None` for populations that don't count.
+    counts: Vec<Option<Vec<u16>>>,
+    /// Weight of a neuron's squared distance, by population.
+    importance: Vec<Vec<f32>>,
+}
+
+impl<'a> Wanted<'a> {
+    /// `theirs[p]` is the teacher's population of population p, and its neuron of each neuron.
+    fn of(net: &Net<Float>, recording: &'a Recording, theirs: &[(PopulationId, Vec<u32>)]) -> Result<Self, ReferenceError> {
+        let importance = importances(net)?;
+        let count = |(p, population): (usize, &spikec_net::Population<Float>)| {
+            if population.is_input() || importance[p].iter().all(|i| *i == 0.0) {
+                return None;
+            }
+            let (of, neurons) = &theirs[p];
+            let most = neurons.iter().map(|&j| j as usize + 1).max().unwrap_or(0);
+            let mut here = vec![u32::MAX; most];
+            neurons.iter().enumerate().for_each(|(j, &their)| here[their as usize] = j as u32);
+            let n = neurons.len();
+            let mut counts = vec![0u16; recording.samples() * n];
+            for (s, counts) in counts.chunks_mut(n.max(1)).enumerate() {
+                for column in recording.of_sample(s) {
+                    for &j in recording.fired(*of, column) {
+                        if let Some(&j) = here.get(j as usize).filter(|j| **j != u32::MAX) {
+                            counts[j as usize] = counts[j as usize].saturating_add(1);
+                        }
+                    }
+                }
+            }
+            Some(counts)
+        };
+        let counts = net.populations.iter().enumerate().map(count).collect();
+        Ok(Wanted { recording, counts, importance })
+    }
+
+    /// Gradient of each neuron's spikes, for a sample in which neurons fired `trace.fired`.
+    fn missed(&self, sample: usize, trace: &Trace, share: f32) -> Vec<Vec<f32>> {
+        let of_population = |(p, counts): (usize, &Option<Vec<u16>>)| {
+            let Some(counts) = counts else { return Vec::new() };
+            let n = self.importance[p].len();
+            let mut missed: Vec<f32> = counts[sample * n..(sample + 1) * n].iter().map(|&c| -f32::from(c)).collect();
+            trace.fired[p].iter().flatten().for_each(|&j| missed[j as usize] += 1.0);
+            missed.iter_mut().zip(&self.importance[p]).for_each(|(m, i)| *m *= share * i);
+            missed
+        };
+        self.counts.iter().enumerate().map(of_population).collect()
+    }
+}
+
+/// Weight of a squared error in each neuron's spike count: 1 for outputs, a share of what the spikes do to the potentials of others before.
+fn importances(net: &Net<Float>) -> Result<Vec<Vec<f32>>, ReferenceError> {
+    let mut of: Vec<Vec<f32>> = net.populations.iter().map(|p| vec![0.0; p.neurons().len()]).collect();
+    of[net.output.index()].fill(1.0);
+    let order: Vec<PopulationId> = Interpreter::new(net)?.order().collect();
+    for &p in order.iter().rev() {
+        for projection in net.projections.iter().filter(|q| q.pre == p && q.post != p && !q.synapses.is_empty()) {
+            let s = &projection.synapses;
+            let neurons = net.population(projection.post).neurons();
+            for i in 0..s.offsets.len() - 1 {
+                let square = |k: usize| {
+                    let n = &neurons[s.posts[k] as usize];
+                    let w = s.weights[k] * n.gain / (n.threshold - n.v_reset);
+                    if w.is_finite() { w * w * of[projection.post.index()][s.posts[k] as usize] } else { 0.0 }
+                };
+                let sum: f32 = s.row(i).map(square).sum();
+                if p != net.output {
+                    of[p.index()][i] += HIDDEN * sum;
+                }
+            }
+        }
+    }
+    Ok(of)
+}
+
 /// Tunes `net`, whose weights are where it would like to stand, from where it stands (`standing`, by projection). `wanted` are the
-/// outputs' spikes for each sample, by index as trained. `None` where there is nothing to tune by, or it would cost too much.
+/// teacher's spikes, `theirs[p]` its population and neurons for population p and its neurons. `None` where there is nothing to tune by, or it would cost too much.
 ///
 /// # Errors
 /// A net or samples that can't be interpreted.
@@ -106,7 +185,8 @@ pub fn tune(
     standing: &[Standing],
     samples: &[Stimulus],
     default_steps: Option<u32>,
-    wanted: &Recording,
+    recording: &Recording,
+    theirs: &[(PopulationId, Vec<u32>)],
 ) -> Result<Option<Tuned>, ReferenceError> {
     let neurons = net.population(net.output).neurons();
     let sane = standing.iter().all(|s| s.steps.iter().all(|s| s.is_finite() && *s != 0.0));
@@ -114,11 +194,12 @@ pub fn tune(
         return Ok(None);
     }
     let (mut student, mut moving) = start(net, standing);
-    let rounds = rounds(&student, samples.len(), wanted);
-    let longest = (0..wanted.samples()).map(|s| wanted.of_sample(s).len()).max().unwrap_or(0);
+    let rounds = rounds(&student, samples.len(), recording);
+    let longest = (0..recording.samples()).map(|s| recording.of_sample(s).len()).max().unwrap_or(0);
     if rounds < LEAST_ROUNDS || longest.saturating_mul(student.neuron_count()) > LARGEST_TRACE {
         return Ok(None);
     }
+    let wanted = Wanted::of(&student, recording, theirs)?;
     let mut biases: Vec<(Adam, f32)> = (0..net.populations.len()).map(|p| start_biases(&student, &moving, p)).collect();
     let mut order: Vec<usize> = (0..samples.len()).collect();
     let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
@@ -127,7 +208,7 @@ pub fn tune(
     for _ in 0..rounds {
         order.shuffle(&mut random);
         for batch in order.chunks(BATCH) {
-            let gradient = gradient(&student, samples, batch, default_steps, wanted)?;
+            let gradient = gradient(&student, samples, batch, default_steps, &wanted)?;
             let fall = 0.5 * (1.0 + (std::f32::consts::PI * step as f32 / all_steps as f32).cos());
             step += 1;
             for (q, moving) in moving.iter_mut().enumerate() {
@@ -232,7 +313,6 @@ struct Trace {
     last: Vec<Vec<f32>>,
     /// By population and step.
     fired: Vec<Vec<Vec<u32>>>,
-    out_counts: Vec<u32>,
 }
 
 struct Watch<'a> {
@@ -253,10 +333,6 @@ impl Observer<Float> for Watch<'_> {
         }
         last.copy_from_slice(v);
         trace.fired[p.index()].push(fired.to_vec());
-        if p == self.net.output {
-            let origin = &self.net.population(p).origin;
-            fired.iter().for_each(|&j| trace.out_counts[origin[j as usize] as usize] += 1);
-        }
     }
 }
 
@@ -266,7 +342,7 @@ fn gradient(
     samples: &[Stimulus],
     batch: &[usize],
     steps: Option<u32>,
-    wanted: &Recording,
+    wanted: &Wanted,
 ) -> Result<Gradient, ReferenceError> {
     let interpreter = Interpreter::new(net)?;
     let order: Vec<usize> = interpreter.order().map(PopulationId::index).collect();
@@ -278,12 +354,9 @@ fn gradient(
     let of_chunk = |chunk: &[usize]| {
         let mut sum = zero.clone();
         for &s in chunk {
-            let columns = wanted.of_sample(s).len() as u32;
+            let columns = wanted.recording.of_sample(s).len() as u32;
             let trace = forward(net, &interpreter, &samples[s], steps.unwrap_or(columns));
-            let origin = &net.population(net.output).origin;
-            let missed = |&o: &u32| share * (trace.out_counts[o as usize] as f32 - wanted.out_counts()[s][o as usize] as f32);
-            let missed: Vec<f32> = origin.iter().map(missed).collect();
-            backward(net, &order, &trace, &missed, &mut sum);
+            backward(net, &order, &trace, &wanted.missed(s, &trace, share), &mut sum);
         }
         sum
     };
@@ -305,7 +378,6 @@ fn forward(net: &Net<Float>, interpreter: &Interpreter<Float>, sample: &Stimulus
         before_reset: populations.iter().map(|p| Vec::with_capacity(p.neurons().len() * steps as usize)).collect(),
         last: populations.iter().map(|p| p.neurons().iter().map(|n| n.v_reset).collect()).collect(),
         fired: vec![Vec::new(); populations.len()],
-        out_counts: vec![0; net.population(net.output).trained_len()],
     };
     let mut watch = Watch { net, trace };
     let (train, drives): (_, Vec<Drive<f32>>) = match sample {
@@ -328,8 +400,8 @@ fn forward(net: &Net<Float>, interpreter: &Interpreter<Float>, sample: &Stimulus
     trace
 }
 
-/// Adds one sample's gradient; `missed` is that of the outputs' spikes.
-fn backward(net: &Net<Float>, order: &[usize], trace: &Trace, missed: &[f32], sum: &mut Gradient) {
+/// Adds one sample's gradient; `missed` is that of each neuron's spikes, by population.
+fn backward(net: &Net<Float>, order: &[usize], trace: &Trace, missed: &[Vec<f32>], sum: &mut Gradient) {
     let populations = &net.populations;
     let steps = trace.fired[net.output.index()].len();
     let sizes: Vec<usize> = populations.iter().map(|p| p.neurons().len()).collect();
@@ -355,7 +427,7 @@ fn backward(net: &Net<Float>, order: &[usize], trace: &Trace, missed: &[f32], su
                     let distance = STEEPNESS * (trace.before_reset[p][t * n + j] - neuron.threshold) / unit;
                     let derivative = 1.0 / (1.0 + distance * distance);
                     if derivative >= LEAST_DERIVATIVE {
-                        let mut of_spike = if p == net.output.index() { missed[j] } else { 0.0 };
+                        let mut of_spike = missed[p].get(j).copied().unwrap_or(0.0);
                         for &q in &outgoing[p] {
                             of_spike += pulled(net, q, j, t, steps, &of_input);
                         }

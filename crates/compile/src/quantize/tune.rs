@@ -7,7 +7,7 @@ use super::reconstruct::Guide;
 use super::weights::ideal_mantissa;
 use super::{Draft, QuantizeError, bias_limits};
 use serde::Serialize;
-use spikec_net::Role;
+use spikec_net::{Float, Net, Population, PopulationId, Role};
 use spikec_reconstruct::Recording;
 use spikec_reconstruct::tune::{Standing, Tuned, tune};
 
@@ -40,7 +40,7 @@ impl Draft<'_> {
                 }
             }
         }
-        let Some(tuned) = tune(&here, &standing, guide.samples, guide.steps, taught)? else { return Ok(()) };
+        let Some(tuned) = tune(&here, &standing, guide.samples, guide.steps, taught, &theirs(self.net, guide.teacher))? else { return Ok(()) };
         let kept = (self.prepared.clone(), self.chosen.clone(), self.bias_deviation);
         self.stand(tuned);
         let (after_net, _) = self.build([0; 32]);
@@ -86,4 +86,15 @@ impl Draft<'_> {
             }
         }
     }
+}
+
+/// The teacher's population of each population, and its neuron of each neuron.
+fn theirs(net: &Net<Float>, teacher: &Net<Float>) -> Vec<(PopulationId, Vec<u32>)> {
+    let one = |population: &Population<Float>| {
+        let at = teacher.populations.iter().position(|t| t.name == population.name).expect("the teacher has every population");
+        let origin = &teacher.populations[at].origin;
+        let neuron = |o: &u32| origin.binary_search(o).expect("the teacher has every neuron") as u32;
+        (PopulationId::from(at), population.origin.iter().map(neuron).collect())
+    };
+    net.populations.iter().map(one).collect()
 }
