@@ -11,6 +11,7 @@
 mod header;
 mod npz;
 
+pub(crate) use npz::MAX_UNPACKED;
 pub use npz::{read_npz, write_npz};
 
 use header::Header;

@@ -1,19 +1,13 @@
-//! `spikec data`: real data files into DATA.npz.
+//! `spikec data idx`: images and labels of IDX files.
 
-use crate::args::{DataCommand, IdxArgs, IdxCodingArg};
+use crate::args::{IdxArgs, IdxCodingArg};
 use crate::failure::Failure;
 use crate::files::{self, Files};
 use spikec_data::{Array, ArrayData, DataSet, Stimulus, Values, poisson, read_idx};
 use std::path::Path;
 
 /// Runs the command.
-pub fn run(command: &DataCommand, json: bool) -> Result<u8, Failure> {
-    match command {
-        DataCommand::Idx(args) => idx(args, json),
-    }
-}
-
-fn idx(args: &IdxArgs, json: bool) -> Result<u8, Failure> {
+pub fn run(args: &IdxArgs, json: bool) -> Result<u8, Failure> {
     if !(args.std.is_finite() && args.std > 0.0 && args.mean.is_finite()) {
         return Err(Failure::input(format!("--mean {} --std {}: the standard deviation must be positive", args.mean, args.std)));
     }
@@ -68,9 +62,9 @@ fn idx(args: &IdxArgs, json: bool) -> Result<u8, Failure> {
         IdxCodingArg::Poisson => format!("Poisson spikes, {} steps, seed {}", args.steps, args.seed),
     };
     if json {
-        super::print_json(&serde_json::json!({ "samples": n, "width": width, "coding": coding, "output": args.output }));
+        crate::cmd::print_json(&serde_json::json!({ "samples": n, "width": width, "coding": coding, "output": args.output }));
     } else {
-        super::print(&format!("{}: {n} samples of {width} channels, {coding}", args.output.display()));
+        crate::cmd::print(&format!("{}: {n} samples of {width} channels, {coding}", args.output.display()));
     }
     Ok(0)
 }

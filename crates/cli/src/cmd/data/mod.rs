@@ -1,0 +1,16 @@
+//! `spikec data`: real data files into DATA.npz.
+
+mod classes;
+mod events;
+mod idx;
+
+use crate::args::DataCommand;
+use crate::failure::Failure;
+
+/// Runs the command.
+pub fn run(command: &DataCommand, json: bool) -> Result<u8, Failure> {
+    match command {
+        DataCommand::Idx(args) => idx::run(args, json),
+        DataCommand::Events(args) => events::run(args, json),
+    }
+}

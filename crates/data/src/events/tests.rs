@@ -1,0 +1,1 @@
+//! Readers and binning of events.
