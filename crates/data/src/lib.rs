@@ -15,7 +15,7 @@ pub mod stimulus;
 pub use arrays::{Array, ArrayData, ArrayError, read_npy, read_npz, write_npy, write_npz};
 pub use dataset::{DataError, DataSet};
 pub use decode::{Decode, predict, settled};
-pub use encode::{latency, poisson, rate};
+pub use encode::{delta, latency, poisson, poisson_frames, rate};
 pub use events::{Binning, Event, EventColumns, EventError, read_atis, read_table};
 pub use host::{BiasRegister, bias_register, host_sum};
 pub use idx::{IdxError, read_idx};
