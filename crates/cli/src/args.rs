@@ -5,7 +5,8 @@ mod fit;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use data::{
-    ChannelsArg, DataCommand, EventFormatArg, EventsArgs, IdxArgs, IdxCodingArg, OutOfRangeArg, PolarityOrderArg, SeveralArg, StartArg,
+    ChannelsArg, CodingArgs, DataCommand, EventFormatArg, EventsArgs, FrameCodingArg, FramesArgs, IdxArgs, NegativeArg, OutOfRangeArg,
+    PolarityOrderArg, SeveralArg, StartArg,
 };
 pub use fit::{FitArgs, SaliencyArg, width};
 use std::path::PathBuf;

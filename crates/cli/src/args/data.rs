@@ -8,43 +8,69 @@ use std::path::PathBuf;
 pub enum DataCommand {
     /// IDX files (MNIST and its like).
     Idx(IdxArgs),
+    /// Images and stacks of frames in .npy and .npz files.
+    Frames(FramesArgs),
     /// Recordings of event cameras: N-MNIST .bin, text tables, arrays of events.
     Events(EventsArgs),
 }
 
 /// How images become input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum IdxCodingArg {
-    /// Analog values (pixel / 255 - mean) / std.
+pub enum FrameCodingArg {
+    /// Analog values (value / full scale - mean) / std.
     Direct,
-    /// Spikes: each pixel fires with probability pixel / 255 in each step.
+    /// Spikes: each pixel fires with probability value / full scale in each step.
     Poisson,
+    /// Regular spikes: value / full scale of them a step.
+    Rate,
+    /// One spike a pixel, earlier for larger values.
+    Latency,
+    /// Spikes where a value changes by the threshold: a channel for rises, one for falls.
+    Delta,
 }
 
-/// `spikec data idx`.
+/// What negative values become in the spiking codings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NegativeArg {
+    /// The first one ends the command.
+    Error,
+    /// Spikes of channels of their own, after those of all pixels.
+    Channels,
+}
+
+/// What `data idx` and `data frames` share.
 #[derive(Debug, Args)]
-pub struct IdxArgs {
-    /// Images (IDX3, also .gz).
-    #[arg(value_name = "IMAGES")]
-    pub images: PathBuf,
-    /// Labels (IDX1, also .gz).
+pub struct CodingArgs {
+    /// Labels: IDX1 (also .gz), .npy, .npz, or text with a class a line.
     #[arg(long, value_name = "LABELS")]
     pub labels: Option<PathBuf>,
     /// How images become input.
     #[arg(long, value_name = "C", default_value = "direct")]
-    pub coding: IdxCodingArg,
-    /// Mean of the direct coding.
-    #[arg(long, default_value_t = 0.1307)]
-    pub mean: f32,
-    /// Standard deviation of the direct coding.
-    #[arg(long, default_value_t = 0.3081)]
-    pub std: f32,
-    /// Steps of the Poisson coding.
-    #[arg(long, value_name = "T", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub steps: u32,
+    pub coding: FrameCodingArg,
+    /// The value that counts as 1; default: 255 for unsigned bytes, else 1.
+    #[arg(long, value_name = "V")]
+    pub full_scale: Option<f32>,
+    /// Mean of the direct coding; default: 0.1307 (MNIST's) for `idx`, 0 for `frames`.
+    #[arg(long, allow_hyphen_values = true)]
+    pub mean: Option<f32>,
+    /// Standard deviation of the direct coding; default: 0.3081 (MNIST's) for `idx`, 1 for `frames`.
+    #[arg(long)]
+    pub std: Option<f32>,
+    /// Steps of spikes; default: 8, or a step for each frame (--per-step).
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub steps: Option<u32>,
     /// Seed of the Poisson coding.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Change of a value (1 = full scale) that makes a spike in the delta coding.
+    #[arg(long, value_name = "V", default_value_t = 0.1)]
+    pub threshold: f64,
+    /// The delta coding starts from the first frame, not from 0.
+    #[arg(long)]
+    pub from_first: bool,
+    /// What negative values become in the codings poisson, rate and latency.
+    #[arg(long, value_name = "N", default_value = "error")]
+    pub negative: NegativeArg,
     /// Only the first N images.
     #[arg(long, value_name = "N")]
     pub samples: Option<usize>,
@@ -53,10 +79,38 @@ pub struct IdxArgs {
     pub output: PathBuf,
 }
 
+/// `spikec data idx`.
+#[derive(Debug, Args)]
+pub struct IdxArgs {
+    /// Images (IDX3, also .gz).
+    #[arg(value_name = "IMAGES")]
+    pub images: PathBuf,
+    /// How they become input.
+    #[command(flatten)]
+    pub coding: CodingArgs,
+}
+
+/// `spikec data frames`.
+#[derive(Debug, Args)]
+pub struct FramesArgs {
+    /// Images: .npy, .npz (labels are taken from it too) or IDX.
+    #[arg(value_name = "IMAGES")]
+    pub images: PathBuf,
+    /// The array of a .npz file; default: the only one beside the labels.
+    #[arg(long, value_name = "NAME")]
+    pub key: Option<String>,
+    /// The array is (samples, steps, ...): a frame for each step, not one image a sample.
+    #[arg(long)]
+    pub per_step: bool,
+    /// How they become input.
+    #[command(flatten)]
+    pub coding: CodingArgs,
+}
+
 /// What a file of events is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum EventFormatArg {
-    /// By the file's first bytes and its name.
+    /// By the end of the file's name.
     Auto,
     /// N-MNIST: records of 5 bytes (.bin).
     Nmnist,
@@ -64,6 +118,8 @@ pub enum EventFormatArg {
     Csv,
     /// Arrays x, y, t, p, and offsets where there are several recordings (.npz).
     Npz,
+    /// The same arrays in the group `events` or in the root (.h5, .hdf5).
+    Hdf5,
 }
 
 /// The channels of a pixel.

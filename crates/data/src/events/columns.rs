@@ -24,10 +24,18 @@ pub struct EventColumns {
     /// Class of each recording, where the file has `labels` or `label`.
     pub labels: Option<Vec<i64>>,
     /// Name of each recording, where the file has `sample_id`.
-    pub names: Option<Vec<i64>>,
+    pub sample_ids: Option<Vec<i64>>,
 }
 
+/// Arrays that say more than the events.
+const OTHERS: [&str; 4] = ["offsets", "labels", "label", "sample_id"];
+
 impl EventColumns {
+    /// Every name of an array that [`EventColumns::new`] looks at.
+    pub fn names() -> Vec<&'static str> {
+        NAMES.iter().flat_map(|(_, names)| names.iter().copied()).chain(OTHERS).collect()
+    }
+
     /// Takes the arrays by name. `offsets` (recordings + 1) says where recordings start; without it there is one.
     ///
     /// # Errors
@@ -67,10 +75,10 @@ impl EventColumns {
             },
         };
         let labels = each("labels", &["labels", "label"])?;
-        let names = each("sample_id", &["sample_id"])?;
+        let sample_ids = each("sample_id", &["sample_id"])?;
         let mut data = taken.into_iter().map(|(_, a)| a.data);
         let mut next = || data.next().expect("four arrays were taken");
-        Ok(EventColumns { x: next(), y: next(), t: next(), p: next(), offsets, labels, names })
+        Ok(EventColumns { x: next(), y: next(), t: next(), p: next(), offsets, labels, sample_ids })
     }
 
     /// Number of recordings.

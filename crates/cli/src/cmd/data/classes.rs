@@ -18,12 +18,7 @@ impl Labels {
     /// Reads an IDX, `.npy` or `.npz` file, or text: a class a line, or a name and a class; `#` starts a comment.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = files::read(path)?;
-        let array = |array: Array| {
-            let expected = "expected one axis of integers from 0";
-            let found = format!("labels are {} of shape {:?}; {expected}", array.dtype_name(), array.shape);
-            let labels = array.to_i64().filter(|l| array.shape.len() == 1 && l.iter().all(|&l| l >= 0));
-            labels.map(Labels::InOrder).ok_or_else(|| Failure::file(path, found))
-        };
+        let array = |array| Self::of_array(array, path);
         if bytes.starts_with(b"\x93NUMPY") {
             array(read_npy(&bytes).map_err(|e| Failure::file(path, &e).hint(e.hint()))?)
         } else if bytes.starts_with(b"PK") {
@@ -37,6 +32,13 @@ impl Labels {
                 .map_err(|e| Failure::file(path, format_args!("is not UTF-8 text (byte {})", e.utf8_error().valid_up_to())))?;
             Self::of_text(&text, path)
         }
+    }
+
+    /// The labels of an array.
+    pub fn of_array(array: Array, path: &Path) -> Result<Self, Failure> {
+        let found = format!("labels are {} of shape {:?}; expected one axis of integers from 0", array.dtype_name(), array.shape);
+        let labels = array.to_i64().filter(|l| array.shape.len() == 1 && l.iter().all(|&l| l >= 0));
+        labels.map(Labels::InOrder).ok_or_else(|| Failure::file(path, found))
     }
 
     fn of_text(text: &str, path: &Path) -> Result<Self, Failure> {
@@ -105,7 +107,7 @@ fn plain_name(name: &str) -> String {
 pub fn of_folders(files: &[std::path::PathBuf]) -> Result<(Vec<i64>, Vec<String>), Failure> {
     let mut names = Vec::with_capacity(files.len());
     for file in files {
-        let folder = file.parent().and_then(Path::file_name).or_else(|| None).map(|n| n.to_string_lossy().into_owned());
+        let folder = file.parent().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
         names.push(folder.ok_or_else(|| {
             Failure::file(file, "is in no named folder, whose name could be its class").hint("give classes in a file: --labels FILE")
         })?);

@@ -7,12 +7,13 @@ use crate::failure::Failure;
 use crate::files::{self, Files};
 use spikec_data::events::{Channels, Column, Start, Tally};
 use spikec_data::{Binning, DataSet, Event, EventColumns, EventError, Stimulus, read_atis, read_npz, read_table};
+use spikec_import::{ImportError, read_hdf5_arrays};
 use std::path::{Path, PathBuf};
 
 /// Folders inside of folders.
 const MAX_DEPTH: usize = 32;
 /// Names of files of events end so.
-const EXTENSIONS: [&str; 5] = ["bin", "csv", "txt", "tsv", "npz"];
+const EXTENSIONS: [&str; 8] = ["bin", "csv", "txt", "tsv", "npz", "h5", "hdf5", "hdf"];
 
 /// Runs the command.
 pub fn run(args: &EventsArgs, json: bool) -> Result<u8, Failure> {
@@ -98,6 +99,15 @@ fn binning(args: &EventsArgs) -> Binning {
     }
 }
 
+/// What a file is.
+#[derive(Clone, Copy)]
+enum Format {
+    Nmnist,
+    Csv,
+    Npz,
+    Hdf5,
+}
+
 /// The files of a command.
 struct Found {
     files: Vec<PathBuf>,
@@ -175,9 +185,10 @@ impl Recordings<'_> {
 
     /// Reads file `k`, or passes over it.
     fn file(&mut self, k: usize, path: &Path, columns: Option<&[Column]>) -> Result<(), Failure> {
-        let format = format_of(path, self.args.format);
+        let format = format_of(path, self.args.format)?;
         let wrong = |e: EventError| Failure::file(path, &e).hint(e.hint());
-        if format != EventFormatArg::Npz && !self.wanted() {
+        let one = matches!(format, Format::Nmnist | Format::Csv);
+        if one && !self.wanted() {
             self.seen += 1;
             return Ok(());
         }
@@ -186,12 +197,19 @@ impl Recordings<'_> {
         let class = self.folders.as_ref().map(|(classes, _)| classes[k]);
         let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
         match format {
-            EventFormatArg::Npz => {
+            Format::Npz => {
                 let arrays = read_npz(&bytes).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
                 self.columns(path, &name, class, EventColumns::new(arrays).map_err(wrong)?)?;
             }
-            EventFormatArg::Csv => self.recording(path, &name, class, &read_table(&bytes, columns).map_err(wrong)?)?,
-            EventFormatArg::Nmnist | EventFormatArg::Auto => {
+            Format::Hdf5 => {
+                let arrays = read_hdf5_arrays(&bytes, &EventColumns::names()).map_err(|e| match e {
+                    ImportError::NotHdf5 => Failure::file(path, &e).hint("say what the file is with --format"),
+                    _ => Failure::file(path, &e).hint(e.hint()),
+                })?;
+                self.columns(path, &name, class, EventColumns::new(arrays).map_err(wrong)?)?;
+            }
+            Format::Csv => self.recording(path, &name, class, &read_table(&bytes, columns).map_err(wrong)?)?,
+            Format::Nmnist => {
                 self.recording(path, &name, class, &read_atis(&bytes).map_err(wrong)?)?;
             }
         }
@@ -207,7 +225,7 @@ impl Recordings<'_> {
                 continue;
             }
             let events = columns.recording(n).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
-            let name = columns.names.as_ref().map_or(file.into(), |names| names[n].to_string());
+            let name = columns.sample_ids.as_ref().map_or(file.into(), |ids| ids[n].to_string());
             let own = columns.labels.as_ref().map(|labels| labels[n]);
             self.recording(path, &name, own.or(class), &events)?;
         }
@@ -240,14 +258,21 @@ impl Recordings<'_> {
 }
 
 /// The format of a file: as said, else by its name.
-fn format_of(path: &Path, said: EventFormatArg) -> EventFormatArg {
+fn format_of(path: &Path, said: EventFormatArg) -> Result<Format, Failure> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    match (said, extension.as_deref()) {
-        (EventFormatArg::Auto, Some("csv" | "txt" | "tsv")) => EventFormatArg::Csv,
-        (EventFormatArg::Auto, Some("npz")) => EventFormatArg::Npz,
-        (EventFormatArg::Auto, _) => EventFormatArg::Nmnist,
-        (said, _) => said,
-    }
+    Ok(match (said, extension.as_deref()) {
+        (EventFormatArg::Nmnist, _) | (EventFormatArg::Auto, Some("bin")) => Format::Nmnist,
+        (EventFormatArg::Csv, _) | (EventFormatArg::Auto, Some("csv" | "txt" | "tsv")) => Format::Csv,
+        (EventFormatArg::Npz, _) | (EventFormatArg::Auto, Some("npz")) => Format::Npz,
+        (EventFormatArg::Hdf5, _) | (EventFormatArg::Auto, Some("h5" | "hdf5" | "hdf")) => Format::Hdf5,
+        (EventFormatArg::Auto, Some("aedat" | "aedat4" | "raw" | "dat")) => {
+            return Err(Failure::file(path, "is of a format that is not read")
+                .hint("convert it to a table t,x,y,p (.csv) or to arrays x, y, t, p (.npz, .h5): docs/data-format.md says how"));
+        }
+        (EventFormatArg::Auto, _) => {
+            return Err(Failure::file(path, "its name does not say what it is").hint("say it with --format nmnist, csv, npz or hdf5"));
+        }
+    })
 }
 
 /// What the command says at its end.

@@ -2,7 +2,7 @@
 
 mod classes;
 mod events;
-mod idx;
+mod frames;
 
 use crate::args::DataCommand;
 use crate::failure::Failure;
@@ -10,7 +10,8 @@ use crate::failure::Failure;
 /// Runs the command.
 pub fn run(command: &DataCommand, json: bool) -> Result<u8, Failure> {
     match command {
-        DataCommand::Idx(args) => idx::run(args, json),
+        DataCommand::Idx(args) => frames::idx(args, json),
+        DataCommand::Frames(args) => frames::run(args, json),
         DataCommand::Events(args) => events::run(args, json),
     }
 }
