@@ -28,11 +28,13 @@ impl DataSet {
     }
 
     fn trains(&self) -> Vec<&SpikeTrain> {
-        let train = |s| match s {
-            &Stimulus::Spikes(ref train) => Some(train),
-            Stimulus::Values(_) => None,
-        };
-        self.samples.iter().filter_map(train).collect()
+        self.samples
+            .iter()
+            .filter_map(|s| match s {
+                Stimulus::Spikes(train) => Some(train),
+                Stimulus::Values(_) => None,
+            })
+            .collect()
     }
 
     /// Bytes of `spikes_packed`.
