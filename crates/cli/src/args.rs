@@ -1,8 +1,13 @@
 //! The raw arguments, exactly as typed. The commands and `load` resolve them.
 
+mod data;
 mod fit;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use data::{
+    ChannelsArg, CodingArgs, DataCommand, EventFormatArg, EventsArgs, FrameCodingArg, FramesArgs, IdxArgs, NegativeArg, OutOfRangeArg,
+    PolarityOrderArg, SeveralArg, StartArg,
+};
 pub use fit::{FitArgs, SaliencyArg, width};
 use std::path::PathBuf;
 
@@ -507,54 +512,6 @@ pub struct ExportArgs {
     /// Network steps of the sample; default: the data's, else the bundle's.
     #[arg(long, value_name = "T", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub steps: Option<u32>,
-}
-
-/// `spikec data`.
-#[derive(Debug, Subcommand)]
-pub enum DataCommand {
-    /// IDX files (MNIST and its like).
-    Idx(IdxArgs),
-}
-
-/// How images become input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum IdxCodingArg {
-    /// Analog values (pixel / 255 - mean) / std.
-    Direct,
-    /// Spikes: each pixel fires with probability pixel / 255 in each step.
-    Poisson,
-}
-
-/// `spikec data idx`.
-#[derive(Debug, Args)]
-pub struct IdxArgs {
-    /// Images (IDX3, also .gz).
-    #[arg(value_name = "IMAGES")]
-    pub images: PathBuf,
-    /// Labels (IDX1, also .gz).
-    #[arg(long, value_name = "LABELS")]
-    pub labels: Option<PathBuf>,
-    /// How images become input.
-    #[arg(long, value_name = "C", default_value = "direct")]
-    pub coding: IdxCodingArg,
-    /// Mean of the direct coding.
-    #[arg(long, default_value_t = 0.1307)]
-    pub mean: f32,
-    /// Standard deviation of the direct coding.
-    #[arg(long, default_value_t = 0.3081)]
-    pub std: f32,
-    /// Steps of the Poisson coding.
-    #[arg(long, value_name = "T", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub steps: u32,
-    /// Seed of the Poisson coding.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Only the first N images.
-    #[arg(long, value_name = "N")]
-    pub samples: Option<usize>,
-    /// The file to write.
-    #[arg(long, short, value_name = "DATA.npz")]
-    pub output: PathBuf,
 }
 
 /// `spikec target`.

@@ -11,6 +11,7 @@
 mod header;
 mod npz;
 
+pub(crate) use npz::MAX_UNPACKED;
 pub use npz::{read_npz, write_npz};
 
 use header::Header;
@@ -83,6 +84,22 @@ impl Array {
     /// True when there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Some of the elements, as an array of one axis.
+    ///
+    /// # Panics
+    /// When the range is not within the elements.
+    pub fn part(&self, range: std::ops::Range<usize>) -> Array {
+        macro_rules! of {
+            ($($kind:ident),*) => {
+                match &self.data {
+                    $(ArrayData::$kind(v) => ArrayData::$kind(v[range.clone()].to_vec()),)*
+                }
+            };
+        }
+        let data = of!(Bool, U8, U16, U32, U64, I8, I16, I32, I64, F32, F64);
+        Array { shape: vec![range.len()], data }
     }
 
     /// numpy's name of the element type, such as `uint8`.

@@ -24,7 +24,7 @@
 mod spikes;
 mod write;
 
-use crate::arrays::{Array, ArrayData, ArrayError, NPY_MAGIC, read_npy, read_npz};
+use crate::arrays::{Array, ArrayData, ArrayError, MAX_UNPACKED, NPY_MAGIC, read_npy, read_npz};
 use crate::stimulus::{Stimulus, Values};
 use std::collections::BTreeMap;
 
@@ -82,6 +82,8 @@ pub enum DataError {
     TooLarge { samples: u64, steps: u64, limit: u64 },
     #[error("more than {limit} spikes")]
     TooManySpikes { limit: u64 },
+    #[error("the arrays need {needed} bytes unpacked, a compressed file may hold {limit}")]
+    TooManyBytes { needed: u64, limit: u64 },
     #[error("sample {sample}: {found}, expected {expected} as in the whole data set")]
     Mixed { sample: usize, found: String, expected: String },
 }
@@ -102,7 +104,9 @@ impl DataError {
             DataError::Range { .. } => "check how the array was made; spikes and indices can't be negative".into(),
             DataError::NotFinite { .. } => "replace it: numpy.nan_to_num".into(),
             DataError::Padding { .. } => "correct 'width', or zero the bits after the last channel".into(),
-            DataError::TooLarge { .. } | DataError::TooManySpikes { .. } => "take fewer samples, or split the data set".into(),
+            DataError::TooLarge { .. } | DataError::TooManySpikes { .. } | DataError::TooManyBytes { .. } => {
+                "take fewer samples, or split the data set".into()
+            }
             DataError::Mixed { .. } => "split the data set".into(),
         }
     }
@@ -116,6 +120,21 @@ impl DataSet {
     pub fn check_size(samples: u64, steps: u64, spikes: u64) -> Result<(), DataError> {
         bounded(samples, steps)?;
         if spikes > MAX_SPIKES { Err(DataError::TooManySpikes { limit: MAX_SPIKES }) } else { Ok(()) }
+    }
+
+    /// Checks that the file of this set can be read back: its arrays together keep the limit of a compressed file.
+    ///
+    /// # Errors
+    /// `TooLarge`, `TooManySpikes` or `TooManyBytes`.
+    pub fn check_file(&self) -> Result<(), DataError> {
+        let spikes = |s: &Stimulus| match s {
+            Stimulus::Spikes(train) => train.channels.len() as u64,
+            Stimulus::Values(_) => 0,
+        };
+        let steps = self.samples.first().and_then(Stimulus::steps).unwrap_or(0);
+        Self::check_size(self.samples.len() as u64, steps.into(), self.samples.iter().map(spikes).sum())?;
+        let (needed, limit) = (self.file_bytes(), MAX_UNPACKED);
+        if needed > limit { Err(DataError::TooManyBytes { needed, limit }) } else { Ok(()) }
     }
 
     /// Reads a `.npz` or `.npy` file; `take` keeps only the first samples (of the samples and the labels).

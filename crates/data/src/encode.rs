@@ -15,13 +15,25 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 /// # Panics
 /// When there are more than `u32::MAX` spikes or channels.
 pub fn poisson(values: &[f32], steps: u32, seed: u64, sample: u64) -> SpikeTrain {
+    bernoulli(values.len(), (0..steps).map(|_| values), seed, sample)
+}
+
+/// As [`poisson`], with the frame of each step as its probabilities. Steps beyond the last frame have no spikes.
+///
+/// # Panics
+/// When there are more than `u32::MAX` spikes.
+pub fn poisson_frames(values: &Values, steps: u32, seed: u64, sample: u64) -> SpikeTrain {
+    bernoulli(values.width as usize, (0..steps).map(|t| values.frame(t).unwrap_or(&[])), seed, sample)
+}
+
+fn bernoulli<'a>(width: usize, frames: impl Iterator<Item = &'a [f32]>, seed: u64, sample: u64) -> SpikeTrain {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     let mut random = ChaCha8Rng::from_seed(key);
     random.set_stream(sample);
-    let mut train = SpikeTrain::empty(u32::try_from(values.len()).expect("fewer than 2^32 channels"));
-    for _ in 0..steps {
-        for (channel, &p) in (0..).zip(values) {
+    let mut train = SpikeTrain::empty(u32::try_from(width).expect("fewer than 2^32 channels"));
+    for frame in frames {
+        for (channel, &p) in (0..).zip(frame) {
             if (random.next_u32() >> 8) as f32 / 16_777_216.0 < p {
                 train.channels.push(channel);
             }
@@ -87,6 +99,42 @@ pub fn latency(values: &Values, steps: u32, full_scale: f64) -> SpikeTrain {
     for t in 0..steps {
         while let Some((_, channel)) = spikes.next_if(|&(step, _)| step == t) {
             train.channels.push(channel);
+        }
+        train.end_step();
+    }
+    train
+}
+
+/// Delta code (send on change): channels as for [`rate`], i for a rise of value i and width + i for a fall.
+///
+/// Each value has a level that the receiver can follow: 0 before the first step, or the value of the first frame where `from_first`.
+/// In a step, a value that is `threshold` or more above its level spikes (once) in channel i and the level rises by `threshold`; one
+/// that is as much below it spikes in channel width + i and the level falls (f64). So a large change takes several steps, and a
+/// still picture comes as value / `threshold` spikes. No spikes in steps beyond the last frame, or when `threshold` is not positive.
+///
+/// # Panics
+/// When there are more than `u32::MAX` spikes or channels.
+pub fn delta(values: &Values, steps: u32, threshold: f64, from_first: bool) -> SpikeTrain {
+    let mut train = SpikeTrain::empty(two_channels_each(values));
+    let first = values.frame(0).filter(|_| from_first);
+    let mut levels: Vec<f64> = match first {
+        Some(frame) => frame.iter().map(|&v| v.into()).collect(),
+        None => vec![0.0; values.width as usize],
+    };
+    let mut falls = Vec::new();
+    for t in 0..steps {
+        if let Some(frame) = values.frame(t).filter(|_| threshold > 0.0) {
+            for ((i, level), &value) in (0..).zip(&mut levels).zip(frame) {
+                let change = f64::from(value) - *level;
+                if change >= threshold {
+                    *level += threshold;
+                    train.channels.push(i);
+                } else if change <= -threshold {
+                    *level -= threshold;
+                    falls.push(values.width + i);
+                }
+            }
+            train.channels.append(&mut falls);
         }
         train.end_step();
     }
@@ -165,5 +213,44 @@ mod tests {
         assert_eq!(latency(&constant(&[1.0]), 3, f64::NAN).channels.len(), 0);
         // Half a step rounds away from zero: (1 - 0.5) * 1 = 0.5.
         assert_eq!(steps(&latency(&constant(&[0.5]), 2, 1.0)), [vec![], vec![0]]);
+    }
+
+    #[test]
+    fn delta_follows_changes() {
+        let frames = |list: &[[f32; 2]]| Values { width: 2, frames: list.concat(), constant: false };
+        let film = frames(&[[0.5, -0.25], [1.0, -0.25], [1.0, 0.0], [0.0, 0.24], [0.0, 0.25]]);
+        let none = vec![];
+        assert_eq!(steps(&delta(&film, 6, 0.25, false)), [vec![0, 3], vec![0], vec![0, 1], vec![2], vec![1, 2], none.clone()]);
+        assert_eq!(steps(&delta(&film, 5, 0.25, true)), [none.clone(), vec![0], vec![0, 1], vec![2], vec![1, 2]]);
+        // A still picture: value / threshold spikes, then silence.
+        assert_eq!(steps(&delta(&constant(&[0.6, 0.1]), 4, 0.25, false)), [vec![0], vec![0], none.clone(), none.clone()]);
+        assert_eq!(delta(&film, 3, 0.0, false).channels.len() + delta(&film, 3, f64::NAN, false).channels.len(), 0);
+    }
+
+    #[test]
+    fn the_sum_of_deltas_is_near_the_value() {
+        // Slow changes: the level never lags a threshold behind.
+        let value = |t: u32| (f64::from(t) * 0.1).sin() as f32;
+        let film = Values { width: 1, frames: (0..200).map(value).collect(), constant: false };
+        let train = delta(&film, 200, 0.125, false);
+        let mut level = 0.0;
+        for t in 0..200 {
+            level += train.at(t).iter().map(|&c| if c == 0 { 0.125 } else { -0.125 }).sum::<f64>();
+            assert!((level - f64::from(value(t))).abs() < 0.125, "step {t}");
+        }
+    }
+
+    #[test]
+    fn poisson_of_frames_is_poisson_of_each() {
+        let still = [0.0, 0.3, 1.0];
+        assert_eq!(poisson_frames(&constant(&still), 50, 7, 3), poisson(&still, 50, 7, 3));
+        let film = Values { width: 2, frames: [[0.0, 1.0], [1.0, 0.0]].concat(), constant: false };
+        assert_eq!(steps(&poisson_frames(&film, 3, 1, 0)), [vec![1], vec![0], vec![]]);
+        // Rates within five standard deviations, and another seed gives other spikes.
+        let (n, p) = (20_000u32, 0.3f64);
+        let train = poisson_frames(&constant(&[p as f32]), n, 5, 0);
+        let deviation = (f64::from(n) * p * (1.0 - p)).sqrt();
+        assert!((train.channels.len() as f64 - f64::from(n) * p).abs() < 5.0 * deviation);
+        assert_ne!(train, poisson_frames(&constant(&[p as f32]), n, 6, 0));
     }
 }

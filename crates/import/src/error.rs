@@ -55,6 +55,14 @@ pub enum ImportError {
     /// No HDF5 signature.
     #[error("not an HDF5 file: the signature is missing")]
     NotHdf5,
+    /// An array of another kind of values.
+    #[error("the array `{place}` is {found}, expected integers, booleans or floats of 32 or 64 bits")]
+    WrongArray {
+        /// Path inside of the file.
+        place: String,
+        /// What it has.
+        found: String,
+    },
     /// HDF5, but not NIR.
     #[error("not a NIR file: `{missing}` is missing")]
     NotNir {
@@ -341,6 +349,7 @@ impl ImportError {
             UnknownFormat { .. } => "name the file .nir (NIR, HDF5) or .ron (a model in RON beside its arrays)".into(),
             Corrupt { .. } => "copy or export the file again".into(),
             NotHdf5 => "NIR files are HDF5; export with nir.write(path, graph)".into(),
+            WrongArray { .. } => "write it again as numbers".into(),
             NotNir { .. } => "a NIR file has the group `node`; lava-dl .net files are HDF5 too, but can't be read yet".into(),
             TooLarge { .. } => "the file is damaged, or not meant for this tool".into(),
             UnknownConvention { .. } => "give one of the listed names to --convention".into(),

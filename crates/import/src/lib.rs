@@ -1,4 +1,4 @@
-//! Readers and writers of network files: NIR and the RON model file.
+//! Readers and writers of network files: NIR and the RON model file; and arrays of HDF5 files, such as events.
 //!
 //! In: bytes of a `.nir` or `.ron` file, and a loader for the array files that a `.ron` file names.
 //! Out: a [`Model`]: a [`Network`] as trained, or a net that is already in the chip's registers.
@@ -7,12 +7,14 @@
 
 pub mod conventions;
 mod error;
+mod events;
 mod half;
 mod model;
 mod nir;
 mod shape;
 
 pub use error::ImportError;
+pub use events::read_hdf5_arrays;
 pub use model::read_model;
 pub use model::write::write_model;
 pub use nir::read_nir;

@@ -10,7 +10,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// Most bytes of all arrays of a compressed file.
-const MAX_UNPACKED: u64 = 1 << 31;
+pub(crate) const MAX_UNPACKED: u64 = 1 << 31;
 
 /// Reads every array of a `.npz` file; names without `.npy`.
 ///

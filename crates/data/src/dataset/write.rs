@@ -1,12 +1,13 @@
 //! Data sets to `.npz` files.
 
 use super::DataSet;
-use crate::arrays::{Array, ArrayData, write_npz};
+use crate::arrays::{Array, ArrayData, MAX_UNPACKED, write_npz};
 use crate::stimulus::{SpikeTrain, Stimulus};
 
 impl DataSet {
     /// Writes the set as a `.npz` file that [`DataSet::from_bytes`] reads back: `values`; else `spikes_packed` with `width`; else,
-    /// when a channel spikes more than once in a step or there is none, events. The same set gives the same bytes.
+    /// when a channel spikes more than once in a step, there is none, or bits would take more than a file may hold, events. The
+    /// same set gives the same bytes.
     ///
     /// # Panics
     /// When [`DataSet::check`] finds an error: no file can hold such a set.
@@ -14,25 +15,51 @@ impl DataSet {
         if let Err(e) = self.check() {
             panic!("no file can hold this data set: {e}");
         }
-        let trains: Vec<&SpikeTrain> = self
-            .samples
-            .iter()
-            .filter_map(|s| match s {
-                Stimulus::Spikes(train) => Some(train),
-                Stimulus::Values(_) => None,
-            })
-            .collect();
-        let repeats = |train: &&SpikeTrain| (0..train.steps()).any(|t| train.at(t).windows(2).any(|w| w[0] == w[1]));
+        let trains = self.trains();
         let mut arrays = match self.samples.first() {
             Some(Stimulus::Values(_)) => self.values(),
-            // Bits of no channel would be no bytes, whose shape is refused.
-            Some(_) if self.width == 0 || trains.iter().any(repeats) => self.events(&trains),
+            Some(_) if self.as_events(&trains) => self.events(&trains),
             _ => self.packed(&trains),
         };
         if let Some(labels) = &self.labels {
             arrays.push(("labels", Array { shape: vec![labels.len()], data: ArrayData::I64(labels.clone()) }));
         }
         write_npz(&arrays)
+    }
+
+    fn trains(&self) -> Vec<&SpikeTrain> {
+        self.samples
+            .iter()
+            .filter_map(|s| match s {
+                Stimulus::Spikes(train) => Some(train),
+                Stimulus::Values(_) => None,
+            })
+            .collect()
+    }
+
+    /// Bytes of `spikes_packed`.
+    fn packed_bytes(&self) -> u64 {
+        let steps = self.samples.first().and_then(Stimulus::steps).unwrap_or(0);
+        (self.samples.len() as u64).saturating_mul(steps.into()).saturating_mul(u64::from(self.width).div_ceil(8))
+    }
+
+    /// Spikes are written as events, not as bits.
+    fn as_events(&self, trains: &[&SpikeTrain]) -> bool {
+        let repeats = |train: &&SpikeTrain| (0..train.steps()).any(|t| train.at(t).windows(2).any(|w| w[0] == w[1]));
+        // Bits of no channel would be no bytes, whose shape is refused.
+        let large = self.packed_bytes() > MAX_UNPACKED / 2 && events_bytes(trains) < self.packed_bytes();
+        self.width == 0 || large || trains.iter().any(repeats)
+    }
+
+    /// Bytes of the largest arrays that [`DataSet::to_npz`] writes.
+    pub(super) fn file_bytes(&self) -> u64 {
+        let trains = self.trains();
+        match self.samples.first() {
+            None => 0,
+            Some(Stimulus::Values(v)) => 4 * (self.samples.len() as u64).saturating_mul(v.frames.len() as u64),
+            Some(_) if self.as_events(&trains) => events_bytes(&trains),
+            Some(_) => self.packed_bytes(),
+        }
     }
 
     fn values(&self) -> Vec<(&'static str, Array)> {
@@ -92,6 +119,11 @@ impl DataSet {
             ("samples", Array { shape: vec![], data: ArrayData::U64(vec![trains.len() as u64]) }),
         ]
     }
+}
+
+/// Bytes of the three columns of events.
+fn events_bytes(trains: &[&SpikeTrain]) -> u64 {
+    12 * trains.iter().map(|t| t.channels.len() as u64).sum::<u64>()
 }
 
 fn scalar(value: u32) -> Array {

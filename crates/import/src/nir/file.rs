@@ -84,12 +84,18 @@ pub(crate) struct RawFile {
 }
 
 /// What may still be read.
-struct Budget {
+pub(crate) struct Budget {
     bytes: Cell<u64>,
     nodes: Cell<u64>,
 }
 
 impl Budget {
+    /// For a file of that many bytes.
+    pub(crate) fn of(file_bytes: usize) -> Self {
+        let size = (file_bytes as u64).saturating_mul(MAX_EXPANSION).clamp(MIN_BUDGET, MAX_BUDGET);
+        Budget { bytes: Cell::new(size), nodes: Cell::new(MAX_NODES) }
+    }
+
     fn take(cell: &Cell<u64>, amount: u64, place: &str, what: &'static str) -> Result<(), ImportError> {
         let left = cell.get();
         if amount > left {
@@ -100,7 +106,7 @@ impl Budget {
     }
 }
 
-fn corrupt(place: &str) -> impl Fn(hdf5_reader::error::Error) -> ImportError + '_ {
+pub(crate) fn corrupt(place: &str) -> impl Fn(hdf5_reader::error::Error) -> ImportError + '_ {
     move |e| ImportError::Corrupt { place: place.into(), detail: e.to_string() }
 }
 
@@ -114,14 +120,8 @@ pub(crate) fn read_file(bytes: &[u8]) -> Result<RawFile, ImportError> {
 }
 
 fn read_inner(bytes: &[u8]) -> Result<RawFile, ImportError> {
-    if !bytes.starts_with(&SIGNATURE) {
-        return Err(ImportError::NotHdf5);
-    }
-    let size = (bytes.len() as u64).saturating_mul(MAX_EXPANSION).clamp(MIN_BUDGET, MAX_BUDGET);
-    let budget = Budget { bytes: Cell::new(size), nodes: Cell::new(MAX_NODES) };
-    let limit = usize::try_from(size).unwrap_or(usize::MAX);
-    let options = OpenOptions::default().with_max_read_bytes(limit).with_max_chunk_bytes(limit).with_chunk_cache_bytes(0);
-    let file = Hdf5File::from_vec_with_options(bytes.to_vec(), options).map_err(corrupt("/"))?;
+    let budget = Budget::of(bytes.len());
+    let file = open_file(bytes, &budget)?;
     let root = file.root_group().map_err(corrupt("/"))?;
     let (groups, datasets) = root.member_names().map_err(corrupt("/"))?;
     if !groups.iter().any(|g| g == "node") {
@@ -140,7 +140,17 @@ fn read_inner(bytes: &[u8]) -> Result<RawFile, ImportError> {
     Ok(RawFile { graph, version, metadata: read_metadata(&node, &budget)? })
 }
 
-fn open(group: &Group, name: &str, place: &str) -> Result<Dataset, ImportError> {
+/// An HDF5 file that reads no more than the budget.
+pub(crate) fn open_file(bytes: &[u8], budget: &Budget) -> Result<Hdf5File, ImportError> {
+    if !bytes.starts_with(&SIGNATURE) {
+        return Err(ImportError::NotHdf5);
+    }
+    let limit = usize::try_from(budget.bytes.get()).unwrap_or(usize::MAX);
+    let options = OpenOptions::default().with_max_read_bytes(limit).with_max_chunk_bytes(limit).with_chunk_cache_bytes(0);
+    Hdf5File::from_vec_with_options(bytes.to_vec(), options).map_err(corrupt("/"))
+}
+
+pub(crate) fn open(group: &Group, name: &str, place: &str) -> Result<Dataset, ImportError> {
     group.dataset(name).map_err(corrupt(place))
 }
 
@@ -276,14 +286,14 @@ fn read_metadata(node: &Group, budget: &Budget) -> Result<BTreeMap<String, Strin
 }
 
 /// Decoded bytes of a numeric dataset, in the file's byte order.
-fn raw_bytes<'d>(dataset: &'d Dataset, place: &str, budget: &Budget) -> Result<(Vec<u8>, &'d Datatype), ImportError> {
+pub(crate) fn raw_bytes<'d>(dataset: &'d Dataset, place: &str, budget: &Budget) -> Result<(Vec<u8>, &'d Datatype), ImportError> {
     let len = dataset.raw_byte_len().map_err(corrupt(place))?;
     Budget::take(&budget.bytes, len as u64, place, "bytes")?;
     Ok((dataset.read_raw_bytes().map_err(corrupt(place))?, dataset.dtype()))
 }
 
 /// Splits into elements of N bytes in little-endian order.
-fn elements<const N: usize>(raw: &[u8], order: ByteOrder) -> impl Iterator<Item = [u8; N]> + '_ {
+pub(crate) fn elements<const N: usize>(raw: &[u8], order: ByteOrder) -> impl Iterator<Item = [u8; N]> + '_ {
     raw.chunks_exact(N).map(move |c| {
         let mut b = [0; N];
         b.copy_from_slice(c);
@@ -348,7 +358,7 @@ fn numbers(dataset: &Dataset, node: &str, parameter: &str, budget: &Budget) -> R
     Ok(RawArray { shape: dataset.shape().to_vec(), values: decode(&raw, dtype).ok_or_else(wrong)? })
 }
 
-fn type_name(dtype: &Datatype) -> String {
+pub(crate) fn type_name(dtype: &Datatype) -> String {
     match dtype {
         Datatype::FixedPoint { size, signed, .. } => {
             format!("a {} bit {} integer", *size as u32 * 8, if *signed { "signed" } else { "unsigned" })

@@ -5,7 +5,7 @@
 //! Why: parameters stay as in the file (rounded to f32); what NIR can't say comes from [`crate::conventions`].
 
 mod chains;
-mod file;
+pub(crate) mod file;
 mod graph;
 mod kinds;
 mod nodes;
