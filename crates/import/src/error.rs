@@ -44,6 +44,12 @@ pub enum ImportError {
         /// What can be read.
         known: Vec<&'static str>,
     },
+    /// Arrays, without the model that says what they are.
+    #[error("a .{extension} file holds arrays, not a network: it doesn't say what its neurons do")]
+    ArraysAlone {
+        /// Extension of the path.
+        extension: String,
+    },
     /// The HDF5 structure is broken.
     #[error("corrupt HDF5 file at `{place}`: {detail}")]
     Corrupt {
@@ -339,6 +345,10 @@ impl ImportError {
         use ImportError::*;
         match self {
             UnknownFormat { .. } => "name the file .nir (NIR, HDF5) or .ron (a model in RON beside its arrays)".into(),
+            ArraysAlone { extension } if ["csv", "tsv"].contains(&extension.as_str()) => {
+                "write a model beside it that names it, a .ron file: Connectome(edges: \"FILE.csv\", neuron: (decay_u: 1024, decay_v: 205, threshold: 500)), see docs/network-format.md, section 5".into()
+            }
+            ArraysAlone { .. } => "write a model beside it that names its arrays, a .ron file: Trained(...) for trained weights, Connectome(...) for a list of edges; see docs/network-format.md".into(),
             Corrupt { .. } => "copy or export the file again".into(),
             NotHdf5 => "NIR files are HDF5; export with nir.write(path, graph)".into(),
             NotNir { .. } => "a NIR file has the group `node`; lava-dl .net files are HDF5 too, but can't be read yet".into(),

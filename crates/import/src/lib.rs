@@ -6,8 +6,10 @@
 //! Why: one place that knows file formats (docs/network-format.md); nothing behind it does.
 
 pub mod conventions;
+mod edges;
 mod error;
 mod half;
+mod hdf5;
 mod model;
 mod nir;
 mod shape;
@@ -116,7 +118,8 @@ pub fn read(path: &Path, bytes: &[u8], options: &ImportOptions, load: Loader) ->
     let is_nir = match extension.as_str() {
         "nir" => true,
         "ron" => false,
-        _ if bytes.starts_with(&nir::SIGNATURE) => true,
+        "csv" | "tsv" | "npz" | "npy" | "safetensors" | "pth" | "pt" => return Err(ImportError::ArraysAlone { extension }),
+        _ if bytes.starts_with(&hdf5::SIGNATURE) => true,
         _ if model::looks_like_model(bytes) => false,
         _ => return Err(ImportError::UnknownFormat { extension, known: KNOWN.to_vec() }),
     };
@@ -141,8 +144,8 @@ mod tests {
         let options = ImportOptions::default();
         let get = |name: &str, bytes: &[u8]| read(Path::new(name), bytes, &options, &none).unwrap_err();
         assert_eq!(get("a.nir", b"Trained("), ImportError::NotHdf5);
-        assert!(matches!(get("a.ron", &nir::SIGNATURE), ImportError::Ron { .. }));
-        assert!(matches!(get("a.bin", &nir::SIGNATURE), ImportError::Corrupt { .. }));
+        assert!(matches!(get("a.ron", &hdf5::SIGNATURE), ImportError::Ron { .. }));
+        assert!(matches!(get("a.bin", &hdf5::SIGNATURE), ImportError::Corrupt { .. }));
         assert!(matches!(get("a.txt", b"// a net\n Registers("), ImportError::Ron { .. }));
         let unknown = get("a.onnx", b"xyz");
         assert!(unknown.to_string().contains(".nir") && unknown.to_string().contains("onnx") && unknown.hint().contains(".ron"));

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The array files of a model, loaded on demand.
-pub(super) struct ArrayFiles<'a> {
+pub(crate) struct ArrayFiles<'a> {
     folder: PathBuf,
     load: Loader<'a>,
     loaded: BTreeMap<String, BTreeMap<String, Array>>,
@@ -20,6 +20,11 @@ pub(super) struct ArrayFiles<'a> {
 
 /// The only array of a `.npy` file.
 const ONLY: &str = "";
+
+/// Extension of a file's name, in lower case.
+pub(crate) fn extension(name: &str) -> Option<String> {
+    Path::new(name).extension().map(|e| e.to_string_lossy().to_lowercase())
+}
 
 fn bad(place: &str, found: impl Into<String>, expected: impl Into<String>) -> ImportError {
     ImportError::BadValue { place: place.into(), found: found.into(), expected: expected.into() }
@@ -35,22 +40,37 @@ impl<'a> ArrayFiles<'a> {
     }
 
     fn array(&mut self, place: &str, reference: &str) -> Result<&Array, ImportError> {
-        let extension = |s: &str| Path::new(s).extension().map(|e| e.to_string_lossy().to_lowercase());
         let (file, name) = match (extension(reference).as_deref(), reference.rsplit_once(':')) {
             (Some("npy"), _) => (reference, ONLY),
             (_, Some((file, name))) if !file.is_empty() && !name.is_empty() => (file, name),
             _ => return Err(ImportError::BadReference { reference: reference.into(), place: place.into() }),
         };
+        let arrays = self.arrays(place, file)?;
+        arrays.get(name).ok_or_else(|| ImportError::MissingArray {
+            file: file.into(),
+            array: name.into(),
+            place: place.into(),
+            known: arrays.keys().cloned().collect(),
+        })
+    }
+
+    /// The bytes of a file that the key `place` names.
+    pub fn bytes(&self, place: &str, file: &str) -> Result<Vec<u8>, ImportError> {
+        (self.load)(&self.folder.join(file)).map_err(|e| {
+            let (file, place, detail) = (file.into(), place.into(), e.to_string());
+            ImportError::ArrayFile { file, place, detail, missing: true }
+        })
+    }
+
+    /// All arrays of a file; each file is loaded once.
+    pub fn arrays(&mut self, place: &str, file: &str) -> Result<&BTreeMap<String, Array>, ImportError> {
         let failed = |detail: String| ImportError::ArrayFile { file: file.into(), place: place.into(), detail, missing: false };
         if !self.loaded.contains_key(file) {
             let kind = extension(file);
             if !matches!(kind.as_deref(), Some("npz" | "npy" | "safetensors")) {
                 return Err(failed("not a .npz, .npy or .safetensors file".into()));
             }
-            let bytes = (self.load)(&self.folder.join(file)).map_err(|e| {
-                let (file, place, detail) = (file.into(), place.into(), e.to_string());
-                ImportError::ArrayFile { file, place, detail, missing: true }
-            })?;
+            let bytes = self.bytes(place, file)?;
             let arrays = match kind.as_deref() {
                 Some("npz") => read_npz(&bytes).map_err(|e| failed(e.to_string()))?,
                 Some("npy") => BTreeMap::from([(ONLY.into(), read_npy(&bytes).map_err(|e| failed(e.to_string()))?)]),
@@ -58,13 +78,7 @@ impl<'a> ArrayFiles<'a> {
             };
             self.loaded.insert(file.into(), arrays);
         }
-        let arrays = &self.loaded[file];
-        arrays.get(name).ok_or_else(|| ImportError::MissingArray {
-            file: file.into(),
-            array: name.into(),
-            place: place.into(),
-            known: arrays.keys().cloned().collect(),
-        })
+        Ok(&self.loaded[file])
     }
 
     /// `n` floats: a number is repeated; an array or a list has `n` elements, whatever its shape.

@@ -15,7 +15,6 @@ pub(crate) mod write;
 
 use crate::error::ImportError;
 use crate::{ImportOptions, conventions};
-pub(crate) use file::SIGNATURE;
 use spikec_net::{Conventions, Discretization, FireRule, Network, ResetRule};
 use std::collections::BTreeMap;
 
