@@ -65,7 +65,7 @@ pub enum Command {
 /// Options that say how a network file is read.
 #[derive(Debug, Clone, Args)]
 pub struct NetworkArgs {
-    /// The network: a .nir file, or a .ron model beside its arrays.
+    /// The network: a .nir or .net file, or a .ron model beside its arrays.
     #[arg(value_name = "NET")]
     pub network: PathBuf,
     /// Length of a network step in the file's unit of time (seconds in NIR); overrides the file's own.
@@ -450,7 +450,7 @@ pub enum FormatArg {
 /// `spikec inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// A network (.nir, .ron), a bundle (.spkb) or a target (.ron or a built-in name).
+    /// A network (.nir, .net, .ron), a bundle (.spkb) or a target (.ron or a built-in name).
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Output format.

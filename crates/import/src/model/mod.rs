@@ -52,7 +52,7 @@ pub fn read_model(path: &Path, bytes: &[u8], options: &ImportOptions, load: Load
     let model = match file {
         File::Trained(file) => Model::Trained(trained::network(file, options, &mut arrays)?),
         File::Registers(file) => Model::Registers(registers::net(file, options, &mut arrays, &mut warnings)?),
-        File::Connectome(file) => Model::Registers(crate::edges::net(file, options, &mut arrays, &mut warnings)?),
+        File::Connectome(file) => Model::Registers(crate::edges::net(*file, options, &mut arrays, &mut warnings)?),
     };
     Ok(Imported { model, warnings })
 }

@@ -57,7 +57,7 @@ impl<'de> Deserialize<'de> for Value {
 pub(crate) enum File {
     Trained(Trained),
     Registers(Registers),
-    Connectome(Connectome),
+    Connectome(Box<Connectome>),
 }
 
 #[derive(Debug, Deserialize)]
