@@ -14,6 +14,7 @@ mod model;
 mod netx;
 mod nir;
 mod shape;
+mod torch;
 
 pub use error::ImportError;
 pub use model::read_model;

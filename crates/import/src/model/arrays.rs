@@ -67,13 +67,14 @@ impl<'a> ArrayFiles<'a> {
         let failed = |detail: String| ImportError::ArrayFile { file: file.into(), place: place.into(), detail, missing: false };
         if !self.loaded.contains_key(file) {
             let kind = extension(file);
-            if !matches!(kind.as_deref(), Some("npz" | "npy" | "safetensors")) {
-                return Err(failed("not a .npz, .npy or .safetensors file".into()));
+            if !matches!(kind.as_deref(), Some("npz" | "npy" | "safetensors" | "pth" | "pt")) {
+                return Err(failed("not a .npz, .npy, .safetensors, .pth or .pt file".into()));
             }
             let bytes = self.bytes(place, file)?;
             let arrays = match kind.as_deref() {
                 Some("npz") => read_npz(&bytes).map_err(|e| failed(e.to_string()))?,
                 Some("npy") => BTreeMap::from([(ONLY.into(), read_npy(&bytes).map_err(|e| failed(e.to_string()))?)]),
+                Some("pth" | "pt") => crate::torch::read_torch(&bytes).map_err(failed)?,
                 _ => read_safetensors(&bytes).map_err(failed)?,
             };
             self.loaded.insert(file.into(), arrays);
@@ -167,13 +168,14 @@ impl<'a> ArrayFiles<'a> {
         self.integers(place, value, Some(shape[0] * shape[1]), low, high)
     }
 
-    /// A mask (rows, columns): true and numbers other than 0 keep.
+    /// A mask (rows, columns): true and 1 keep; floats as torch.nn.utils.prune has them will do.
     pub fn mask(&mut self, place: &str, value: &Value, shape: [usize; 2]) -> Result<Vec<bool>, ImportError> {
         self.check_matrix(place, value, shape)?;
         match value {
             Value::Reference(r) => {
                 let array = self.array(place, r)?;
-                array.to_bool().ok_or_else(|| bad(place, described(array), "a mask of bool, or of 0 and 1"))
+                let whole = || array.to_i64()?.into_iter().map(|x| [false, true].get(usize::try_from(x).ok()?).copied()).collect();
+                array.to_bool().or_else(whole).ok_or_else(|| bad(place, described(array), "a mask of bool, or of 0 and 1"))
             }
             _ => Ok(self.integers(place, value, Some(shape[0] * shape[1]), 0, 1)?.into_iter().map(|x| x != 0).collect()),
         }
