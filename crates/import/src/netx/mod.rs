@@ -29,6 +29,8 @@ const KINDS: [&str; 5] = ["input", "dense", "conv", "flatten", "average"];
 const NEURONS: [&str; 2] = ["CUBA", "LOIHI"];
 /// Most synapses that convolutions may become: a small file could ask for any number.
 const MAX_SYNAPSES: u64 = 1 << 26;
+/// Most places of kernels, zeros included, that are looked at.
+const MAX_PLACES: u64 = 1 << 32;
 /// log2 of the units of v in a unit of weights and biases.
 const UNIT: u8 = 6;
 /// Threshold mantissa of neurons that add up and never fire: the largest of 17 bits.
@@ -67,6 +69,7 @@ pub fn read_netx(bytes: &[u8], options: &ImportOptions) -> Result<Imported, Impo
         delays: Vec::new(),
         growth: Growth::default(),
         synapses: 0,
+        places: 0,
         warnings,
     };
     let count = layers.len();
@@ -125,6 +128,7 @@ struct Reader {
     delays: Vec<u16>,
     growth: Growth,
     synapses: u64,
+    places: u64,
     warnings: Vec<String>,
 }
 
@@ -269,6 +273,12 @@ impl Reader {
         if self.synapses > MAX_SYNAPSES {
             let (what, found) = ("synapses of convolutions up to here", self.synapses);
             return Err(ImportError::TooLarge { place: place.into(), what, found, limit: MAX_SYNAPSES });
+        }
+        let places = [kernel.len(), output[1], output[2]].iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
+        self.places = self.places.saturating_add(places);
+        if self.places > MAX_PLACES {
+            let (what, found) = ("places of kernels up to here", self.places);
+            return Err(ImportError::TooLarge { place: place.into(), what, found, limit: MAX_PLACES });
         }
         let rows = conv.expand(input, output);
         self.neurons(layer, k, place, &narrow, (rows, &kernel), output[0])

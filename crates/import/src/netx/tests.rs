@@ -182,6 +182,13 @@ fn what_is_wrong_is_named() {
         .neuron(1)
         .error();
     assert!(large.contains("limit"), "{large}");
+    let zeros = File::default()
+        .input(&[1, 2000, 2000])
+        .text("layer/1/type", "conv")
+        .floats("layer/1/weight", &[1, 1, 300, 300], &[0.0; 90_000])
+        .neuron(1)
+        .error();
+    assert!(zeros.contains("places of kernels"), "{zeros}");
 }
 
 #[test]

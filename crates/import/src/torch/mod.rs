@@ -18,6 +18,8 @@ use zip::{CompressionMethod, ZipArchive};
 
 /// Most values that are looked at: more than any network has tensors and numbers beside them.
 const MAX_VISITS: usize = 1 << 20;
+/// Most bytes of a pickle: a thousand tensors take some 100,000, a byte becomes a value of up to 100 bytes.
+const MAX_PICKLE: usize = 1 << 24;
 /// Most dicts and lists inside of each other.
 const MAX_DEPTH: usize = 32;
 /// Most numbers of sparse tensors written out.
@@ -41,7 +43,11 @@ pub(crate) fn read_torch(bytes: &[u8]) -> Result<BTreeMap<String, Array>, String
     if names.contains(&order) && entry(&mut zip, bytes, &order)? != b"little" {
         return Err("its numbers are big-endian: save it on a little-endian machine".into());
     }
-    let (heap, root) = pickle::read(&entry(&mut zip, bytes, &format!("{folder}data.pkl"))?)?;
+    let described = entry(&mut zip, bytes, &format!("{folder}data.pkl"))?;
+    if described.len() > MAX_PICKLE {
+        return Err(format!("its data.pkl has {} bytes, more than the limit of {MAX_PICKLE}", described.len()));
+    }
+    let (heap, root) = pickle::read(&described)?;
     let mut reader = Reader { heap: &heap, bytes, zip, folder, storages: BTreeMap::new(), budget: 8 * bytes.len(), written_out: 0 };
     let mut arrays = BTreeMap::new();
     for (name, id) in tensors(&heap, root)? {
