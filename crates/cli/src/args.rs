@@ -5,7 +5,7 @@ mod fit;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use data::{
-    ChannelsArg, CodingArgs, DataCommand, EventFormatArg, EventsArgs, FrameCodingArg, FramesArgs, IdxArgs, NegativeArg, OutOfRangeArg,
+    ChannelsArg, CodingArgs, DataCommand, EventFormatArg, EventsArgs, FrameCodingArg, FramesArgs, IdxArgs, NegativeArg, OutOfRangeArg, RandomArgs,
     PolarityOrderArg, SeveralArg, StartArg,
 };
 pub use fit::{FitArgs, SaliencyArg, width};
@@ -70,7 +70,7 @@ pub enum Command {
 /// Options that say how a network file is read.
 #[derive(Debug, Clone, Args)]
 pub struct NetworkArgs {
-    /// The network: a .nir file, or a .ron model beside its arrays.
+    /// The network: a .nir or .net file, or a .ron model beside its arrays.
     #[arg(value_name = "NET")]
     pub network: PathBuf,
     /// Length of a network step in the file's unit of time (seconds in NIR); overrides the file's own.
@@ -455,7 +455,7 @@ pub enum FormatArg {
 /// `spikec inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// A network (.nir, .ron), a bundle (.spkb) or a target (.ron or a built-in name).
+    /// A network (.nir, .net, .ron), a bundle (.spkb) or a target (.ron or a built-in name).
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Output format.

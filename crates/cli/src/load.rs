@@ -155,8 +155,8 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// From the arguments and the calibration data.
-    pub fn resolve(arg: CodingArg, full_scale: Option<f64>, calibration: Option<&DataSet>) -> Result<Self, Failure> {
+    /// From the arguments, the network and the calibration data.
+    pub fn resolve(arg: CodingArg, full_scale: Option<f64>, model: &Model, calibration: Option<&DataSet>) -> Result<Self, Failure> {
         if let Some(x) = full_scale
             && !(x.is_finite() && x > 0.0)
         {
@@ -173,6 +173,7 @@ impl Coding {
             CodingArg::Bias => Coding::Bias,
             CodingArg::Rate => Coding::Rate(scale()?),
             CodingArg::Latency => Coding::Latency(scale()?),
+            CodingArg::Auto if hears_values(model) => Coding::Bias,
             CodingArg::Auto => match calibration.and_then(|c| c.samples.first()) {
                 Some(Stimulus::Values(_)) => Coding::Bias,
                 _ => Coding::Spikes,
@@ -228,6 +229,11 @@ impl Coding {
     }
 }
 
+/// Whether a net in registers has inputs with analog values.
+fn hears_values(model: &Model) -> bool {
+    matches!(model, Model::Registers(net) if net.populations.iter().any(|p| p.role == spikec_net::Role::AnalogInput))
+}
+
 fn largest_value(set: &DataSet) -> Option<f64> {
     let mut largest = 0.0f32;
     for sample in &set.samples {
@@ -276,14 +282,12 @@ impl Prepared {
 /// Elaborates a model and codes its inputs.
 pub fn prepare(path: &Path, model: Model, coding: Coding) -> Result<Prepared, Failure> {
     match model {
+        Model::Registers(_) if coding != if hears_values(&model) { Coding::Bias } else { Coding::Spikes } => {
+            let inputs = if hears_values(&model) { "values that become biases" } else { "spikes" };
+            let message = format_args!("is a network in chip integers: its inputs are {inputs}, not `{}`", coding.name());
+            Err(Failure::file(path, message).hint("leave --input-coding away"))
+        }
         Model::Registers(net) => {
-            if coding != Coding::Spikes {
-                return Err(Failure::file(
-                    path,
-                    format_args!("is a network in chip integers: its inputs are spikes, not `{}`", coding.name()),
-                )
-                .hint("leave --input-coding away"));
-            }
             let digest = net.digest();
             Ok(Prepared::Registers { net, digest })
         }

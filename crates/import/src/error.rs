@@ -44,6 +44,12 @@ pub enum ImportError {
         /// What can be read.
         known: Vec<&'static str>,
     },
+    /// Arrays, without the model that says what they are.
+    #[error("a .{extension} file holds arrays, not a network: it doesn't say what its neurons do")]
+    ArraysAlone {
+        /// Extension of the path.
+        extension: String,
+    },
     /// The HDF5 structure is broken.
     #[error("corrupt HDF5 file at `{place}`: {detail}")]
     Corrupt {
@@ -66,6 +72,12 @@ pub enum ImportError {
     /// HDF5, but not NIR.
     #[error("not a NIR file: `{missing}` is missing")]
     NotNir {
+        /// Missing object.
+        missing: String,
+    },
+    /// HDF5, but not lava-dl's.
+    #[error("not a lava-dl .net file: `{missing}` is missing")]
+    NotNetx {
         /// Missing object.
         missing: String,
     },
@@ -346,17 +358,22 @@ impl ImportError {
     pub fn hint(&self) -> String {
         use ImportError::*;
         match self {
-            UnknownFormat { .. } => "name the file .nir (NIR, HDF5) or .ron (a model in RON beside its arrays)".into(),
+            UnknownFormat { .. } => "name the file .nir (NIR, HDF5), .net (lava-dl, HDF5) or .ron (a model in RON beside its arrays)".into(),
+            ArraysAlone { extension } if ["csv", "tsv"].contains(&extension.as_str()) => {
+                "write a model beside it that names it, a .ron file: Connectome(edges: \"FILE.csv\", neuron: (decay_u: 1024, decay_v: 205, threshold: 500)), see docs/network-format.md, section 5".into()
+            }
+            ArraysAlone { .. } => "write a model beside it that names its arrays, a .ron file: Trained(...) for trained weights, Connectome(...) for a list of edges; see docs/network-format.md".into(),
             Corrupt { .. } => "copy or export the file again".into(),
-            NotHdf5 => "NIR files are HDF5; export with nir.write(path, graph)".into(),
+            NotHdf5 => "NIR and lava-dl files are HDF5; export with nir.write(path, graph), or with lava-dl's net.export_hdf5(path)".into(),
             WrongArray { .. } => "write it again as numbers".into(),
-            NotNir { .. } => "a NIR file has the group `node`; lava-dl .net files are HDF5 too, but can't be read yet".into(),
+            NotNir { .. } => "a NIR file has the group `node`; lava-dl's files, which have the group `layer`, are called .net".into(),
+            NotNetx { .. } => "export the network again with lava-dl's net.export_hdf5(path); docs/network-format.md, section 6, lists what is read".into(),
             TooLarge { .. } => "the file is damaged, or not meant for this tool".into(),
             UnknownConvention { .. } => "give one of the listed names to --convention".into(),
             NoDt => "give the step length in the file's unit of time with --dt, e.g. --dt 1 or --dt 1e-4".into(),
             BadDt { .. } => "give a positive number with --dt".into(),
             MissingParameter { .. } | WrongType { .. } | WrongShape { .. } | ParameterShapes { .. } => {
-                "export the network again with nir 1.0".into()
+                "export the network again with nir 1.0, or with lava-dl's net.export_hdf5".into()
             }
             UnknownNodeType { .. } => "export the network with nodes of NIR 1.0 only".into(),
             NotExecutable { .. } => "replace these nodes by executable ones, e.g. a convolution by its Linear matrix".into(),
@@ -374,9 +391,9 @@ impl ImportError {
             ShapeMismatch { .. } => "put a Flatten between them, or mend the shapes".into(),
             Ron { .. } => "docs/network-format.md lists every key".into(),
             ArrayFile { missing: true, .. } => "paths are relative to the folder of the RON file".into(),
-            ArrayFile { .. } => "the file is damaged or of another kind: write it again (numpy.savez, numpy.save or safetensors)".into(),
+            ArrayFile { .. } => "the file is damaged or of another kind: write it again (numpy.savez, numpy.save, safetensors, or torch.save(model.state_dict(), FILE))".into(),
             MissingArray { .. } => "name one of the file's arrays".into(),
-            BadReference { .. } => "write \"weights.npz:w1\", \"weights.safetensors:w1\" or \"w1.npy\"".into(),
+            BadReference { .. } => "write \"weights.npz:w1\", \"weights.safetensors:w1\", \"weights.pth:fc1.weight\" or \"w1.npy\"".into(),
             BadValue { .. } | DuplicateName { .. } | UnknownPopulation { .. } => "see docs/network-format.md".into(),
             NotWritable { format: "NIR", .. } => "write the network as a RON model instead: name the file .ron".into(),
             NotWritable { .. } => "docs/network-format.md, section 3, says what a model can hold".into(),

@@ -4,7 +4,8 @@
 //! Invariant: as for networks, the reading ends whatever the bytes are, with memory bounded by [`Budget`].
 
 use crate::error::ImportError;
-use crate::nir::file::{Budget, corrupt, elements, open, open_file, raw_bytes, type_name};
+use crate::hdf5::{Budget, corrupt, elements, open, raw_bytes, type_name, with_root};
+use hdf5_reader::group::Group;
 use hdf5_reader::{Dataset, Datatype};
 use spikec_data::{Array, ArrayData};
 use std::collections::BTreeMap;
@@ -17,25 +18,21 @@ const GROUP: &str = "events";
 /// # Errors
 /// `NotHdf5`, `Corrupt` (also where the HDF5 library panics), `TooLarge` or `WrongType`.
 pub fn read_hdf5_arrays(bytes: &[u8], names: &[&str]) -> Result<BTreeMap<String, Array>, ImportError> {
-    std::panic::catch_unwind(|| read_inner(bytes, names))
-        .unwrap_or_else(|_| Err(ImportError::Corrupt { place: "/".into(), detail: "the HDF5 reader gave up on its structure".into() }))
+    with_root(bytes, |root, budget| read(root, budget, names))
 }
 
-fn read_inner(bytes: &[u8], names: &[&str]) -> Result<BTreeMap<String, Array>, ImportError> {
-    let budget = Budget::of(bytes.len());
-    let file = open_file(bytes, &budget)?;
-    let root = file.root_group().map_err(corrupt("/"))?;
+fn read(root: &Group, budget: &Budget, names: &[&str]) -> Result<BTreeMap<String, Array>, ImportError> {
     let (groups, _) = root.member_names().map_err(corrupt("/"))?;
     let (group, place) = match groups.iter().any(|g| g == GROUP) {
         true => (root.group(GROUP).map_err(corrupt(GROUP))?, GROUP),
-        false => (root, ""),
+        false => (root.clone(), ""),
     };
     let (_, datasets) = group.member_names().map_err(corrupt(place))?;
     let mut arrays = BTreeMap::new();
     for name in datasets.into_iter().filter(|d| names.contains(&d.as_str())) {
         let at = format!("{place}/{name}");
         let dataset = open(&group, &name, &at)?;
-        arrays.insert(name.clone(), array(&dataset, place, &name, &budget)?);
+        arrays.insert(name.clone(), array(&dataset, place, &name, budget)?);
     }
     Ok(arrays)
 }

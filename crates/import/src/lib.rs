@@ -1,22 +1,27 @@
-//! Readers and writers of network files: NIR and the RON model file; and arrays of HDF5 files, such as events.
+//! Readers and writers of network files: NIR, lava-dl's `.net`, and the RON model file; and arrays of HDF5 files, such as events.
 //!
-//! In: bytes of a `.nir` or `.ron` file, and a loader for the array files that a `.ron` file names.
+//! In: bytes of a `.nir`, `.net` or `.ron` file, and a loader for the array files that a `.ron` file names.
 //! Out: a [`Model`]: a [`Network`] as trained, or a net that is already in the chip's registers.
 //! Invariant: no byte sequence makes a reader panic, hang, or allocate more than a bounded multiple of its length.
 //! Why: one place that knows file formats (docs/network-format.md); nothing behind it does.
 
 pub mod conventions;
+mod edges;
 mod error;
 mod events;
 mod half;
+mod hdf5;
 mod model;
+mod netx;
 mod nir;
 mod shape;
+mod torch;
 
 pub use error::ImportError;
 pub use events::read_hdf5_arrays;
 pub use model::read_model;
 pub use model::write::write_model;
+pub use netx::read_netx;
 pub use nir::read_nir;
 pub use nir::write::write_nir;
 
@@ -76,7 +81,7 @@ impl Format {
         match extension.as_str() {
             "nir" => Ok(Format::Nir),
             "ron" => Ok(Format::Ron),
-            _ => Err(ImportError::UnknownFormat { extension, known: KNOWN.to_vec() }),
+            _ => Err(ImportError::UnknownFormat { extension, known: WRITTEN.to_vec() }),
         }
     }
 
@@ -106,7 +111,10 @@ fn extension(path: &Path) -> String {
     path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
 }
 
-const KNOWN: [&str; 2] = [".nir (NIR 1.0)", ".ron (a model in RON)"];
+/// What can be written.
+const WRITTEN: [&str; 2] = [".nir (NIR 1.0)", ".ron (a model in RON)"];
+/// What can be read.
+const KNOWN: [&str; 3] = [".nir (NIR 1.0)", ".net (lava-dl)", ".ron (a model in RON)"];
 
 /// Reads a network file: by its extension, else by its first bytes. `load` gets the paths of array files,
 /// relative ones joined to the folder of `path`.
@@ -115,19 +123,21 @@ const KNOWN: [&str; 2] = [".nir (NIR 1.0)", ".ron (a model in RON)"];
 /// [`ImportError::UnknownFormat`], else the format's own.
 pub fn read(path: &Path, bytes: &[u8], options: &ImportOptions, load: Loader) -> Result<Imported, ImportError> {
     let extension = extension(path);
-    let is_nir = match extension.as_str() {
-        "nir" => true,
-        "ron" => false,
-        _ if bytes.starts_with(&nir::SIGNATURE) => true,
-        _ if model::looks_like_model(bytes) => false,
-        _ => return Err(ImportError::UnknownFormat { extension, known: KNOWN.to_vec() }),
-    };
-    if is_nir {
-        let (network, warnings) = read_nir(bytes, options)?;
-        Ok(Imported { model: Model::Trained(network), warnings })
-    } else {
-        read_model(path, bytes, options, load)
+    match extension.as_str() {
+        "nir" => nir(bytes, options),
+        "net" => read_netx(bytes, options),
+        "ron" => read_model(path, bytes, options, load),
+        "csv" | "tsv" | "npz" | "npy" | "safetensors" | "pth" | "pt" => Err(ImportError::ArraysAlone { extension }),
+        _ if bytes.starts_with(&hdf5::SIGNATURE) && netx::is_netx(bytes) => read_netx(bytes, options),
+        _ if bytes.starts_with(&hdf5::SIGNATURE) => nir(bytes, options),
+        _ if model::looks_like_model(bytes) => read_model(path, bytes, options, load),
+        _ => Err(ImportError::UnknownFormat { extension, known: KNOWN.to_vec() }),
     }
+}
+
+fn nir(bytes: &[u8], options: &ImportOptions) -> Result<Imported, ImportError> {
+    let (network, warnings) = read_nir(bytes, options)?;
+    Ok(Imported { model: Model::Trained(network), warnings })
 }
 
 #[cfg(test)]
@@ -143,8 +153,8 @@ mod tests {
         let options = ImportOptions::default();
         let get = |name: &str, bytes: &[u8]| read(Path::new(name), bytes, &options, &none).unwrap_err();
         assert_eq!(get("a.nir", b"Trained("), ImportError::NotHdf5);
-        assert!(matches!(get("a.ron", &nir::SIGNATURE), ImportError::Ron { .. }));
-        assert!(matches!(get("a.bin", &nir::SIGNATURE), ImportError::Corrupt { .. }));
+        assert!(matches!(get("a.ron", &hdf5::SIGNATURE), ImportError::Ron { .. }));
+        assert!(matches!(get("a.bin", &hdf5::SIGNATURE), ImportError::Corrupt { .. }));
         assert!(matches!(get("a.txt", b"// a net\n Registers("), ImportError::Ron { .. }));
         let unknown = get("a.onnx", b"xyz");
         assert!(unknown.to_string().contains(".nir") && unknown.to_string().contains("onnx") && unknown.hint().contains(".ron"));

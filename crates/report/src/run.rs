@@ -31,6 +31,8 @@ pub struct RunReport {
     pub until_decision: Option<UntilDecision>,
     /// Sums over all samples.
     pub totals: Counters,
+    /// Spikes of compartments / (compartments in use * chip steps); none without compartments.
+    pub firing_share: Option<f64>,
     /// What each core uses of each resource.
     pub utilization: Vec<CoreUse>,
     /// Time and energy; none without timing.
@@ -112,6 +114,8 @@ impl RunReport {
             predictions,
             until_decision: options.until_decision.then(|| UntilDecision::new(batch, bundle.host.max_skew)),
             totals: batch.totals.clone(),
+            firing_share: (batch.totals.neuron_accesses > 0)
+                .then(|| batch.totals.neuron_spikes as f64 / batch.totals.neuron_accesses as f64),
             utilization: utilization::of_cores(machine.utilization()),
             timing: TimingReport::new(batch, &bundle.target),
             watch: Vec::new(),
@@ -123,6 +127,9 @@ impl RunReport {
     pub fn text(&self) -> String {
         let mut out = self.headline();
         out.push_str(&self.counts());
+        if let Some(share) = self.firing_share {
+            out.push_str(&format!("firing: {:.2} % of the compartments in a chip step\n", 100.0 * share));
+        }
         out.push_str(&self.registers());
         out.push_str(&utilization::text(&self.utilization));
         if let Some(timing) = &self.timing {

@@ -12,6 +12,31 @@ pub enum DataCommand {
     Frames(FramesArgs),
     /// Recordings of event cameras: N-MNIST .bin, text tables, arrays of events.
     Events(EventsArgs),
+    /// Random spikes: each channel fires with the same probability in each step.
+    Random(RandomArgs),
+}
+
+/// `spikec data random`.
+#[derive(Debug, Args)]
+pub struct RandomArgs {
+    /// Channels.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    pub channels: u32,
+    /// Steps of a sample.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub steps: u32,
+    /// Probability of a spike of one channel in one step.
+    #[arg(long, value_name = "P")]
+    pub rate: f32,
+    /// Samples.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub samples: u32,
+    /// Seed.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// The file to write.
+    #[arg(long, short, value_name = "DATA.npz")]
+    pub output: PathBuf,
 }
 
 /// How images become input.

@@ -84,9 +84,9 @@ impl Job {
         }
         let target = load::target(&mapping.target)?;
         let (calibration, digest) = mapping.calibration.as_deref().map(load::calibration).transpose()?.unzip();
-        let coding = Coding::resolve(mapping.input_coding, mapping.full_scale, calibration.as_ref())?;
         let (model, arrays) = load::network(network)?;
         arrays.iter().try_for_each(|p| files.read_also(p))?;
+        let coding = Coding::resolve(mapping.input_coding, mapping.full_scale, &model, calibration.as_ref())?;
         let prepared = load::prepare(&network.network, model, coding)?;
         if let (Some(set), Some(path)) = (&calibration, &mapping.calibration)
             && set.width as usize != prepared.data_width()

@@ -47,7 +47,8 @@ fn show(path: &Path, format: FormatArg, synapses: bool) -> Result<(&'static str,
             let view = spikec_report::bundle::view(&bundle, synapses).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
             (BUNDLE, (spikec_report::bundle::text(&view), to_value(&view)))
         }
-        Some("nir") => (NETWORK, network(path)?),
+        // Arrays alone are refused with what to do about it.
+        Some("nir" | "net" | "npz" | "csv" | "tsv" | "safetensors" | "pth" | "pt") => (NETWORK, network(path)?),
         // A .ron file is a target or a model: the one that parses.
         Some("ron") => match load::target_file(path) {
             Ok((target, _)) => (TARGET, (spikec_report::target::text(&target), to_value(&target))),
@@ -65,7 +66,7 @@ fn show(path: &Path, format: FormatArg, synapses: bool) -> Result<(&'static str,
         }
         Some(_) => {
             return Err(Failure::file(path, "is no kind of file that can be shown")
-                .hint("one of: .nir, .ron (model or target), .spkb, or a built-in target's name"));
+                .hint("one of: .nir, .net, .ron (model or target), .spkb, or a built-in target's name"));
         }
     };
     let shown = match format {
@@ -86,7 +87,7 @@ fn mask(args: &InspectArgs, name: &str, format: FormatArg) -> Result<u8, Failure
             let tables = spikec_report::bundle::decode(&bundle).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
             (bundle.provenance.network_name.clone(), spikec_report::mask::of_bundle(&bundle, &tables))
         }
-        Some("nir" | "ron") => {
+        Some("nir" | "net" | "ron") => {
             if extension.as_deref() == Some("ron") && load::target_file(path).is_ok() {
                 return Err(no_layers(path));
             }
@@ -117,7 +118,8 @@ fn mask(args: &InspectArgs, name: &str, format: FormatArg) -> Result<u8, Failure
 }
 
 fn no_layers(path: &Path) -> Failure {
-    Failure::file(path, "has no layers: --mask shows those of a network or a bundle").hint("give a .nir, .ron or .spkb file of a network")
+    Failure::file(path, "has no layers: --mask shows those of a network or a bundle")
+        .hint("give a .nir, .net, .ron or .spkb file of a network")
 }
 
 fn model(path: &Path) -> Result<Model, Failure> {

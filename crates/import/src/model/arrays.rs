@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The array files of a model, loaded on demand.
-pub(super) struct ArrayFiles<'a> {
+pub(crate) struct ArrayFiles<'a> {
     folder: PathBuf,
     load: Loader<'a>,
     loaded: BTreeMap<String, BTreeMap<String, Array>>,
@@ -20,6 +20,11 @@ pub(super) struct ArrayFiles<'a> {
 
 /// The only array of a `.npy` file.
 const ONLY: &str = "";
+
+/// Extension of a file's name, in lower case.
+pub(crate) fn extension(name: &str) -> Option<String> {
+    Path::new(name).extension().map(|e| e.to_string_lossy().to_lowercase())
+}
 
 fn bad(place: &str, found: impl Into<String>, expected: impl Into<String>) -> ImportError {
     ImportError::BadValue { place: place.into(), found: found.into(), expected: expected.into() }
@@ -35,36 +40,46 @@ impl<'a> ArrayFiles<'a> {
     }
 
     fn array(&mut self, place: &str, reference: &str) -> Result<&Array, ImportError> {
-        let extension = |s: &str| Path::new(s).extension().map(|e| e.to_string_lossy().to_lowercase());
         let (file, name) = match (extension(reference).as_deref(), reference.rsplit_once(':')) {
             (Some("npy"), _) => (reference, ONLY),
             (_, Some((file, name))) if !file.is_empty() && !name.is_empty() => (file, name),
             _ => return Err(ImportError::BadReference { reference: reference.into(), place: place.into() }),
         };
-        let failed = |detail: String| ImportError::ArrayFile { file: file.into(), place: place.into(), detail, missing: false };
-        if !self.loaded.contains_key(file) {
-            let kind = extension(file);
-            if !matches!(kind.as_deref(), Some("npz" | "npy" | "safetensors")) {
-                return Err(failed("not a .npz, .npy or .safetensors file".into()));
-            }
-            let bytes = (self.load)(&self.folder.join(file)).map_err(|e| {
-                let (file, place, detail) = (file.into(), place.into(), e.to_string());
-                ImportError::ArrayFile { file, place, detail, missing: true }
-            })?;
-            let arrays = match kind.as_deref() {
-                Some("npz") => read_npz(&bytes).map_err(|e| failed(e.to_string()))?,
-                Some("npy") => BTreeMap::from([(ONLY.into(), read_npy(&bytes).map_err(|e| failed(e.to_string()))?)]),
-                _ => read_safetensors(&bytes).map_err(failed)?,
-            };
-            self.loaded.insert(file.into(), arrays);
-        }
-        let arrays = &self.loaded[file];
+        let arrays = self.arrays(place, file)?;
         arrays.get(name).ok_or_else(|| ImportError::MissingArray {
             file: file.into(),
             array: name.into(),
             place: place.into(),
             known: arrays.keys().cloned().collect(),
         })
+    }
+
+    /// The bytes of a file that the key `place` names.
+    pub fn bytes(&self, place: &str, file: &str) -> Result<Vec<u8>, ImportError> {
+        (self.load)(&self.folder.join(file)).map_err(|e| {
+            let (file, place, detail) = (file.into(), place.into(), e.to_string());
+            ImportError::ArrayFile { file, place, detail, missing: true }
+        })
+    }
+
+    /// All arrays of a file; each file is loaded once.
+    pub fn arrays(&mut self, place: &str, file: &str) -> Result<&BTreeMap<String, Array>, ImportError> {
+        let failed = |detail: String| ImportError::ArrayFile { file: file.into(), place: place.into(), detail, missing: false };
+        if !self.loaded.contains_key(file) {
+            let kind = extension(file);
+            if !matches!(kind.as_deref(), Some("npz" | "npy" | "safetensors" | "pth" | "pt")) {
+                return Err(failed("not a .npz, .npy, .safetensors, .pth or .pt file".into()));
+            }
+            let bytes = self.bytes(place, file)?;
+            let arrays = match kind.as_deref() {
+                Some("npz") => read_npz(&bytes).map_err(|e| failed(e.to_string()))?,
+                Some("npy") => BTreeMap::from([(ONLY.into(), read_npy(&bytes).map_err(|e| failed(e.to_string()))?)]),
+                Some("pth" | "pt") => crate::torch::read_torch(&bytes).map_err(failed)?,
+                _ => read_safetensors(&bytes).map_err(failed)?,
+            };
+            self.loaded.insert(file.into(), arrays);
+        }
+        Ok(&self.loaded[file])
     }
 
     /// `n` floats: a number is repeated; an array or a list has `n` elements, whatever its shape.
@@ -153,13 +168,14 @@ impl<'a> ArrayFiles<'a> {
         self.integers(place, value, Some(shape[0] * shape[1]), low, high)
     }
 
-    /// A mask (rows, columns): true and numbers other than 0 keep.
+    /// A mask (rows, columns): true and 1 keep; floats as torch.nn.utils.prune has them will do.
     pub fn mask(&mut self, place: &str, value: &Value, shape: [usize; 2]) -> Result<Vec<bool>, ImportError> {
         self.check_matrix(place, value, shape)?;
         match value {
             Value::Reference(r) => {
                 let array = self.array(place, r)?;
-                array.to_bool().ok_or_else(|| bad(place, described(array), "a mask of bool, or of 0 and 1"))
+                let whole = || array.to_i64()?.into_iter().map(|x| [false, true].get(usize::try_from(x).ok()?).copied()).collect();
+                array.to_bool().or_else(whole).ok_or_else(|| bad(place, described(array), "a mask of bool, or of 0 and 1"))
             }
             _ => Ok(self.integers(place, value, Some(shape[0] * shape[1]), 0, 1)?.into_iter().map(|x| x != 0).collect()),
         }

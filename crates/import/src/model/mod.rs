@@ -4,9 +4,9 @@
 //! Invariant: unknown keys are errors with their place; every array is checked against the shapes it must have.
 //! Cost: each array file is loaded once.
 
-mod arrays;
-mod registers;
-mod schema;
+pub(crate) mod arrays;
+pub(crate) mod registers;
+pub(crate) mod schema;
 mod trained;
 pub(crate) mod write;
 
@@ -25,7 +25,7 @@ pub(crate) fn looks_like_model(bytes: &[u8]) -> bool {
     text.lines()
         .map(str::trim_start)
         .find(|l| !l.is_empty() && !l.starts_with("//") && !l.starts_with("#!["))
-        .is_some_and(|l| l.starts_with("Trained") || l.starts_with("Registers"))
+        .is_some_and(|l| ["Trained", "Registers", "Connectome"].iter().any(|word| l.starts_with(word)))
 }
 
 /// Reads a RON model. `load` gets the paths of array files, relative ones joined to the folder of `path`.
@@ -52,6 +52,7 @@ pub fn read_model(path: &Path, bytes: &[u8], options: &ImportOptions, load: Load
     let model = match file {
         File::Trained(file) => Model::Trained(trained::network(file, options, &mut arrays)?),
         File::Registers(file) => Model::Registers(registers::net(file, options, &mut arrays, &mut warnings)?),
+        File::Connectome(file) => Model::Registers(crate::edges::net(*file, options, &mut arrays, &mut warnings)?),
     };
     Ok(Imported { model, warnings })
 }
@@ -71,7 +72,7 @@ fn after_space(text: &str, line: usize, column: usize) -> (usize, usize) {
 }
 
 /// The given name, else the option's.
-fn name_or(name: Option<String>, options: &ImportOptions) -> String {
+pub(crate) fn name_or(name: Option<String>, options: &ImportOptions) -> String {
     name.unwrap_or_else(|| options.name.clone())
 }
 

@@ -12,7 +12,7 @@ use crate::error::ImportError;
 use spikec_net::{Bias, Fixed, FixedNeuron, FixedRules, Net, Population, PopulationId, Projection, Role, Synapses, WeightFormat};
 
 /// Largest delay register: with the step between neurons, a net delay fits u16.
-const MAX_DELAY: i64 = u16::MAX as i64 - 1;
+pub(crate) const MAX_DELAY: i64 = u16::MAX as i64 - 1;
 /// Thresholds shifted by 6 stay in i32.
 const MAX_THRESHOLD: i64 = 1 << 24;
 const MAX_BIAS_EXPONENT: i64 = 15;
@@ -42,7 +42,7 @@ pub(super) fn net(
         let place = format!("populations[{k}]");
         let n = checked_len(&format!("{place}.shape"), &p.shape)?;
         arrays.growth.neurons(&place, n)?;
-        let role = Role::Neurons(neurons(p, &place, n, arrays)?);
+        let role = Role::Neurons(neurons(values(p), &place, n, arrays)?);
         built.push(Population { name: p.name.clone(), shape: p.shape.clone(), origin: (0..n as u32).collect(), skew: 0, role });
     }
     let neurons_expected = |k: usize, place: String| match built[k].is_input() {
@@ -78,15 +78,24 @@ pub(super) fn net(
     })
 }
 
-fn neurons(p: &RegisterPopulation, place: &str, n: usize, arrays: &mut ArrayFiles) -> Result<Vec<FixedNeuron>, ImportError> {
+fn values(p: &RegisterPopulation) -> Values<'_> {
+    [&p.decay_u, &p.decay_v, &p.threshold, &p.refractory, &p.bias_mantissa, &p.bias_exponent]
+}
+
+/// Registers by name, in the order of [`FixedNeuron`]: decays of u and v, threshold, refractory steps, the bias's mantissa and exponent.
+pub(crate) type Values<'a> = [&'a schema::Value; 6];
+
+/// The registers of `n` neurons.
+pub(crate) fn neurons(values: Values, place: &str, n: usize, arrays: &mut ArrayFiles) -> Result<Vec<FixedNeuron>, ImportError> {
+    let [decay_u, decay_v, threshold, refractory, mantissa, exponent] = values;
     let mut get =
         |key: &str, value: &schema::Value, low: i64, high: i64| arrays.integers(&format!("{place}.{key}"), value, Some(n), low, high);
-    let decay_u = get("decay_u", &p.decay_u, 1, 4096)?;
-    let decay_v = get("decay_v", &p.decay_v, 0, 4096)?;
-    let threshold = get("threshold", &p.threshold, 0, MAX_THRESHOLD)?;
-    let refractory = get("refractory", &p.refractory, 1, u8::MAX.into())?;
-    let mantissa = get("bias_mantissa", &p.bias_mantissa, i16::MIN.into(), i16::MAX.into())?;
-    let exponent = get("bias_exponent", &p.bias_exponent, 0, MAX_BIAS_EXPONENT)?;
+    let decay_u = get("decay_u", decay_u, 1, 4096)?;
+    let decay_v = get("decay_v", decay_v, 0, 4096)?;
+    let threshold = get("threshold", threshold, 0, MAX_THRESHOLD)?;
+    let refractory = get("refractory", refractory, 1, u8::MAX.into())?;
+    let mantissa = get("bias_mantissa", mantissa, i16::MIN.into(), i16::MAX.into())?;
+    let exponent = get("bias_exponent", exponent, 0, MAX_BIAS_EXPONENT)?;
     Ok((0..n)
         .map(|k| FixedNeuron {
             decay_u: decay_u[k] as u16,
@@ -99,24 +108,29 @@ fn neurons(p: &RegisterPopulation, place: &str, n: usize, arrays: &mut ArrayFile
 }
 
 fn weight_format(p: &RegisterProjection, place: &str) -> Result<WeightFormat, ImportError> {
-    let bad = |key: &str, found: i64, expected: &str| ImportError::BadValue {
-        place: format!("{place}.{key}"),
-        found: found.to_string(),
-        expected: expected.into(),
-    };
-    if !(1..=8).contains(&p.weight_bits) {
-        return Err(bad("weight_bits", p.weight_bits.into(), "1 to 8"));
-    }
-    if !(-8..=7).contains(&p.weight_exponent) {
-        return Err(bad("weight_exponent", p.weight_exponent.into(), "-8 to 7"));
-    }
     let sign = match p.sign_mode {
         SignMode::Mixed => spikec_net::SignMode::Mixed,
         SignMode::Excitatory => spikec_net::SignMode::Excitatory,
         SignMode::Inhibitory => spikec_net::SignMode::Inhibitory,
         SignMode::Split => spikec_net::SignMode::Split,
     };
-    Ok(WeightFormat { bits: p.weight_bits, exponent: p.weight_exponent, sign })
+    checked_format(p.weight_bits, p.weight_exponent, sign, place)
+}
+
+/// A format whose width and exponent weights can have.
+pub(crate) fn checked_format(bits: u8, exponent: i8, sign: spikec_net::SignMode, place: &str) -> Result<WeightFormat, ImportError> {
+    let bad = |key: &str, found: i64, expected: &str| ImportError::BadValue {
+        place: format!("{place}.{key}"),
+        found: found.to_string(),
+        expected: expected.into(),
+    };
+    if !(1..=8).contains(&bits) {
+        return Err(bad("weight_bits", bits.into(), "1 to 8"));
+    }
+    if !(-8..=7).contains(&exponent) {
+        return Err(bad("weight_exponent", exponent.into(), "-8 to 7"));
+    }
+    Ok(WeightFormat { bits, exponent, sign })
 }
 
 #[derive(Default)]

@@ -5,7 +5,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 /// Numbers given in the text or in an array file.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Repeated as often as needed.
     Number(f64),
     /// `"FILE:ARRAY"`.
@@ -54,14 +54,15 @@ impl<'de> Deserialize<'de> for Value {
 
 /// A whole file.
 #[derive(Debug, Deserialize)]
-pub(super) enum File {
+pub(crate) enum File {
     Trained(Trained),
     Registers(Registers),
+    Connectome(Box<Connectome>),
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Trained {
+pub(crate) struct Trained {
     pub name: Option<String>,
     pub dt: Option<f64>,
     pub convention: Option<String>,
@@ -75,7 +76,7 @@ pub(super) struct Trained {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Registers {
+pub(crate) struct Registers {
     pub name: Option<String>,
     pub inputs: Vec<Input>,
     pub populations: Vec<RegisterPopulation>,
@@ -85,7 +86,7 @@ pub(super) struct Registers {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TrainedPopulation {
+pub(crate) struct TrainedPopulation {
     pub name: String,
     pub shape: Vec<u32>,
     pub neurons: Neurons,
@@ -97,7 +98,7 @@ fn one() -> Value {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) enum Neurons {
+pub(crate) enum Neurons {
     Input,
     Lif {
         tau: Value,
@@ -150,7 +151,7 @@ pub(super) enum Neurons {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TrainedProjection {
+pub(crate) struct TrainedProjection {
     pub name: Option<String>,
     pub pre: String,
     pub post: String,
@@ -162,7 +163,7 @@ pub(super) struct TrainedProjection {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) enum Link {
+pub(crate) enum Link {
     Linear { weight: Value, mask: Option<Value> },
     Bias { bias: Value },
     Scale { scale: Value },
@@ -172,14 +173,14 @@ pub(super) enum Link {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Input {
+pub(crate) struct Input {
     pub name: String,
     pub n: u32,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RegisterPopulation {
+pub(crate) struct RegisterPopulation {
     pub name: String,
     pub shape: Vec<u32>,
     pub decay_u: Value,
@@ -195,7 +196,7 @@ pub(super) struct RegisterPopulation {
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum SignMode {
+pub(crate) enum SignMode {
     Mixed,
     Excitatory,
     Inhibitory,
@@ -211,7 +212,7 @@ fn eight() -> u8 {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RegisterProjection {
+pub(crate) struct RegisterProjection {
     pub name: Option<String>,
     pub pre: String,
     pub post: String,
@@ -226,7 +227,7 @@ pub(super) struct RegisterProjection {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) enum Synapses {
+pub(crate) enum Synapses {
     Coo {
         pre_index: Value,
         post_index: Value,
@@ -240,4 +241,67 @@ pub(super) enum Synapses {
         #[serde(default)]
         delay: Value,
     },
+}
+
+/// A network from a list of edges (docs/network-format.md, section 5).
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Connectome {
+    pub name: Option<String>,
+    /// The file of the list.
+    pub edges: String,
+    pub source: Option<String>,
+    pub target: Option<String>,
+    pub weight: Option<String>,
+    #[serde(default)]
+    pub numbering: Numbering,
+    pub neurons: Option<u32>,
+    pub inhibitory_share: Option<f64>,
+    pub inhibitory: Option<Value>,
+    #[serde(default)]
+    pub seed: u64,
+    pub scale: Option<f64>,
+    #[serde(default = "eight")]
+    pub weight_bits: u8,
+    #[serde(default)]
+    pub weight_exponent: i8,
+    #[serde(default)]
+    pub delay: u16,
+    pub neuron: NeuronRegisters,
+    pub input: Option<ConnectomeInput>,
+}
+
+/// What the numbers of an edge list are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub(crate) enum Numbering {
+    /// Indices from 0.
+    #[default]
+    Index,
+    /// Names; the neurons are numbered in their order.
+    Label,
+}
+
+/// Registers that all neurons share, or one value for each.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NeuronRegisters {
+    pub decay_u: Value,
+    pub decay_v: Value,
+    pub threshold: Value,
+    #[serde(default = "one")]
+    pub refractory: Value,
+    #[serde(default)]
+    pub bias_mantissa: Value,
+    #[serde(default)]
+    pub bias_exponent: Value,
+}
+
+/// A channel for each neuron, or for those that are named.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConnectomeInput {
+    pub weight: i16,
+    #[serde(default)]
+    pub weight_exponent: i8,
+    pub neurons: Option<Value>,
 }

@@ -3,9 +3,10 @@
 //! In: [`RawGraph`]. Out: [`FlatGraph`] in topological order.
 //! Invariant: input and output nodes of nested graphs are pass nodes: an edge into one leaves it unchanged.
 
-use super::file::{RawArray, RawContent, RawGraph};
+use super::file::{RawContent, RawGraph};
 use super::kinds::{self, Class, Kind};
 use crate::error::ImportError;
+use crate::hdf5::RawArray;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A primitive of the flat graph.

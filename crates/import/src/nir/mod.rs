@@ -5,7 +5,7 @@
 //! Why: parameters stay as in the file (rounded to f32); what NIR can't say comes from [`crate::conventions`].
 
 mod chains;
-pub(crate) mod file;
+mod file;
 mod graph;
 mod kinds;
 mod nodes;
@@ -15,7 +15,6 @@ pub(crate) mod write;
 
 use crate::error::ImportError;
 use crate::{ImportOptions, conventions};
-pub(crate) use file::SIGNATURE;
 use spikec_net::{Conventions, Discretization, FireRule, Network, ResetRule};
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! Single nodes: neuron models with their shapes, operators with theirs.
 
 use super::chains::{OperatorError, checked_shape};
-use super::file::{RawArray, RawValues};
 use super::graph::FlatNode;
 use crate::error::ImportError;
+use crate::hdf5::{RawArray, RawValues};
 use crate::shape::{broadcast_shape, broadcast_to, squeezed};
 use spikec_net::{NeuronModel, Operator};
 

@@ -1,9 +1,10 @@
 //! Graphs that are made by hand, one for each rule.
 
 use super::chains::{Parts, build};
-use super::file::{RawArray, RawContent, RawGraph, RawNode, RawValues};
+use super::file::{RawContent, RawGraph, RawNode};
 use super::{graph, kinds};
 use crate::error::ImportError;
+use crate::hdf5::{RawArray, RawValues};
 use spikec_net::{NeuronModel, Operator, TrainedRole};
 
 type Parameters<'a> = &'a [(&'static str, &'a [u64], f32)];

@@ -3,6 +3,7 @@
 mod classes;
 mod events;
 mod frames;
+mod random;
 
 use crate::args::DataCommand;
 use crate::failure::Failure;
@@ -13,5 +14,6 @@ pub fn run(command: &DataCommand, json: bool) -> Result<u8, Failure> {
         DataCommand::Idx(args) => frames::idx(args, json),
         DataCommand::Frames(args) => frames::run(args, json),
         DataCommand::Events(args) => events::run(args, json),
+        DataCommand::Random(args) => random::run(args, json),
     }
 }
