@@ -5,8 +5,8 @@ mod fit;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use data::{
-    ChannelsArg, CodingArgs, DataCommand, EventFormatArg, EventsArgs, FrameCodingArg, FramesArgs, IdxArgs, NegativeArg, OutOfRangeArg, RandomArgs,
-    PolarityOrderArg, SeveralArg, StartArg,
+    ChannelsArg, CodingArgs, DataCommand, EventFormatArg, EventsArgs, FrameCodingArg, FramesArgs, IdxArgs, NegativeArg, OutOfRangeArg,
+    PolarityOrderArg, RandomArgs, SeveralArg, StartArg,
 };
 pub use fit::{FitArgs, SaliencyArg, width};
 use std::path::PathBuf;

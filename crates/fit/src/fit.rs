@@ -203,6 +203,8 @@ pub struct FitReport {
     pub balance: f32,
     /// Score of what was taken.
     pub score: Score,
+    /// How well it did before all layers were tuned together; `None` where they were not, or it was no better.
+    pub untuned: Option<Score>,
     /// Everything tried.
     pub candidates: Vec<Candidate>,
     /// Layers.
@@ -451,9 +453,10 @@ impl<'a, F> Fitter<'a, F> {
         }
         let Some((mut found, k, mut score)) = best else { return Err(failure.unwrap_or(FitFailure::NoBudget)) };
         let Way { balance, width, shape, .. } = self.courses[k];
+        let mut untuned = None;
         if self.options.method.reconstruct && self.options.method.tune {
             progress("tuning");
-            self.tune(budget, width, &mut found, &mut score)?;
+            untuned = self.tune(budget, width, &mut found, &mut score)?;
         }
         let report = FitReport {
             budget: budget.uses(&found.compiled.report, self.target),
@@ -463,29 +466,30 @@ impl<'a, F> Fitter<'a, F> {
             shape,
             balance,
             score,
+            untuned,
             candidates,
             layers: self.layer_fits(&found.kept),
         };
         Ok(Fitted { compiled: found.compiled, report, filed: found.filed })
     }
 
-    /// Tunes what was found, and takes that if it still keeps the budget and does better on the samples held back.
-    fn tune(&self, budget: &Budget, width: Width, found: &mut Found<F>, score: &mut Score) -> Result<(), FitFailure> {
+    /// Tunes what was found, and takes that if it still keeps the budget and does better on the samples held back; then the score before.
+    fn tune(&self, budget: &Budget, width: Width, found: &mut Found<F>, score: &mut Score) -> Result<Option<Score>, FitFailure> {
         let options = CompileOptions { tune: true, ..self.compile_options(width, true) };
         let input = Input::Trained { net: &found.filed.net, digest: found.filed.digest };
         let compiled = match compile(input, self.target, &options, &mut |_| ()) {
             Ok(compiled) => compiled,
             // The last weights of a small net may have gone.
-            Err(CompileError::Findings(_) | CompileError::NothingLeft(_)) => return Ok(()),
+            Err(CompileError::Findings(_) | CompileError::NothingLeft(_)) => return Ok(None),
             Err(e) => return Err(e.into()),
         };
         let fits = budget.uses(&compiled.report, self.target).iter().all(|u| u.used <= u.allowed);
         let tuned = self.score(&compiled)?;
         if fits && tuned.divergence < score.divergence {
             found.compiled = compiled;
-            *score = tuned;
+            return Ok(Some(std::mem::replace(score, tuned)));
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Compiler options for a width.

@@ -4,10 +4,11 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use spikec_chip::Target;
 use spikec_chip::image::Image;
+use spikec_chip::target::Family;
 use spikec_compile::{CompileOptions, Signs};
 use spikec_data::{SpikeTrain, Stimulus};
 use spikec_fit::budget::Budget;
-use spikec_fit::fit::{Filed, FitFailure, FitOptions, Fitted, Fitter, Method, Width};
+use spikec_fit::fit::{Filed, FitFailure, FitOptions, Fitted, Fitter, Method, Shape, Width};
 use spikec_fit::layer::Layer;
 use spikec_fit::sculpt::{Block, Cost, Options, Saliency};
 use spikec_net::{FireRule, Float, FloatNeuron, FloatRules, Net, Population, PopulationId, Projection, ResetRule, Role, Synapses};
@@ -107,8 +108,8 @@ fn second_order_with_reconstruction_keeps_more_than_magnitude() {
     let budget = Budget { synapses: Some(200), ..Budget::default() };
     let distance = |method| fit(&net, &samples, method, &budget).unwrap().report.score.divergence;
     let ours = distance(Method::default());
-    let magnitude = distance(Method { saliency: Saliency::Magnitude, chip_cost: false, reconstruct: false });
-    let refitted = distance(Method { saliency: Saliency::Magnitude, chip_cost: false, reconstruct: true });
+    let magnitude = distance(Method { saliency: Saliency::Magnitude, chip_cost: false, reconstruct: false, tune: true });
+    let refitted = distance(Method { saliency: Saliency::Magnitude, chip_cost: false, reconstruct: true, tune: true });
     assert!(ours < refitted && refitted < magnitude, "{ours} {refitted} {magnitude}");
 }
 
@@ -232,4 +233,26 @@ fn what_can_not_be_done_is_named() {
         let FitFailure::TooSmall(least) = &error else { panic!("{small:?}: {error}") };
         assert!(least.used > least.allowed && !error.hint().is_empty(), "{least:?}");
     }
+}
+
+#[test]
+fn cores_are_dealt_out_where_layers_hear_more_than_a_core_does() {
+    let (net, samples) = (net(7), samples(7, 200, 0.6));
+    let mut target = spikec_chip::find("tiny").expect("built in");
+    let Family::Packed(packed) = &mut target.family;
+    let core = &mut packed.core;
+    (core.in_axons.value, core.compartments.value) = (16, 8);
+    let budget = Budget { cores: Some(7), ..Budget::default() };
+    let options = FitOptions {
+        widths: vec![Width { bits: 4, output_bits: 4, signs: Signs::Mixed }],
+        compile: CompileOptions { default_steps: Some(8), ..CompileOptions::default() },
+        ..options(Method::default())
+    };
+    let fitter = Fitter::new(&net, &target, &samples, options, std::slice::from_ref(&budget), &as_it_is, &mut |_| ()).unwrap();
+    let fitted = fitter.fit(&budget, &mut |_| ()).unwrap();
+    assert!(fitted.compiled.report.cores <= 7);
+    // Together the cores hear more inputs, and the outputs more hidden neurons, than one core could.
+    let whole = fitted.report.candidates.iter().find(|c| c.shape == Shape::Whole).expect("whole removals were tried");
+    assert!(whole.synapses > 16 * u64::from(HIDDEN - 8), "{whole:?}");
+    assert!(fitted.report.layers[0].axons_left > 16, "{:?}", fitted.report.layers);
 }

@@ -212,13 +212,13 @@ pub fn tune(
             let fall = 0.5 * (1.0 + (std::f32::consts::PI * step as f32 / all_steps as f32).cos());
             step += 1;
             for (q, moving) in moving.iter_mut().enumerate() {
-                moving.latent.step(&gradient.weights[q], moving.rate * fall, step as i32);
+                moving.latent.step(&gradient.weights[q], moving.rate * fall, step);
                 let synapses = &mut student.projections[q].synapses;
                 let on_grid = on_grid(moving, &synapses.posts, &standing[q]);
                 synapses.weights.iter_mut().zip(on_grid).for_each(|(w, (_, value))| *w = value);
             }
             for (p, (biases, rate)) in biases.iter_mut().enumerate() {
-                biases.step(&gradient.biases[p], *rate * fall, step as i32);
+                biases.step(&gradient.biases[p], *rate * fall, step);
                 if let Role::Neurons(neurons) = &mut student.populations[p].role {
                     neurons.iter_mut().zip(&biases.x).for_each(|(n, &b)| n.bias = b);
                 }

@@ -52,6 +52,16 @@ pub fn text(report: &FitReport) -> String {
         ));
         out.push('\n');
     }
+    if let Some(before) = &report.untuned {
+        let _ = writeln!(
+            out,
+            "tuned together: same class for {} instead of {}, count distance {:.3} instead of {:.3}",
+            percent(report.score.agreement, 1.0),
+            percent(before.agreement, 1.0),
+            report.score.distance,
+            before.distance
+        );
+    }
     for u in &report.budget {
         let _ = writeln!(out, "budget: {} of {} {}", count(u.used), count(u.allowed), u.what);
     }
@@ -251,7 +261,7 @@ mod tests {
 
     fn point(saliency: Saliency, words: u64, agreement: f64) -> Point {
         Point {
-            method: Method { saliency, chip_cost: true, reconstruct: true },
+            method: Method { saliency, chip_cost: true, reconstruct: true, tune: true },
             allowed_bytes: words * 8 + 1,
             memory_bytes: words * 8,
             words,

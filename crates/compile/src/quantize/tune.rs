@@ -40,7 +40,9 @@ impl Draft<'_> {
                 }
             }
         }
-        let Some(tuned) = tune(&here, &standing, guide.samples, guide.steps, taught, &theirs(self.net, guide.teacher))? else { return Ok(()) };
+        let Some(tuned) = tune(&here, &standing, guide.samples, guide.steps, taught, &theirs(self.net, guide.teacher))? else {
+            return Ok(());
+        };
         let kept = (self.prepared.clone(), self.chosen.clone(), self.bias_deviation);
         self.stand(tuned);
         let (after_net, _) = self.build([0; 32]);
