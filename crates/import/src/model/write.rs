@@ -46,6 +46,8 @@ fn variant(model: &NeuronModel) -> &'static str {
         NeuronModel::CubaLif { .. } => "CubaLif",
         NeuronModel::Li { .. } => "Li",
         NeuronModel::CubaLi { .. } => "CubaLi",
+        NeuronModel::Threshold { .. } => "Threshold",
+        NeuronModel::Or => "Or",
     }
 }
 
@@ -130,6 +132,7 @@ impl Writer<'_> {
                     shape.clone_from(to);
                     if flattens { "Flatten".into() } else { format!("Reshape(shape: {to:?})") }
                 }
+                other => return Err(refused(&p.name, format!("a {}", other.kind()))),
             });
         }
         Ok(lines)

@@ -138,6 +138,7 @@ impl Writer {
                     };
                     nodes.push(Written::Flatten(std::mem::replace(&mut shape, to.clone()), start, end));
                 }
+                other => return refuse(&format!("a {}", other.kind())),
             }
         }
         let names: Vec<&str> = p.name.split('+').collect();
