@@ -40,6 +40,8 @@ pub(crate) struct RawArray {
 pub(crate) enum RawValues {
     Float(Vec<f32>),
     Int(Vec<i64>),
+    /// Where a parameter may be a text.
+    Text(String),
 }
 
 impl RawValues {
@@ -48,6 +50,16 @@ impl RawValues {
         match self {
             RawValues::Float(v) => v,
             RawValues::Int(v) => v.into_iter().map(|x| x as f32).collect(),
+            RawValues::Text(_) => Vec::new(),
+        }
+    }
+
+    /// No number and no text.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            RawValues::Float(v) => v.is_empty(),
+            RawValues::Int(v) => v.is_empty(),
+            RawValues::Text(text) => text.is_empty(),
         }
     }
 }
@@ -208,7 +220,12 @@ fn read_parameters(
     for p in kind.parameters {
         if datasets.iter().any(|d| d == p.name) {
             let dataset = open(node, p.name, &format!("{name}/{}", p.name))?;
-            found.insert(p.name, numbers(&dataset, name, p.name, budget)?);
+            let is_text = matches!(dataset.dtype(), Datatype::String { .. } | Datatype::VarLen { kind: VarLenKind::String, .. });
+            let array = match p.text && is_text {
+                true => RawArray { shape: Vec::new(), values: RawValues::Text(text(&dataset, &format!("{name}/{}", p.name), budget)?) },
+                false => numbers(&dataset, name, p.name, budget)?,
+            };
+            found.insert(p.name, array);
         } else if p.required {
             return Err(ImportError::MissingParameter { node: name.into(), kind: kind.name.into(), parameter: p.name.into() });
         }
@@ -329,6 +346,7 @@ fn decode_f64(raw: &[u8], dtype: &Datatype) -> Option<f64> {
         _ => match decode(raw, dtype)? {
             RawValues::Float(v) => v.first().map(|&x| x.into()),
             RawValues::Int(v) => v.first().map(|&x| x as f64),
+            RawValues::Text(_) => None,
         },
     }
 }

@@ -36,7 +36,7 @@ fn linear(name: &str, outputs: u64, inputs: u64) -> RawNode {
 
 fn parts(nodes: Vec<RawNode>, edges: &[(&str, &str)]) -> Result<Parts, ImportError> {
     let edges = edges.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
-    build(graph::flatten(RawGraph { nodes, edges })?)
+    build(graph::flatten(RawGraph { nodes, edges }, None)?)
 }
 
 fn error(nodes: Vec<RawNode>, edges: &[(&str, &str)]) -> String {
