@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-/// Joins items for a message, at most 12 of them.
+/// Joins items for a message, at most 100 of them.
 fn join(items: impl ExactSizeIterator<Item = String>) -> String {
-    const SHOWN: usize = 12;
+    const SHOWN: usize = 100;
     let more = items.len().saturating_sub(SHOWN);
     let mut shown = items.take(SHOWN).collect::<Vec<_>>().join(", ");
     if more > 0 {

@@ -200,7 +200,8 @@ mod tests {
     #[test]
     fn loose_names_are_repaired_where_one_node_fits() {
         let make = |to: &str| {
-            let inner = graph(vec![node("input", "Input"), node("lif1", "IF"), node("output", "Output")], &[("input", to), ("Lif1", "output")]);
+            let inner =
+                graph(vec![node("input", "Input"), node("lif1", "IF"), node("output", "Output")], &[("input", to), ("Lif1", "output")]);
             graph(vec![node("a", "IF"), nested("sub", inner)], &[("a", "sub")])
         };
         let e = flatten(make("lif"), None).unwrap_err();

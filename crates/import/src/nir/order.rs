@@ -47,7 +47,12 @@ pub(super) fn order(nodes: &[FlatNode], predecessors: &[Vec<usize>], followers: 
             break;
         }
         if round == MAX_ROUNDS {
-            return Err(ImportError::TooLarge { place: nodes[order.len()].name.clone(), what: "loops", found: round + 1, limit: MAX_ROUNDS });
+            return Err(ImportError::TooLarge {
+                place: nodes[order.len()].name.clone(),
+                what: "loops",
+                found: round + 1,
+                limit: MAX_ROUNDS,
+            });
         }
         for component in first_loops(predecessors, &placed) {
             let neurons = component.iter().copied().filter(|&i| nodes[i].class() == Some(Class::Neurons));

@@ -91,7 +91,9 @@ pub(super) fn conv(node: &mut FlatNode, shape: &[u32]) -> Result<NodeOperators, 
         _ => None,
     };
     let takes = || match &declared {
-        Some(sizes) => format!("[{channels}, {}] (its channels and input_shape)", sizes.iter().map(|d| d.to_string()).collect::<Vec<_>>().join(", ")),
+        Some(sizes) => {
+            format!("[{channels}, {}] (its channels and input_shape)", sizes.iter().map(|d| d.to_string()).collect::<Vec<_>>().join(", "))
+        }
         None => format!("{channels} channels of {}", if rank == 1 { "one dimension" } else { "two dimensions" }),
     };
     let mut taken = with_channels(shape, channels, rank);
@@ -101,7 +103,13 @@ pub(super) fn conv(node: &mut FlatNode, shape: &[u32]) -> Result<NodeOperators, 
     }
     let taken = taken.ok_or_else(|| OperatorError::Takes(takes()))?;
     let mut axes: Vec<Axis> = (0..rank)
-        .map(|k| Axis { size: taken[k + 1], kernel: narrow(weight.shape[k + 2]), stride: stride[k], dilation: dilation[k], padding: [0, 0] })
+        .map(|k| Axis {
+            size: taken[k + 1],
+            kernel: narrow(weight.shape[k + 2]),
+            stride: stride[k],
+            dilation: dilation[k],
+            padding: [0, 0],
+        })
         .collect();
     match parameter(node, "padding")? {
         RawArray { values: RawValues::Text(text), .. } if text == "valid" => {}
@@ -155,8 +163,7 @@ pub(super) fn pool(node: &mut FlatNode, shape: &[u32]) -> Result<NodeOperators, 
         return Err(OperatorError::Takes("a tensor of channels, height and width".into()));
     }
     let taken = &shape[extra..];
-    let axis =
-        |k: usize| Axis { size: taken[k + 1], kernel: kernel[k], stride: stride[k], dilation: 1, padding: [padding[k], padding[k]] };
+    let axis = |k: usize| Axis { size: taken[k + 1], kernel: kernel[k], stride: stride[k], dilation: 1, padding: [padding[k], padding[k]] };
     let pool = Pool { kind, channels: taken[0], axes: vec![axis(0), axis(1)] };
     let result = pool.output_shape().map_err(|e| geometry(node, e))?;
     let mut linear = reshaped(shape, taken);
