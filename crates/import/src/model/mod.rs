@@ -7,8 +7,10 @@
 mod arrays;
 mod registers;
 mod schema;
+mod spatial;
 mod trained;
 pub(crate) mod write;
+pub(crate) mod write_spatial;
 
 use crate::error::ImportError;
 use crate::{ImportOptions, Imported, Loader, Model};
