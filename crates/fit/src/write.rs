@@ -13,7 +13,9 @@ pub enum WriteBack {
     #[error("projection {0} is a chain with {1} matrices: only a chain with one can be written back")]
     Matrices(String, usize),
     /// A chain with an operator that shares its weights, or moves values.
-    #[error("projection {0} has a {1}: a fit changes synapses one by one, and they can't be written back as it; unroll it into a Linear first")]
+    #[error(
+        "projection {0} has a {1}: a fit changes synapses one by one, and they can't be written back as it; unroll it into a Linear first"
+    )]
     Operator(String, &'static str),
     /// A projection that the network file does not have.
     #[error("projection {0} was made when the network was read: its weights have no place in the file")]
@@ -32,9 +34,10 @@ pub enum WriteBack {
 /// The first operator that is neither a matrix nor works elementwise.
 pub fn check(network: &Network) -> Result<(), WriteBack> {
     network.projections.iter().try_for_each(|p| {
-        let other = p.operators.iter().find(|o| {
-            !matches!(o, Operator::Linear { .. } | Operator::Bias { .. } | Operator::Scale { .. } | Operator::Reshape { .. })
-        });
+        let other = p
+            .operators
+            .iter()
+            .find(|o| !matches!(o, Operator::Linear { .. } | Operator::Bias { .. } | Operator::Scale { .. } | Operator::Reshape { .. }));
         other.map_or(Ok(()), |o| Err(WriteBack::Operator(p.name.clone(), o.kind())))
     })
 }

@@ -174,7 +174,7 @@ fn output_shape(operator: &Operator, input: &[u32]) -> Result<Vec<u32>, Geometry
 fn operator(rng: &mut Random, shape: &[u32]) -> Operator {
     let n = shape.iter().product::<u32>();
     let channels = shape[0];
-    let divisors: Vec<u32> = (1..=channels).filter(|g| channels % g == 0).collect();
+    let divisors: Vec<u32> = (1..=channels).filter(|&g| channels.is_multiple_of(g)).collect();
     let groups = divisors[rng.random_range(0..divisors.len())];
     let spatial: Vec<Axis> = shape[1..]
         .iter()
