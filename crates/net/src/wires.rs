@@ -47,3 +47,43 @@ fn full(mut operator: Operator) -> Operator {
     }
     operator
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::float::{FireRule, ResetRule};
+    use crate::ids::PopulationId;
+    use crate::network::{Conventions, Discretization, TrainedPopulation, TrainedRole};
+    use crate::operators::{Axis, Conv};
+
+    #[test]
+    fn synapses_are_counted_as_they_are_folded() {
+        let axis = Axis { size: 4, kernel: 3, stride: 1, dilation: 1, padding: [1, 1] };
+        let conv = Conv { channels: 1, outputs: 1, groups: 1, axes: vec![axis], weight: vec![1.0, 0.0, 2.0] };
+        let population = |name: &str| TrainedPopulation { name: name.into(), shape: vec![1, 4], role: TrainedRole::Input };
+        let projection = TrainedProjection {
+            name: "conv".into(),
+            pre: PopulationId(0),
+            post: PopulationId(1),
+            operators: vec![Operator::Conv(conv), Operator::Scale { scale: vec![1.0, 1.0, 1.0, 0.0] }],
+            delay_steps: 0,
+        };
+        let network = Network {
+            name: "net".into(),
+            conventions: Conventions {
+                name: "nir".into(),
+                dt_s: 1.0,
+                fire: FireRule::Greater,
+                reset: ResetRule::ToValue,
+                discretization: Discretization::Euler,
+            },
+            populations: vec![population("in"), population("out")],
+            projections: vec![projection.clone()],
+            output: PopulationId(1),
+        };
+        let wires = network.wires(&projection).unwrap();
+        assert_eq!(wires, Wires { fan_out: vec![1, 2, 1, 1], fan_in: vec![1, 2, 2, 0], possible: 10 });
+        let elsewhere = TrainedProjection { post: PopulationId(2), ..projection };
+        assert_eq!(network.wires(&elsewhere), None);
+    }
+}
