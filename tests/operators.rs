@@ -119,3 +119,12 @@ fn a_pruned_conv_network_verifies_with_8_bits() {
     let data = DataSet::from_bytes(&std::fs::read(shared.join("data/mnist_test_poisson_T8_seed1234.npz")).unwrap(), Some(100)).unwrap();
     verified(&network, &data.samples, None);
 }
+
+#[test]
+fn a_fit_of_kernels_is_refused_by_name() {
+    let pool = "Trained(dt: 1.0, populations: [(name: \"in\", shape: [1, 2], neurons: Input), (name: \"n\", shape: [1, 1], neurons: If(v_threshold: 1.0))], \
+                projections: [(name: \"p\", pre: \"in\", post: \"n\", chain: [SumPool1d(kernel: 2)])], output: \"n\")";
+    let network = read(Path::new("net.ron"), pool.as_bytes(), &ImportOptions::default(), &[]);
+    let e = spikec_fit::write::check(&network).unwrap_err();
+    assert_eq!(e, spikec_fit::write::WriteBack::Operator("p".into(), "SumPool1d"));
+}
