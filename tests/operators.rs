@@ -65,7 +65,7 @@ fn kernels_windows_maxima_delays_and_loops_verify_on_the_chip() {
     let array = |shape: &[usize]| {
         let n = shape.iter().product::<usize>();
         // A third of the weights is 0.
-        let value = |k: usize| if k % 3 == 0 { 0.0 } else { ((k * 7 % 11) as f32 - 4.0) / 8.0 };
+        let value = |k: usize| if k.is_multiple_of(3) { 0.0 } else { ((k * 7 % 11) as f32 - 4.0) / 8.0 };
         Array { shape: shape.into(), data: ArrayData::F32((0..n).map(value).collect()) }
     };
     let arrays = write_npz(&[("w1", array(&[4, 2, 3, 3])), ("w2", array(&[2, 4, 3, 3])), ("w3", array(&[18, 3]))]);
