@@ -82,6 +82,9 @@ pub struct NetworkArgs {
     /// How continuous time becomes steps (default: the convention's).
     #[arg(long, value_name = "D")]
     pub discretization: Option<DiscretizationArg>,
+    /// Edges of a NIR graph may name nodes loosely (`lif` for `lif1`) where one node alone fits; what is changed is reported.
+    #[arg(long)]
+    pub repair_edges: bool,
 }
 
 /// How continuous time becomes steps.

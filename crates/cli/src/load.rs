@@ -47,6 +47,7 @@ fn import(args: &NetworkArgs) -> Result<(Imported, Vec<PathBuf>), Failure> {
             DiscretizationArg::Exact => Discretization::Exact,
         }),
         name: path.file_stem().map_or_else(|| "network".into(), |s| s.to_string_lossy().into_owned()),
+        repair_edges: args.repair_edges,
     };
     let arrays = RefCell::new(Vec::new());
     let beside = |p: &Path| {

@@ -12,6 +12,11 @@ pub enum WriteBack {
     /// A chain that is not one matrix.
     #[error("projection {0} is a chain with {1} matrices: only a chain with one can be written back")]
     Matrices(String, usize),
+    /// A chain with an operator that shares its weights, or moves values.
+    #[error(
+        "projection {0} has a {1}: a fit changes synapses one by one, and they can't be written back as it; unroll it into a Linear first"
+    )]
+    Operator(String, &'static str),
     /// A projection that the network file does not have.
     #[error("projection {0} was made when the network was read: its weights have no place in the file")]
     Made(String),
@@ -21,6 +26,20 @@ pub enum WriteBack {
     /// A neuron whose bias has no place.
     #[error("population {0}: a changed bias has no place in a network whose neurons filter their current or have no gain")]
     Bias(String),
+}
+
+/// Can what a fit changes be written back?
+///
+/// # Errors
+/// The first operator that is neither a matrix nor works elementwise.
+pub fn check(network: &Network) -> Result<(), WriteBack> {
+    network.projections.iter().try_for_each(|p| {
+        let other = p
+            .operators
+            .iter()
+            .find(|o| !matches!(o, Operator::Linear { .. } | Operator::Bias { .. } | Operator::Scale { .. } | Operator::Reshape { .. }));
+        other.map_or(Ok(()), |o| Err(WriteBack::Operator(p.name.clone(), o.kind())))
+    })
 }
 
 /// The network with the weights and biases of `fitted`; `plain` is the network's own elaboration.
@@ -46,6 +65,7 @@ pub fn network_of(network: &Network, plain: &Net<Float>, fitted: &Net<Float>) ->
         let Some(trained) = out.projections.iter_mut().find(|t| t.name == projection.name) else {
             return Err(WriteBack::Made(projection.name.clone()));
         };
+        check(network)?;
         let matrices: Vec<usize> =
             (0..trained.operators.len()).filter(|&o| matches!(trained.operators[o], Operator::Linear { .. })).collect();
         let [at] = matrices[..] else { return Err(WriteBack::Matrices(projection.name.clone(), matrices.len())) };

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-/// Joins items for a message, at most 12 of them.
+/// Joins items for a message, at most 100 of them.
 fn join(items: impl ExactSizeIterator<Item = String>) -> String {
-    const SHOWN: usize = 12;
+    const SHOWN: usize = 100;
     let more = items.len().saturating_sub(SHOWN);
     let mut shown = items.take(SHOWN).collect::<Vec<_>>().join(", ");
     if more > 0 {
@@ -15,6 +15,22 @@ fn join(items: impl ExactSizeIterator<Item = String>) -> String {
 
 pub(crate) fn list<T: AsRef<str>>(names: &[T]) -> String {
     join(names.iter().map(|n| format!("`{}`", n.as_ref())))
+}
+
+/// The names that `missing` may mean: equal but for case, or one the beginning or the last part of the other.
+pub(crate) fn loosely<'a>(missing: &str, known: &'a [String]) -> Vec<&'a str> {
+    let plain = missing.to_lowercase();
+    let last = |name: &str| name.rsplit(['.', '/', ':']).next().unwrap_or(name).to_string();
+    let fits = |name: &String| {
+        let name = name.to_lowercase();
+        let nested = !plain.is_empty() && (name.starts_with(&plain) || plain.starts_with(&name));
+        nested || last(&name) == last(&plain)
+    };
+    // The same name in another case is meant before any other.
+    match known.iter().filter(|n| n.to_lowercase() == plain).collect::<Vec<_>>()[..] {
+        [one] => vec![one.as_str()],
+        _ => known.iter().filter(|n| fits(n)).map(String::as_str).collect(),
+    }
 }
 
 fn typed(nodes: &[(String, String)]) -> String {
@@ -206,11 +222,21 @@ pub enum ImportError {
         /// The limit.
         limit: usize,
     },
-    /// A cycle.
-    #[error("recurrent graphs can't be read from NIR yet: {}", looped(.nodes))]
-    Recurrent {
+    /// A cycle of operators alone.
+    #[error("the loop {} has no neurons: its values would depend on themselves", looped(.nodes))]
+    LoopWithoutNeurons {
         /// Nodes of one loop, in the order of its edges.
         nodes: Vec<String>,
+    },
+    /// Sizes of an operator that don't go together.
+    #[error("node `{node}` ({kind}): {error}")]
+    Geometry {
+        /// Node, or key of a model.
+        node: String,
+        /// Its type.
+        kind: &'static str,
+        /// What is wrong.
+        error: spikec_net::GeometryError,
     },
     /// Not exactly one Output node with exactly one neuron population before it.
     #[error("the network has {found} Output nodes{}, expected exactly 1", if .nodes.is_empty() { String::new() } else { format!(" ({})", list(.nodes)) })]
@@ -376,11 +402,17 @@ impl ImportError {
                 "export the network again with nir 1.0, or with lava-dl's net.export_hdf5".into()
             }
             UnknownNodeType { .. } => "export the network with nodes of NIR 1.0 only".into(),
-            NotExecutable { .. } => "replace these nodes by executable ones, e.g. a convolution by its Linear matrix".into(),
-            UnknownEndpoint { .. } | DuplicateEdge { .. } => "mend the graph's `edges`".into(),
+            NotExecutable { .. } => "replace these nodes by executable ones, e.g. an integrator by a LI readout".into(),
+            UnknownEndpoint { missing, known, .. } => match loosely(missing, known).as_slice() {
+                [] => "mend the graph's `edges`".into(),
+                [one] => format!("mend the graph's `edges`, or let --repair-edges read `{missing}` as `{one}`"),
+                several => format!("mend the graph's `edges`: `{missing}` may mean {}", list(several)),
+            },
+            DuplicateEdge { .. } => "mend the graph's `edges`".into(),
             NestedPorts { .. } => "give each nested graph one Input and one Output node".into(),
             TooDeep { .. } => "flatten the graph before exporting it".into(),
-            Recurrent { .. } => "recurrent networks can be given as a register model (RON, `Registers`), see docs/network-format.md".into(),
+            LoopWithoutNeurons { .. } => "put neurons into the loop: their spikes act one step later".into(),
+            Geometry { error, .. } => error.hint().into(),
             OutputCount { .. } => "keep one Output node, behind the population that is decoded".into(),
             OutputSource { .. } => {
                 "let the Output node follow a LIF, IF, CubaLIF, LI or CubaLI node; put a readout (LI) behind a last linear layer".into()

@@ -34,6 +34,8 @@ pub(crate) struct RawArray {
 pub(crate) enum RawValues {
     Float(Vec<f32>),
     Int(Vec<i64>),
+    /// Where a parameter may be a text.
+    Text(String),
 }
 
 impl RawValues {
@@ -42,6 +44,16 @@ impl RawValues {
         match self {
             RawValues::Float(v) => v,
             RawValues::Int(v) => v.into_iter().map(|x| x as f32).collect(),
+            RawValues::Text(_) => Vec::new(),
+        }
+    }
+
+    /// No number and no text.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            RawValues::Float(v) => v.is_empty(),
+            RawValues::Int(v) => v.is_empty(),
+            RawValues::Text(text) => text.is_empty(),
         }
     }
 }
@@ -147,6 +159,7 @@ pub(crate) fn decode_f64(raw: &[u8], dtype: &Datatype) -> Option<f64> {
         _ => match decode(raw, dtype)? {
             RawValues::Float(v) => v.first().map(|&x| x.into()),
             RawValues::Int(v) => v.first().map(|&x| x as f64),
+            RawValues::Text(_) => None,
         },
     }
 }

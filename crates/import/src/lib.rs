@@ -48,6 +48,8 @@ pub struct ImportOptions {
     pub discretization: Option<Discretization>,
     /// Name of the network where the file has none, e.g. the file's stem.
     pub name: String,
+    /// Edges of a NIR graph may name nodes loosely where one node alone fits; what is changed is a warning.
+    pub repair_edges: bool,
 }
 
 /// A model, and what the reader had to ignore or change.

@@ -1,7 +1,10 @@
 //! NIR files of tests/data/nir (made by tests/data/tools/make_nir_samples.py) and files of our own writer.
 
 use spikec_import::{ImportError, ImportOptions, read_nir, write_nir};
-use spikec_net::{Discretization, FireRule, InputKind, Network, NeuronModel, Operator, PopulationId, ResetRule, Role, TrainedRole};
+use spikec_net::{
+    Axis, Conv, Discretization, FireRule, InputKind, Network, NeuronModel, Operator, Pool, PoolKind, PopulationId, ResetRule, Role,
+    TrainedRole,
+};
 use std::path::PathBuf;
 
 fn sample(name: &str) -> Vec<u8> {
@@ -104,12 +107,48 @@ fn branches_expand_and_constants_count_once() {
 }
 
 #[test]
-fn what_cannot_run_is_refused_by_name() {
-    let e = read_nir(&sample("conv.nir"), &options()).unwrap_err();
-    assert!(matches!(&e, ImportError::NotExecutable { nodes, .. } if nodes == &[("conv".to_string(), "Conv2d".to_string())]), "{e}");
-    assert!(e.to_string().contains("`conv` (Conv2d)") && e.to_string().contains("`Linear`"), "{e}");
-    let e = read_nir(&sample("loop.nir"), &options()).unwrap_err();
-    assert_eq!(e, ImportError::Recurrent { nodes: vec!["lif".into(), "rec".into()] });
+fn a_convolution_of_the_nir_package() {
+    let (n, warnings) = import("conv.nir");
+    assert_eq!(warnings, Vec::<String>::new());
+    let axis = Axis { size: 3, kernel: 2, stride: 1, dilation: 1, padding: [0, 0] };
+    // A bias of zeros is none.
+    let conv = Conv { channels: 1, outputs: 1, groups: 1, axes: vec![axis; 2], weight: vec![1.0; 4] };
+    assert_eq!(n.projections[0].operators, [Operator::Conv(conv)]);
+}
+
+#[test]
+fn nodes_with_places_of_the_nir_package() {
+    let (n, warnings) = import("spatial.nir");
+    assert_eq!(warnings, ["projection `pool+wait`: delays are rounded to whole steps of 1, by up to 0.250 steps"]);
+    assert_eq!(names(&n), ["input", "if", "limit"]);
+    let same = Axis { size: 4, kernel: 3, stride: 1, dilation: 1, padding: [1, 1] };
+    let even = Axis { size: 6, kernel: 2, stride: 1, dilation: 3, padding: [1, 2] };
+    let weight = (0..2 * 2 * 6).map(|k| k as f32 / 4.0).collect();
+    assert_eq!(
+        n.projections[0].operators,
+        [
+            Operator::Conv(Conv { channels: 4, outputs: 2, groups: 2, axes: vec![same, even], weight }),
+            Operator::Bias { bias: [[0.5; 24], [-1.0; 24]].concat() },
+        ]
+    );
+    let axis = |size, stride| Axis { size, kernel: 2, stride, dilation: 1, padding: [1, 1] };
+    assert_eq!(
+        n.projections[1].operators,
+        [
+            Operator::Pool(Pool { kind: PoolKind::Average, channels: 2, axes: vec![axis(4, 2), axis(6, 3)] }),
+            Operator::Delay { delay: (0..18).map(|k| if k == 0 { 1.25 } else { 2.0 }).collect() },
+        ]
+    );
+    assert_eq!(*model(&n, 2), NeuronModel::Threshold { v_threshold: vec![0.25; 18] });
+    let net = n.elaborate(InputKind::Spikes).unwrap();
+    assert!(matches!(net.projections[1].synapses.delays, spikec_net::Delays::Each(_)));
+}
+
+#[test]
+fn a_loop_acts_one_step_later() {
+    let (n, warnings) = import("loop.nir");
+    assert_eq!(warnings, ["`lif` -> `lif` closes a loop: spikes of step t act in step t + 1"]);
+    assert_eq!(n.projections.iter().map(|p| p.delay_steps).collect::<Vec<_>>(), [0, 1]);
 }
 
 #[test]

@@ -63,25 +63,3 @@ fn single_neurons_import_given_a_step() {
     let (two, _) = read("two_lif_neurons.nir", 1e-4).unwrap();
     assert_eq!(two.populations.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["in", "lif1", "lif2"]);
 }
-
-#[test]
-fn what_cannot_run_is_named() {
-    let Some(nets) = nets() else { return };
-    let error = |file: &str| read_nir(&std::fs::read(nets.join(file)).unwrap(), &options(1e-4)).unwrap_err();
-    let e = error("mnist/conv_poisson_gmp15/net.nir");
-    let ImportError::NotExecutable { nodes, .. } = &e else { panic!("{e}") };
-    assert_eq!(nodes.iter().map(|(n, t)| format!("{n} {t}")).collect::<Vec<_>>(), ["conv1 Conv2d", "conv2 Conv2d"]);
-    let e = error("nir_paper/cnn_sinabs.nir");
-    let ImportError::NotExecutable { nodes, .. } = &e else { panic!("{e}") };
-    assert_eq!(
-        nodes.iter().map(|(n, t)| format!("{n} {t}")).collect::<Vec<_>>(),
-        ["0 Conv2d", "2 Conv2d", "4 SumPool2d", "5 Conv2d", "7 SumPool2d"]
-    );
-    let e = error("nir_paper/braille_noDelay_bias_zero.nir");
-    assert_eq!(e, ImportError::Recurrent { nodes: vec!["lif1.lif".into(), "lif1.w_rec".into()] });
-    // The nested graph's edges speak of `lif`, its node is called `lif1`: the file contradicts itself.
-    let e = error("nir_paper/braille_noDelay_bias_zero_subgraph.nir");
-    let ImportError::UnknownEndpoint { graph, missing, known, .. } = &e else { panic!("{e}") };
-    assert_eq!((graph.as_str(), missing.as_str()), ("lif1", "lif"));
-    assert_eq!(known.join(" "), "input lif1 lin output");
-}

@@ -40,7 +40,7 @@ fn numbers(n: &mut Network) -> Vec<&mut f32> {
     for operator in n.projections.iter_mut().flat_map(|p| &mut p.operators) {
         match operator {
             Operator::Linear { weight: v, .. } | Operator::Bias { bias: v } | Operator::Scale { scale: v } => all.extend(v),
-            Operator::Reshape { .. } => {}
+            _ => {}
         }
     }
     all

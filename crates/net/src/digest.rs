@@ -8,6 +8,7 @@
 use crate::float::{FireRule, ResetRule};
 use crate::net::{Net, Number};
 use crate::network::{Conventions, Discretization, Network, NeuronModel, Operator, TrainedPopulation, TrainedProjection, TrainedRole};
+use crate::operators::{Axis, BatchNorm, Conv, ConvTranspose, Place, Pool, PoolKind};
 
 struct Encoder(blake3::Hasher);
 
@@ -34,6 +35,13 @@ impl Encoder {
                 place.copy_from_slice(&value.to_bits().to_le_bytes());
             }
             self.0.update(&bytes[..chunk.len() * 4]);
+        }
+    }
+
+    fn axes(&mut self, axes: &[Axis]) {
+        self.number(axes.len() as u64);
+        for Axis { size, kernel, stride, dilation, padding: [before, after] } in axes {
+            [size, kernel, stride, dilation, before, after].into_iter().for_each(|&n| self.number(n as u64));
         }
     }
 
@@ -64,6 +72,8 @@ impl Encoder {
             }
             NeuronModel::Li { tau, r, v_leak } => (3, vec![tau, r, v_leak]),
             NeuronModel::CubaLi { tau_syn, tau_mem, r, v_leak, w_in } => (4, vec![tau_syn, tau_mem, r, v_leak, w_in]),
+            NeuronModel::Threshold { v_threshold } => (5, vec![v_threshold]),
+            NeuronModel::Or => (6, vec![]),
         };
         self.tag(tag);
         arrays.into_iter().for_each(|a| self.floats(a));
@@ -88,6 +98,42 @@ impl Encoder {
             Operator::Reshape { shape } => {
                 self.tag(3);
                 self.shape(shape);
+            }
+            Operator::Conv(Conv { channels, outputs, groups, axes, weight }) => {
+                self.tag(4);
+                self.shape(&[*channels, *outputs, *groups]);
+                self.axes(axes);
+                self.floats(weight);
+            }
+            Operator::ConvTranspose(ConvTranspose { channels, outputs, groups, axes, output_padding, weight }) => {
+                self.tag(5);
+                self.shape(&[*channels, *outputs, *groups]);
+                self.axes(axes);
+                self.shape(output_padding);
+                self.floats(weight);
+            }
+            Operator::Pool(Pool { kind, channels, axes }) => {
+                self.tag(6);
+                self.tag(match kind {
+                    PoolKind::Sum => 0,
+                    PoolKind::Average => 1,
+                    PoolKind::AverageInside => 2,
+                });
+                self.number(*channels as u64);
+                self.axes(axes);
+            }
+            Operator::BatchNorm(BatchNorm { weight, bias, mean, variance, epsilon }) => {
+                self.tag(7);
+                [weight, bias, mean, variance].into_iter().for_each(|v| self.floats(v));
+                self.number(epsilon.to_bits());
+            }
+            Operator::Place(Place { size, at, whole }) => {
+                self.tag(8);
+                [size, at, whole].into_iter().for_each(|v| self.shape(v));
+            }
+            Operator::Delay { delay } => {
+                self.tag(9);
+                self.floats(delay);
             }
         }
     }
@@ -180,6 +226,29 @@ mod tests {
         }
     }
 
+    const AXES: [Axis; 2] = [
+        Axis { size: 3, kernel: 3, stride: 1, dilation: 1, padding: [1, 1] },
+        Axis { size: 4, kernel: 3, stride: 1, dilation: 1, padding: [1, 1] },
+    ];
+
+    fn conv() -> Operator {
+        Operator::Conv(Conv { channels: 1, outputs: 1, groups: 1, axes: AXES.into(), weight: vec![1.0] })
+    }
+
+    fn transposed(output_padding: [u32; 2]) -> Operator {
+        let (axes, output_padding) = (AXES.into(), output_padding.into());
+        Operator::ConvTranspose(ConvTranspose { channels: 1, outputs: 1, groups: 1, axes, output_padding, weight: vec![1.0] })
+    }
+
+    fn pool(kind: PoolKind) -> Operator {
+        Operator::Pool(Pool { kind, channels: 1, axes: AXES.into() })
+    }
+
+    fn norm(epsilon: f64) -> Operator {
+        let one = vec![1.0f32; 2];
+        Operator::BatchNorm(BatchNorm { weight: one.clone(), bias: one.clone(), mean: one.clone(), variance: one, epsilon })
+    }
+
     #[test]
     fn every_change_changes_the_digest() {
         type Change = fn(&mut Network);
@@ -196,6 +265,8 @@ mod tests {
                 let r = vec![1.0f32; 2];
                 n.populations[1].role = TrainedRole::Neurons(NeuronModel::Li { tau: r.clone(), r, v_leak: vec![0.0; 2] });
             },
+            |n| n.populations[1].role = TrainedRole::Neurons(NeuronModel::Threshold { v_threshold: vec![1.0; 2] }),
+            |n| n.populations[1].role = TrainedRole::Neurons(NeuronModel::Or),
             |n| n.projections[0].name.push('x'),
             |n| n.projections[0].pre = PopulationId(1),
             |n| n.projections[0].post = PopulationId(0),
@@ -206,6 +277,31 @@ mod tests {
             |n| n.projections[0].operators[2] = Operator::Bias { bias: vec![1.0; 2] },
             |n| n.projections[0].operators[3] = Operator::Bias { bias: vec![0.0, -0.0] },
             |n| n.output = PopulationId(0),
+            |n| n.projections[0].operators[0] = conv(),
+            |n| n.projections[0].operators[0] = transposed([0, 0]),
+            |n| n.projections[0].operators[0] = transposed([0, 1]),
+            |n| n.projections[0].operators[0] = pool(PoolKind::Sum),
+            |n| n.projections[0].operators[0] = pool(PoolKind::Average),
+            |n| n.projections[0].operators[0] = pool(PoolKind::AverageInside),
+            |n| n.projections[0].operators[0] = norm(1e-5),
+            |n| n.projections[0].operators[0] = norm(1e-3),
+            |n| n.projections[0].operators[0] = Operator::Place(Place { size: vec![1], at: vec![0], whole: vec![2] }),
+            |n| n.projections[0].operators[0] = Operator::Place(Place { size: vec![1], at: vec![1], whole: vec![2] }),
+            |n| n.projections[0].operators[0] = Operator::Delay { delay: vec![1.0; 2] },
+        ];
+        // Every field of a convolution by itself.
+        let fields: &[fn(&mut Conv)] = &[
+            |c| c.channels = 2,
+            |c| c.outputs = 2,
+            |c| c.groups = 2,
+            |c| c.weight[0] = 2.0,
+            |c| c.axes[0].size = 2,
+            |c| c.axes[0].kernel = 2,
+            |c| c.axes[0].stride = 2,
+            |c| c.axes[0].dilation = 2,
+            |c| c.axes[0].padding[0] = 2,
+            |c| c.axes[0].padding[1] = 2,
+            |c| c.axes.rotate_left(1),
         ];
         let mut seen = vec![network().digest()];
         let mut renamed = network();
@@ -216,6 +312,15 @@ mod tests {
             change(&mut changed);
             let digest = changed.digest();
             assert!(!seen.contains(&digest), "change {i}");
+            seen.push(digest);
+        }
+        for (i, field) in fields.iter().enumerate() {
+            let mut changed = network();
+            let Operator::Conv(mut c) = conv() else { unreachable!() };
+            field(&mut c);
+            changed.projections[0].operators[0] = Operator::Conv(c);
+            let digest = changed.digest();
+            assert!(!seen.contains(&digest), "field {i}");
             seen.push(digest);
         }
     }

@@ -4,7 +4,7 @@
 //! Invariant: every parameter was finite and every time constant positive; formulas are the table in docs/semantics.md, section 2.
 
 use crate::elaborate::ElaborateError;
-use crate::float::FloatNeuron;
+use crate::float::{FireRule, FloatNeuron};
 use crate::network::{Conventions, Discretization, NeuronModel};
 
 /// A neuron in steps before rounding; the fields are those of [`FloatNeuron`].
@@ -136,7 +136,19 @@ pub(crate) fn discretize(
         }
         NeuronModel::Li { tau, r, v_leak } => leaky(tau, r, v_leak),
         NeuronModel::CubaLi { tau_syn, tau_mem, r, v_leak, w_in } => cuba(tau_syn, tau_mem, r, v_leak, w_in),
+        NeuronModel::Threshold { v_threshold } => {
+            p.check("v_threshold", v_threshold)?;
+            // Strictly above: at least the next number.
+            let threshold = |t: f32| if conventions.fire == FireRule::GreaterEqual { t.next_up() } else { t };
+            Ok(v_threshold.iter().map(|&t| memoryless(threshold(t))).collect())
+        }
+        NeuronModel::Or => Ok(vec![memoryless(0.5); n]),
     }
+}
+
+/// A neuron whose v is the input of the step.
+fn memoryless(threshold: f32) -> StepNeuron {
+    StepNeuron { keep_u: 0.0, keep_v: 0.0, gain: 1.0, bias: 0.0, threshold: threshold.into(), v_reset: 0.0 }
 }
 
 /// A leaky membrane that keeps no current and never fires.
@@ -147,7 +159,7 @@ fn membrane((keep, take): (f64, f64), r: f32, v_leak: f32) -> StepNeuron {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::float::{FireRule, ResetRule};
+    use crate::float::ResetRule;
 
     fn conventions(dt_s: f64, discretization: Discretization) -> Conventions {
         Conventions { name: "test".into(), dt_s, fire: FireRule::Greater, reset: ResetRule::ToValue, discretization }
@@ -198,6 +210,17 @@ mod tests {
         let exact = one(&model, 1.0, Discretization::Exact).unwrap();
         assert_eq!((exact.keep_u, exact.keep_v), ((-0.5f64).exp(), (-0.25f64).exp()));
         assert!((exact.gain - 15.0 * (1.0 - exact.keep_u) * (1.0 - exact.keep_v)).abs() < 1e-14);
+    }
+
+    #[test]
+    fn a_threshold_is_strict_by_both_rules() {
+        let model = NeuronModel::Threshold { v_threshold: vec![1.5, -0.0] };
+        let mut c = conventions(1.0, Discretization::Euler);
+        assert_eq!(discretize("p", 2, &model, &c).unwrap()[0].threshold, 1.5);
+        c.fire = FireRule::GreaterEqual;
+        let neurons = discretize("p", 2, &model, &c).unwrap();
+        assert_eq!(neurons.iter().map(|n| n.threshold as f32).collect::<Vec<_>>(), [1.5f32.next_up(), f32::from_bits(1)]);
+        assert_eq!(discretize("p", 3, &NeuronModel::Or, &c).unwrap(), vec![memoryless(0.5); 3]);
     }
 
     #[test]

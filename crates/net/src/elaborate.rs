@@ -14,6 +14,7 @@ use crate::fold::{fold, product};
 use crate::ids::PopulationId;
 use crate::net::{Delays, HostProjection, Net, Population, Projection, Role, Synapses};
 use crate::network::{Network, NeuronModel, TrainedRole};
+use crate::operators::GeometryError;
 
 /// What the inputs of a network carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +66,25 @@ pub enum ElaborateError {
     ChainEnds { projection: String, found: usize, expected: usize },
     #[error("projection {projection}: the folded weight from {pre} to {post} is {value}, beyond the range of f32")]
     FoldedNotFinite { projection: String, post: usize, pre: u32, value: f64 },
-    #[error("projection {projection}: its product of matrices has more than {limit} weights")]
-    TooManyTerms { projection: String, limit: usize },
+    #[error("projection {projection}: its operators fold into {found} synapses or more, beyond the limit of {limit}")]
+    TooManyTerms { projection: String, found: u64, limit: u64 },
+    #[error("projection {projection}, operator {operator} ({kind}): {error}")]
+    Geometry { projection: String, operator: usize, kind: &'static str, error: GeometryError },
+    #[error(
+        "projection {projection}, operator {operator} (BatchNorm): channel {channel} has the variance {variance} and epsilon {epsilon}, expected a sum above 0"
+    )]
+    Variance { projection: String, operator: usize, channel: usize, variance: f32, epsilon: f64 },
+    #[error(
+        "projection {projection}, operator {operator} (Delay): delay {index} is {delay}, or {steps} steps, expected 0 to {} steps",
+        u16::MAX
+    )]
+    DelayRange { projection: String, operator: usize, index: usize, delay: f32, steps: f64 },
+    #[error(
+        "projection {projection} into {population}, whose neurons fire where any input does: found {found}, expected spikes that weigh 1"
+    )]
+    NotOr { projection: String, population: String, found: &'static str },
+    #[error("projection {projection}: the values of an analog input come with different delays; the host writes one frame for all neurons")]
+    HostDelays { projection: String },
     #[error("projection {projection} has a delay of {delay_steps} steps, more than {}", u16::MAX)]
     DelayTooLong { projection: String, delay_steps: u32 },
     #[error("population {population}: the constant {constant} that enters neuron {neuron} is beyond the range of f32")]
@@ -84,13 +102,19 @@ impl ElaborateError {
             TauBelowStep { .. } => "use a shorter --dt or the exact discretization",
             TwoHostProjections { .. } => "join the analog inputs into one population and their matrices into one",
             FromReadout { .. } => "connect through a spiking population; a readout's potential can't be sent",
-            TooManyTerms { .. } => "put a population of neurons between the two matrices, or prune them",
+            TooManyTerms { .. } => {
+                "use a larger stride or smaller maps, prune the weights, or put a population of neurons between two matrices"
+            }
+            Geometry { error, .. } => error.hint(),
+            Variance { .. } => "the file is damaged, or the network was not trained: export it again",
+            NotOr { .. } => "let a maximum be taken of spikes alone: put neurons before it, and weights behind it",
+            HostDelays { .. } => "use spikes as inputs, or one delay for all",
             ParameterNotFinite { .. } | OperatorNotFinite { .. } => {
                 "the file holds NaN or infinity: export it again from a sound checkpoint"
             }
             NeuronNotFinite { .. } | FoldedNotFinite { .. } | ConstantNotFinite { .. } => "scale the parameters to a smaller range",
             TauNotPositive { .. } => "time constants are in seconds and positive; check the export's units",
-            DelayTooLong { .. } => "check the unit of the delay and --dt",
+            DelayTooLong { .. } | DelayRange { .. } => "check the unit of the delay and --dt",
             BadShape { .. }
             | ParameterLength { .. }
             | UnknownOutput { .. }
@@ -136,11 +160,24 @@ impl Network {
             let name = &projection.name;
             self.check_ends(name, projection.pre, projection.post)?;
             let (pre, post) = (projection.pre, projection.post);
-            let map = fold(name, sizes[pre.index()], sizes[post.index()], &projection.operators)?;
+            let map = fold(name, sizes[pre.index()], sizes[post.index()], &projection.operators, dt_s)?;
             let terms = map.terms(name)?;
             let analog = inputs == InputKind::Analog && matches!(self.populations[pre.index()].role, TrainedRole::Input);
+            if matches!(self.populations[post.index()].role, TrainedRole::Neurons(NeuronModel::Or)) {
+                let found = match () {
+                    () if analog => Some("analog values"),
+                    () if terms.weights.iter().any(|&w| w != 1.0) => Some("other weights"),
+                    () if (0..sizes[post.index()]).any(|j| map.constant(j) != 0.0) => Some("a constant"),
+                    () => None,
+                };
+                if let Some(found) = found {
+                    let population = self.populations[post.index()].name.clone();
+                    return Err(ElaborateError::NotOr { projection: name.clone(), population, found });
+                }
+            }
             // The constants of a host map come with its frames; those of a delayed one must act before the first frame does.
-            let with_frames = analog && projection.delay_steps == 0;
+            let delay_steps = projection.delay_steps.saturating_add(map.delay());
+            let with_frames = analog && delay_steps == 0;
             for (neuron, n) in stepped[post.index()].iter_mut().enumerate().filter(|_| !with_frames) {
                 let constant = map.constant(neuron);
                 if n.keep_u as f32 != 0.0 {
@@ -150,6 +187,10 @@ impl Network {
                 }
             }
             if analog {
+                if terms.delays.windows(2).any(|w| w[0] != w[1]) {
+                    return Err(ElaborateError::HostDelays { projection: name.clone() });
+                }
+                let delay_steps = delay_steps.saturating_add(terms.delays.first().copied().unwrap_or(0).into());
                 if let Some(first) = host_projections.iter().find(|h| h.post == post) {
                     return Err(ElaborateError::TwoHostProjections {
                         population: self.populations[post.index()].name.clone(),
@@ -167,14 +208,14 @@ impl Network {
                     weights: terms.weights,
                     constants: (0..posts).map(|j| if with_frames { map.constant(j) } else { 0.0 }).collect(),
                     gains: vec![1.0; posts],
-                    delay_steps: projection.delay_steps,
+                    delay_steps,
                 });
                 continue;
             }
-            let delay = u16::try_from(projection.delay_steps)
-                .map_err(|_| ElaborateError::DelayTooLong { projection: name.clone(), delay_steps: projection.delay_steps })?;
-            let (offsets, posts, weights) = terms.by_column(sizes[pre.index()]);
-            let synapses = Synapses { offsets, posts, weights, delays: Delays::Uniform(delay) };
+            let columns = terms.by_column(sizes[pre.index()]);
+            let delays = total_delays(&columns.delays, delay_steps)
+                .map_err(|delay_steps| ElaborateError::DelayTooLong { projection: name.clone(), delay_steps })?;
+            let synapses = Synapses { offsets: columns.offsets, posts: columns.rows, weights: columns.weights, delays };
             projections.push(Projection { name: name.clone(), pre, post, format: (), synapses });
         }
         let mut populations = Vec::with_capacity(self.populations.len());
@@ -236,6 +277,15 @@ impl Network {
             TrainedRole::Input => Err(ElaborateError::IntoInput { projection: projection.to_string(), population: post.name.clone() }),
             TrainedRole::Neurons(_) => Ok(()),
         }
+    }
+}
+
+/// The delays of synapses, each with `more` steps. Errors: the first sum that is too long.
+fn total_delays(each: &[u16], more: u32) -> Result<Delays, u32> {
+    let sum = |d: u16| u32::from(d).checked_add(more).and_then(|d| u16::try_from(d).ok()).ok_or(u32::from(d).saturating_add(more));
+    match each {
+        [first, rest @ ..] if rest.iter().any(|d| d != first) => Ok(Delays::Each(each.iter().map(|&d| sum(d)).collect::<Result<_, _>>()?)),
+        _ => Ok(Delays::Uniform(sum(each.first().copied().unwrap_or(0))?)),
     }
 }
 

@@ -19,8 +19,10 @@ pub mod ids;
 pub mod liveness;
 pub mod net;
 pub mod network;
+pub mod operators;
 pub mod quantized;
 pub mod reference;
+mod wires;
 
 pub use check::NetError;
 pub use coding::{CodingError, InputCoding, code_inputs};
@@ -33,5 +35,7 @@ pub use ids::{PopulationId, ProjectionId};
 pub use liveness::{Liveness, live};
 pub use net::{Delays, HostProjection, Net, Number, Population, Projection, Role, Synapses};
 pub use network::{Conventions, Discretization, Network, NeuronModel, Operator, TrainedPopulation, TrainedProjection, TrainedRole};
+pub use operators::{Axis, BatchNorm, Conv, ConvTranspose, GeometryError, Place, Pool, PoolKind};
 pub use quantized::{Quantized, Scaling};
 pub use reference::{Interpreter, Observer, Recorder, ReferenceError, ReferenceRun, run_sample};
+pub use wires::Wires;

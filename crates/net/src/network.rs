@@ -5,6 +5,7 @@
 
 use crate::float::{FireRule, ResetRule};
 use crate::ids::PopulationId;
+use crate::operators::{BatchNorm, Conv, ConvTranspose, Place, Pool, PoolKind};
 use serde::{Deserialize, Serialize};
 
 /// How continuous time becomes steps.
@@ -34,7 +35,7 @@ pub struct Conventions {
 /// A neuron model with its parameters, each an array of length n (the population's neurons), in the file's units.
 ///
 /// Definitions follow NIR 1.0 (Pedersen et al., 2024): LIF `tau dv/dt = (v_leak - v) + r I`;
-/// IF `dv/dt = r I`; CubaLIF `tau_syn dI/dt = -I + w_in S`, `tau_mem dv/dt = (v_leak - v) + r I`;
+/// IF `dv/dt = r I`; Threshold `z = I > v_threshold`; CubaLIF `tau_syn dI/dt = -I + w_in S`, `tau_mem dv/dt = (v_leak - v) + r I`;
 /// LI and CubaLI the same without firing.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // the parameters are those of the equations above
@@ -57,6 +58,11 @@ pub enum NeuronModel {
     Li { tau: Vec<f32>, r: Vec<f32>, v_leak: Vec<f32> },
     /// Current-based leaky integrator: never fires; a readout.
     CubaLi { tau_syn: Vec<f32>, tau_mem: Vec<f32>, r: Vec<f32>, v_leak: Vec<f32>, w_in: Vec<f32> },
+    /// Fires in a step in which its input is above the threshold (strictly, whatever the conventions say); no memory.
+    Threshold { v_threshold: Vec<f32> },
+    /// Fires in a step in which any of its presynaptic neurons fires: the maximum of spikes. No memory, no parameter;
+    /// every synapse into it weighs 1.
+    Or,
 }
 
 impl NeuronModel {
@@ -68,6 +74,8 @@ impl NeuronModel {
             NeuronModel::CubaLif { .. } => "CubaLIF",
             NeuronModel::Li { .. } => "LI",
             NeuronModel::CubaLi { .. } => "CubaLI",
+            NeuronModel::Threshold { .. } => "Threshold",
+            NeuronModel::Or => "OR",
         }
     }
 
@@ -84,6 +92,8 @@ impl NeuronModel {
             }
             NeuronModel::Li { tau, r, v_leak } => named!(tau, r, v_leak),
             NeuronModel::CubaLi { tau_syn, tau_mem, r, v_leak, w_in } => named!(tau_syn, tau_mem, r, v_leak, w_in),
+            NeuronModel::Threshold { v_threshold } => named!(v_threshold),
+            NeuronModel::Or => Vec::new(),
         }
     }
 }
@@ -131,6 +141,63 @@ pub enum Operator {
     Scale { scale: Vec<f32> },
     /// Reshape; row-major order is kept, so that no value moves. `shape` is the new shape.
     Reshape { shape: Vec<u32> },
+    /// A convolution over one axis or two.
+    Conv(Conv),
+    /// A transposed convolution over one axis or two.
+    ConvTranspose(ConvTranspose),
+    /// Sums or averages under a window.
+    Pool(Pool),
+    /// A factor and a constant for each channel, applied after the mask: what is 0 stays 0.
+    BatchNorm(BatchNorm),
+    /// A part of a larger tensor that is 0 elsewhere.
+    Place(Place),
+    /// Each value comes later by its own delay, in the file's unit of time, rounded to network steps.
+    Delay { delay: Vec<f32> },
+}
+
+impl Operator {
+    /// What it is called.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Operator::Linear { .. } => "Linear",
+            Operator::Bias { .. } => "Bias",
+            Operator::Scale { .. } => "Scale",
+            Operator::Reshape { .. } => "Reshape",
+            Operator::Conv(c) => {
+                if c.axes.len() == 1 {
+                    "Conv1d"
+                } else {
+                    "Conv2d"
+                }
+            }
+            Operator::ConvTranspose(c) => {
+                if c.axes.len() == 1 {
+                    "ConvTranspose1d"
+                } else {
+                    "ConvTranspose2d"
+                }
+            }
+            Operator::Pool(p) => match (p.kind, p.axes.len()) {
+                (PoolKind::Sum, 1) => "SumPool1d",
+                (PoolKind::Sum, _) => "SumPool2d",
+                (_, 1) => "AvgPool1d",
+                _ => "AvgPool2d",
+            },
+            Operator::BatchNorm(_) => "BatchNorm",
+            Operator::Place(_) => "Place",
+            Operator::Delay { .. } => "Delay",
+        }
+    }
+
+    /// Weights that a mask could prune: those of matrices and kernels.
+    pub fn weights(&self) -> Option<&[f32]> {
+        match self {
+            Operator::Linear { weight, .. } => Some(weight),
+            Operator::Conv(c) => Some(&c.weight),
+            Operator::ConvTranspose(c) => Some(&c.weight),
+            _ => None,
+        }
+    }
 }
 
 /// A projection as trained: a chain of linear operators from one population to another.

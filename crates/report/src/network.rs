@@ -4,7 +4,7 @@ use crate::mask::{self, MaskView};
 use crate::table::{count, percent, table};
 use serde::Serialize;
 use spikec_import::Model;
-use spikec_net::{FireRule, Net, Network, Operator, ResetRule, TrainedRole, fixed::Fixed};
+use spikec_net::{Axis, FireRule, Net, Network, Operator, ResetRule, TrainedRole, fixed::Fixed};
 
 /// How the network was understood, in two lines: what it is, and what its file can't say.
 pub fn header(network: &Network) -> String {
@@ -30,10 +30,10 @@ pub fn header(network: &Network) -> String {
 
 /// (not zero, all) weights of a chain.
 fn weights(operators: &[Operator]) -> (u64, u64) {
-    operators.iter().fold((0, 0), |(nonzero, all), op| match op {
-        Operator::Linear { weight, .. } => (nonzero + weight.iter().filter(|&&w| w != 0.0).count() as u64, all + weight.len() as u64),
-        _ => (nonzero, all),
-    })
+    operators
+        .iter()
+        .filter_map(Operator::weights)
+        .fold((0, 0), |(nonzero, all), weight| (nonzero + weight.iter().filter(|&&w| w != 0.0).count() as u64, all + weight.len() as u64))
 }
 
 /// A network for people and programs.
@@ -126,16 +126,7 @@ fn trained(n: &Network, mask: MaskView) -> NetworkView {
             .projections
             .iter()
             .map(|p| {
-                let operators: Vec<String> = p
-                    .operators
-                    .iter()
-                    .map(|o| match o {
-                        Operator::Linear { outputs, inputs, .. } => format!("Linear {outputs}x{inputs}"),
-                        Operator::Bias { .. } => "Bias".into(),
-                        Operator::Scale { .. } => "Scale".into(),
-                        Operator::Reshape { shape } => format!("Reshape {shape:?}"),
-                    })
-                    .collect();
+                let operators: Vec<String> = p.operators.iter().map(described).collect();
                 let (nonzero, all) = weights(&p.operators);
                 ProjectionView {
                     name: p.name.clone(),
@@ -151,6 +142,48 @@ fn trained(n: &Network, mask: MaskView) -> NetworkView {
         mask,
         output: name(n.output),
         digest: hex(&n.digest()),
+    }
+}
+
+fn times(sizes: impl IntoIterator<Item = u32>) -> String {
+    sizes.into_iter().map(|n| n.to_string()).collect::<Vec<_>>().join("x")
+}
+
+/// What differs from 1 (strides, dilations) or 0 (padding) in a window.
+fn window(axes: &[Axis]) -> String {
+    let mut out = format!("{} on {}", times(axes.iter().map(|a| a.kernel)), times(axes.iter().map(|a| a.size)));
+    for (name, of) in [("stride", (|a| a.stride) as fn(&Axis) -> u32), ("dilation", |a| a.dilation)] {
+        if axes.iter().any(|a| of(a) != 1) {
+            out.push_str(&format!(", {name} {}", times(axes.iter().map(of))));
+        }
+    }
+    if axes.iter().any(|a| a.padding != [0, 0]) {
+        let of =
+            |a: &Axis| if a.padding[0] == a.padding[1] { a.padding[0].to_string() } else { format!("{}+{}", a.padding[0], a.padding[1]) };
+        out.push_str(&format!(", padding {}", axes.iter().map(of).collect::<Vec<_>>().join("x")));
+    }
+    out
+}
+
+/// An operator in a few words.
+fn described(operator: &Operator) -> String {
+    let kind = operator.kind();
+    let conv = |channels: u32, outputs: u32, groups: u32, axes: &[Axis]| {
+        let groups = if groups == 1 { String::new() } else { format!(", {groups} groups") };
+        format!("{kind} {channels} to {outputs} ({}{groups})", window(axes))
+    };
+    match operator {
+        Operator::Linear { outputs, inputs, .. } => format!("Linear {outputs}x{inputs}"),
+        Operator::Reshape { shape } => format!("Reshape {shape:?}"),
+        Operator::Conv(c) => conv(c.channels, c.outputs, c.groups, &c.axes),
+        Operator::ConvTranspose(c) => conv(c.channels, c.outputs, c.groups, &c.axes),
+        Operator::Pool(p) => format!("{kind} ({})", window(&p.axes)),
+        Operator::Place(p) => format!("Place {:?} at {:?} of {:?}", p.size, p.at, p.whole),
+        Operator::Delay { delay } => {
+            let (lo, hi) = delay.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &d| (lo.min(d), hi.max(d)));
+            if lo == hi { format!("Delay {lo}") } else { format!("Delay {lo} .. {hi}") }
+        }
+        Operator::Bias { .. } | Operator::Scale { .. } | Operator::BatchNorm(_) => kind.into(),
     }
 }
 

@@ -142,7 +142,7 @@ def main():
          ["two", "output"]],
     )
 
-    # Recognised, but not executable; and a loop.
+    # A convolution, and a loop.
     conv = nir.Conv2d(input_shape=(3, 3), weight=np.ones((1, 1, 2, 2), F32), stride=1, padding=0, dilation=1, groups=1,
                       bias=np.zeros(1, F32))
     graph = nir.NIRGraph(
@@ -164,6 +164,28 @@ def main():
         },
         [["input", "lif"], ["lif", "rec"], ["rec", "lif"], ["lif", "output"]],
     )
+
+    # Padding as a text, groups, an average over padding, a delay for each value, neurons without memory.
+    shape = np.ones((2, 4, 6), F32)
+    conv = nir.Conv2d(input_shape=None, weight=(np.arange(24) / 4).reshape(2, 2, 3, 2).astype(F32), stride=1, padding="same",
+                      dilation=(1, 3), groups=2, bias=np.array([0.5, -1], F32))
+    wait = np.full((2, 3, 3), 2, F32)
+    wait[0, 0, 0] = 1.25
+    graph = nir.NIRGraph(
+        nodes={
+            "input": nir.Input(np.array([4, 4, 6])), "conv": conv, "if": nir.IF(r=shape, v_threshold=shape),
+            "pool": nir.AvgPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 3]), padding=np.array([1, 1])),
+            "wait": nir.Delay(wait), "limit": nir.Threshold(np.full((2, 3, 3), 0.25, F32)),
+            "output": nir.Output(np.array([2, 3, 3])),
+        },
+        edges=[("input", "conv"), ("conv", "if"), ("if", "pool"), ("pool", "wait"), ("wait", "limit"), ("limit", "output")],
+        type_check=False,
+    )
+    # nir 1.0.8 can't write a shape that it doesn't know.
+    graph.nodes["conv"].to_dict = lambda own=graph.nodes["conv"]: {
+        k: v for k, v in nir.Conv2d.to_dict(own).items() if v is not None
+    }
+    nir.write(OUT / "spatial.nir", graph)
 
     # A graph that contains itself, twice (hard links): a reader that follows it never ends.
     path = OUT / "endless.nir"

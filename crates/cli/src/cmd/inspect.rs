@@ -123,7 +123,7 @@ fn no_layers(path: &Path) -> Failure {
 }
 
 fn model(path: &Path) -> Result<Model, Failure> {
-    let args = |dt| NetworkArgs { network: PathBuf::from(path), dt, convention: None, discretization: None };
+    let args = |dt| NetworkArgs { network: PathBuf::from(path), dt, convention: None, discretization: None, repair_edges: false };
     // A look needs no step length: where the file has none, parameters are shown as they are.
     load::network(&args(None)).or_else(|first| load::network(&args(Some(1.0))).map_err(|_| first)).map(|(model, _)| model)
 }

@@ -29,7 +29,7 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
     say("A network pruned by Gradient Rewiring (784-800-10, MNIST, Poisson-coded input) and 500 test images it has not seen.\n");
 
     say(&format!("$ spikec compile {} --target loihi1 -o {}", net.display(), out.display()));
-    let network = NetworkArgs { network: net.clone(), dt: None, convention: None, discretization: None };
+    let network = NetworkArgs { network: net.clone(), dt: None, convention: None, discretization: None, repair_edges: false };
     let mapping = MappingArgs {
         target: "loihi1".into(),
         calibration: None,

@@ -162,14 +162,31 @@ impl<'a> ArrayFiles<'a> {
         }
     }
 
+    /// An array of floats of rank `rank`, and its shape; none of its sizes is 0.
+    pub fn tensor(&mut self, place: &str, value: &Value, rank: usize) -> Result<(Vec<usize>, Vec<f32>), ImportError> {
+        let expected = format!("a reference to an array of rank {rank}: a list has no shape");
+        match value {
+            Value::Number(x) => Err(bad(place, format!("the number {x}"), expected)),
+            Value::List(v) => Err(bad(place, format!("a list of {} numbers", v.len()), expected)),
+            Value::Reference(r) => {
+                let array = self.array(place, r)?;
+                if array.shape.len() != rank || array.shape.contains(&0) {
+                    return Err(bad(place, described(array), format!("an array of rank {rank} without a size of 0")));
+                }
+                let values = array.to_f32().ok_or_else(|| bad(place, described(array), "numbers that are exact in f32"))?;
+                Ok((array.shape.clone(), values))
+            }
+        }
+    }
+
     /// An integer matrix (rows, columns).
     pub fn integer_matrix(&mut self, place: &str, value: &Value, shape: [usize; 2], low: i64, high: i64) -> Result<Vec<i64>, ImportError> {
-        self.check_matrix(place, value, shape)?;
+        self.check_matrix(place, value, &shape)?;
         self.integers(place, value, Some(shape[0] * shape[1]), low, high)
     }
 
-    /// A mask (rows, columns): true and 1 keep; floats as torch.nn.utils.prune has them will do.
-    pub fn mask(&mut self, place: &str, value: &Value, shape: [usize; 2]) -> Result<Vec<bool>, ImportError> {
+    /// A mask of a shape, e.g. (rows, columns): true and 1 keep; floats as torch.nn.utils.prune has them will do.
+    pub fn mask(&mut self, place: &str, value: &Value, shape: &[usize]) -> Result<Vec<bool>, ImportError> {
         self.check_matrix(place, value, shape)?;
         match value {
             Value::Reference(r) => {
@@ -177,15 +194,15 @@ impl<'a> ArrayFiles<'a> {
                 let whole = || array.to_i64()?.into_iter().map(|x| [false, true].get(usize::try_from(x).ok()?).copied()).collect();
                 array.to_bool().or_else(whole).ok_or_else(|| bad(place, described(array), "a mask of bool, or of 0 and 1"))
             }
-            _ => Ok(self.integers(place, value, Some(shape[0] * shape[1]), 0, 1)?.into_iter().map(|x| x != 0).collect()),
+            _ => Ok(self.integers(place, value, Some(shape.iter().product()), 0, 1)?.into_iter().map(|x| x != 0).collect()),
         }
     }
 
-    fn check_matrix(&mut self, place: &str, value: &Value, shape: [usize; 2]) -> Result<(), ImportError> {
-        let expected = || format!("a matrix {shape:?}");
+    fn check_matrix(&mut self, place: &str, value: &Value, shape: &[usize]) -> Result<(), ImportError> {
+        let expected = || format!("{} {shape:?}", if shape.len() == 2 { "a matrix" } else { "an array" });
         match value {
             Value::Number(x) => Err(bad(place, format!("the number {x}"), expected())),
-            Value::List(v) if v.len() == shape[0] * shape[1] => Ok(()),
+            Value::List(v) if v.len() == shape.iter().product::<usize>() => Ok(()),
             Value::List(v) => Err(bad(place, format!("a list of {} numbers", v.len()), expected())),
             Value::Reference(r) => {
                 let array = self.array(place, r)?;

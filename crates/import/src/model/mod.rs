@@ -7,8 +7,10 @@
 pub(crate) mod arrays;
 pub(crate) mod registers;
 pub(crate) mod schema;
+mod spatial;
 mod trained;
 pub(crate) mod write;
+pub(crate) mod write_spatial;
 
 use crate::error::ImportError;
 use crate::{ImportOptions, Imported, Loader, Model};

@@ -199,7 +199,7 @@ fn synapses(
         schema::Synapses::Dense { weight, mask, delay } => {
             let shape = [post.len(), pre.len()];
             let weights = arrays.integer_matrix(&place("weight"), weight, shape, low, high)?;
-            let keep = mask.as_ref().map(|m| arrays.mask(&place("mask"), m, shape)).transpose()?;
+            let keep = mask.as_ref().map(|m| arrays.mask(&place("mask"), m, &shape)).transpose()?;
             let delays = match delay {
                 schema::Value::Number(_) => arrays.integers(&place("delay"), delay, Some(1), 0, MAX_DELAY)?,
                 _ => arrays.integer_matrix(&place("delay"), delay, shape, 0, MAX_DELAY)?,

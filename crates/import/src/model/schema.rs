@@ -52,6 +52,87 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
+/// Numbers from 0 on, one for all axes or one for each.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Sizes {
+    One(u32),
+    Each(Vec<u32>),
+}
+
+/// How far a window goes beyond its map.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Padding {
+    /// As far as the result has the map's size.
+    Same,
+    /// Not at all.
+    Valid,
+    One(u32),
+    /// Before and after, for each axis.
+    Each(Vec<[u32; 2]>),
+}
+
+fn whole<E: de::Error>(v: u64) -> Result<u32, E> {
+    u32::try_from(v).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(v), &"a number below 2^32"))
+}
+
+impl<'de> Deserialize<'de> for Sizes {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Sizes;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("a whole number, or a list of one for each axis")
+            }
+            fn visit_u64<E: de::Error>(self, v: u64) -> Result<Sizes, E> {
+                Ok(Sizes::One(whole(v)?))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Sizes, A::Error> {
+                let mut list = Vec::new();
+                while let Some(x) = seq.next_element::<u32>()? {
+                    list.push(x);
+                }
+                Ok(Sizes::Each(list))
+            }
+        }
+        d.deserialize_any(V)
+    }
+}
+
+impl<'de> Deserialize<'de> for Padding {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Padding;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("a whole number, \"same\", \"valid\", or a list of numbers or pairs [before, after], one for each axis")
+            }
+            fn visit_u64<E: de::Error>(self, v: u64) -> Result<Padding, E> {
+                Ok(Padding::One(whole(v)?))
+            }
+            fn visit_str<E: de::Error>(self, v: &str) -> Result<Padding, E> {
+                match v {
+                    "same" => Ok(Padding::Same),
+                    "valid" => Ok(Padding::Valid),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(v), &self)),
+                }
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Padding, A::Error> {
+                let mut list = Vec::new();
+                while let Some(x) = seq.next_element::<Sizes>()? {
+                    list.push(match x {
+                        Sizes::One(n) => [n, n],
+                        Sizes::Each(v) => {
+                            <[u32; 2]>::try_from(v).map_err(|v| de::Error::invalid_length(v.len(), &"a pair [before, after]"))?
+                        }
+                    });
+                }
+                Ok(Padding::Each(list))
+            }
+        }
+        d.deserialize_any(V)
+    }
+}
+
 /// A whole file.
 #[derive(Debug, Deserialize)]
 pub(crate) enum File {
@@ -147,6 +228,10 @@ pub(crate) enum Neurons {
         #[serde(default = "one")]
         w_in: Value,
     },
+    Threshold {
+        v_threshold: Value,
+    },
+    Or,
 }
 
 #[derive(Debug, Deserialize)]
@@ -161,14 +246,164 @@ pub(crate) struct TrainedProjection {
     pub delay: u16,
 }
 
+fn side() -> Sizes {
+    Sizes::One(1)
+}
+fn none() -> Sizes {
+    Sizes::One(0)
+}
+fn valid() -> Padding {
+    Padding::Valid
+}
+fn single() -> u32 {
+    1
+}
+fn yes() -> bool {
+    true
+}
+fn epsilon() -> f64 {
+    1e-5
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) enum Link {
-    Linear { weight: Value, mask: Option<Value> },
-    Bias { bias: Value },
-    Scale { scale: Value },
+    Linear {
+        weight: Value,
+        mask: Option<Value>,
+    },
+    Bias {
+        bias: Value,
+    },
+    Scale {
+        scale: Value,
+    },
     Flatten,
-    Reshape { shape: Vec<u32> },
+    Reshape {
+        shape: Vec<u32>,
+    },
+    Conv1d {
+        weight: Value,
+        mask: Option<Value>,
+        bias: Option<Value>,
+        #[serde(default = "side")]
+        stride: Sizes,
+        #[serde(default = "valid")]
+        padding: Padding,
+        #[serde(default = "side")]
+        dilation: Sizes,
+        #[serde(default = "single")]
+        groups: u32,
+    },
+    Conv2d {
+        weight: Value,
+        mask: Option<Value>,
+        bias: Option<Value>,
+        #[serde(default = "side")]
+        stride: Sizes,
+        #[serde(default = "valid")]
+        padding: Padding,
+        #[serde(default = "side")]
+        dilation: Sizes,
+        #[serde(default = "single")]
+        groups: u32,
+    },
+    ConvTranspose1d {
+        weight: Value,
+        mask: Option<Value>,
+        bias: Option<Value>,
+        #[serde(default = "side")]
+        stride: Sizes,
+        #[serde(default = "valid")]
+        padding: Padding,
+        #[serde(default = "none")]
+        output_padding: Sizes,
+        #[serde(default = "side")]
+        dilation: Sizes,
+        #[serde(default = "single")]
+        groups: u32,
+    },
+    ConvTranspose2d {
+        weight: Value,
+        mask: Option<Value>,
+        bias: Option<Value>,
+        #[serde(default = "side")]
+        stride: Sizes,
+        #[serde(default = "valid")]
+        padding: Padding,
+        #[serde(default = "none")]
+        output_padding: Sizes,
+        #[serde(default = "side")]
+        dilation: Sizes,
+        #[serde(default = "single")]
+        groups: u32,
+    },
+    SumPool1d {
+        kernel: Sizes,
+        stride: Option<Sizes>,
+        #[serde(default = "valid")]
+        padding: Padding,
+        #[serde(default = "side")]
+        dilation: Sizes,
+    },
+    SumPool2d {
+        kernel: Sizes,
+        stride: Option<Sizes>,
+        #[serde(default = "valid")]
+        padding: Padding,
+        #[serde(default = "side")]
+        dilation: Sizes,
+    },
+    AvgPool1d {
+        kernel: Sizes,
+        stride: Option<Sizes>,
+        #[serde(default = "valid")]
+        padding: Padding,
+        #[serde(default = "yes")]
+        count_include_pad: bool,
+    },
+    AvgPool2d {
+        kernel: Sizes,
+        stride: Option<Sizes>,
+        #[serde(default = "valid")]
+        padding: Padding,
+        #[serde(default = "yes")]
+        count_include_pad: bool,
+    },
+    MaxPool1d {
+        kernel: Sizes,
+        stride: Option<Sizes>,
+        #[serde(default = "valid")]
+        padding: Padding,
+        #[serde(default = "side")]
+        dilation: Sizes,
+    },
+    MaxPool2d {
+        kernel: Sizes,
+        stride: Option<Sizes>,
+        #[serde(default = "valid")]
+        padding: Padding,
+        #[serde(default = "side")]
+        dilation: Sizes,
+    },
+    BatchNorm {
+        #[serde(default = "one")]
+        weight: Value,
+        #[serde(default)]
+        bias: Value,
+        #[serde(default)]
+        mean: Value,
+        variance: Value,
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+    },
+    Delay {
+        delay: Value,
+    },
+    Place {
+        at: Vec<u32>,
+        shape: Vec<u32>,
+    },
 }
 
 #[derive(Debug, Deserialize)]

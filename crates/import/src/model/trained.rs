@@ -1,13 +1,14 @@
 //! `Trained(...)`: a network in floats.
 
 use super::arrays::ArrayFiles;
-use super::schema::{Link, Neurons, Trained};
+use super::schema::{Link, Neurons, Sizes, Trained};
+use super::spatial::{self, Kernel, Window};
 use super::{name_or, population, unique};
 use crate::error::ImportError;
 use crate::nir::positive;
 use crate::shape::{MAX_POPULATION, population_len};
 use crate::{ImportOptions, conventions};
-use spikec_net::{Network, NeuronModel, Operator, PopulationId, TrainedPopulation, TrainedProjection, TrainedRole};
+use spikec_net::{Network, NeuronModel, Operator, PoolKind, PopulationId, TrainedPopulation, TrainedProjection, TrainedRole};
 
 /// The length of a population's shape.
 pub(super) fn checked_len(place: &str, shape: &[u32]) -> Result<usize, ImportError> {
@@ -55,8 +56,20 @@ pub(super) fn network(file: Trained, options: &ImportOptions, arrays: &mut Array
         let post = population(&index, format!("{place}.post"), &p.post)?;
         neurons_expected(&built[post], &format!("{place}.post"))?;
         let name = p.name.clone().unwrap_or_else(|| format!("{} -> {}", p.pre, p.post));
-        let operators = chain(&p.chain, &place, (&built[pre], &built[post]), arrays)?;
-        let (pre, post) = (PopulationId::from(pre), PopulationId::from(post));
+        // Maxima of spikes are neurons of their own, after those of the file.
+        let mut pools = Vec::new();
+        let operators = chain(&p.chain, &place, (&built[pre], &built[post]), arrays, &mut pools)?;
+        let (mut pre, post) = (PopulationId::from(pre), PopulationId::from(post));
+        for Maximum { operators, shape } in pools {
+            let label = unused(&built, &format!("{name} max"));
+            let population = TrainedPopulation { name: label, shape, role: TrainedRole::Neurons(NeuronModel::Or) };
+            arrays.growth.neurons(&place, population.len())?;
+            built.push(population);
+            let or = PopulationId::from(built.len() - 1);
+            let name = built[or.index()].name.clone();
+            links.push(TrainedProjection { name, pre, post: or, operators, delay_steps: 0 });
+            pre = or;
+        }
         links.push(TrainedProjection { name, pre, post, operators, delay_steps: p.delay.into() });
     }
     let out = population(&index, "output".into(), &output)?;
@@ -92,15 +105,38 @@ fn neurons(given: &Neurons, place: &str, n: usize, arrays: &mut ArrayFiles) -> R
         }
         Neurons::Li { tau, r, v_leak } => model!(Li: tau, r, v_leak),
         Neurons::CubaLi { tau_syn, tau_mem, r, v_leak, w_in } => model!(CubaLi: tau_syn, tau_mem, r, v_leak, w_in),
+        Neurons::Threshold { v_threshold } => model!(Threshold: v_threshold),
+        Neurons::Or => NeuronModel::Or,
     }))
 }
 
-/// The operators from `ends.0` to `ends.1`. Tensors are row-major: a matrix takes any tensor of its length.
+/// A maximum of spikes on a projection's way.
+struct Maximum {
+    /// From what comes before to its neurons.
+    operators: Vec<Operator>,
+    shape: Vec<u32>,
+}
+
+/// `wanted`, or with a number what no population is called.
+fn unused(populations: &[TrainedPopulation], wanted: &str) -> String {
+    let taken = |name: &str| populations.iter().any(|p| p.name == name);
+    let mut name = wanted.to_string();
+    for k in 2.. {
+        if !taken(&name) {
+            break;
+        }
+        name = format!("{wanted} {k}");
+    }
+    name
+}
+
+/// The operators from `ends.0` to `ends.1`; those up to a maximum of spikes go to `pools`. Tensors are row-major: a matrix takes any tensor of its length.
 fn chain(
     links: &[Link],
     place: &str,
     ends: (&TrainedPopulation, &TrainedPopulation),
     arrays: &mut ArrayFiles,
+    pools: &mut Vec<Maximum>,
 ) -> Result<Vec<Operator>, ImportError> {
     let (pre, post) = ends;
     let mut shape = pre.shape.clone();
@@ -119,7 +155,7 @@ fn chain(
                     return Err(ImportError::TooLarge { place, what: "outputs", found: outputs as u64, limit: MAX_POPULATION });
                 }
                 if let Some(mask) = mask {
-                    let keep = arrays.mask(&format!("{place}.mask"), mask, [outputs, n])?;
+                    let keep = arrays.mask(&format!("{place}.mask"), mask, &[outputs, n])?;
                     // A weight of -0.0 is no synapse either and stays what it is.
                     for (w, _) in values.iter_mut().zip(keep).filter(|(w, keep)| !keep && **w != 0.0) {
                         *w = 0.0;
@@ -146,6 +182,69 @@ fn chain(
                 }
                 operators.push(Operator::Reshape { shape: to.clone() });
                 shape.clone_from(to);
+            }
+            Link::Conv1d { weight, mask, bias, stride, padding, dilation, groups }
+            | Link::Conv2d { weight, mask, bias, stride, padding, dilation, groups } => {
+                let rank = if matches!(link, Link::Conv1d { .. }) { 1 } else { 2 };
+                let kernel = Kernel { weight, mask: mask.as_ref(), bias: bias.as_ref(), groups: *groups, output_padding: None };
+                let (added, result) = spatial::conv(&place, rank, &shape, &kernel, &Window { stride, padding, dilation }, arrays)?;
+                operators.extend(added);
+                shape = result;
+            }
+            Link::ConvTranspose1d { weight, mask, bias, stride, padding, output_padding, dilation, groups }
+            | Link::ConvTranspose2d { weight, mask, bias, stride, padding, output_padding, dilation, groups } => {
+                let rank = if matches!(link, Link::ConvTranspose1d { .. }) { 1 } else { 2 };
+                let output_padding = Some(output_padding);
+                let kernel = Kernel { weight, mask: mask.as_ref(), bias: bias.as_ref(), groups: *groups, output_padding };
+                let (added, result) = spatial::conv(&place, rank, &shape, &kernel, &Window { stride, padding, dilation }, arrays)?;
+                operators.extend(added);
+                shape = result;
+            }
+            Link::SumPool1d { kernel, stride, padding, dilation } | Link::SumPool2d { kernel, stride, padding, dilation } => {
+                let rank = if matches!(link, Link::SumPool1d { .. }) { 1 } else { 2 };
+                let kernel = spatial::sizes(&format!("{place}.kernel"), kernel, rank)?;
+                let own = Sizes::Each(kernel.clone());
+                let window = Window { stride: stride.as_ref().unwrap_or(&own), padding, dilation };
+                let (pool, result) = spatial::pool(&place, PoolKind::Sum, &shape, &kernel, &window)?;
+                operators.push(pool);
+                shape = result;
+            }
+            Link::AvgPool1d { kernel, stride, padding, count_include_pad }
+            | Link::AvgPool2d { kernel, stride, padding, count_include_pad } => {
+                let rank = if matches!(link, Link::AvgPool1d { .. }) { 1 } else { 2 };
+                let kernel = spatial::sizes(&format!("{place}.kernel"), kernel, rank)?;
+                let own = Sizes::Each(kernel.clone());
+                let window = Window { stride: stride.as_ref().unwrap_or(&own), padding, dilation: &Sizes::One(1) };
+                let kind = if *count_include_pad { PoolKind::Average } else { PoolKind::AverageInside };
+                let (pool, result) = spatial::pool(&place, kind, &shape, &kernel, &window)?;
+                operators.push(pool);
+                shape = result;
+            }
+            Link::MaxPool1d { kernel, stride, padding, dilation } | Link::MaxPool2d { kernel, stride, padding, dilation } => {
+                if let Some(other) = operators.iter().find(|o| !matches!(o, Operator::Reshape { .. })) {
+                    return Err(ImportError::BadValue {
+                        place,
+                        found: format!("a maximum of values behind a {}", other.kind()),
+                        expected: "one of spikes: put it first in the chain, behind neurons".into(),
+                    });
+                }
+                let rank = if matches!(link, Link::MaxPool1d { .. }) { 1 } else { 2 };
+                let kernel = spatial::sizes(&format!("{place}.kernel"), kernel, rank)?;
+                let own = Sizes::Each(kernel.clone());
+                let window = Window { stride: stride.as_ref().unwrap_or(&own), padding, dilation };
+                let (pool, result) = spatial::pool(&place, PoolKind::Sum, &shape, &kernel, &window)?;
+                operators.push(pool);
+                pools.push(Maximum { operators: std::mem::take(&mut operators), shape: result.clone() });
+                shape = result;
+            }
+            Link::BatchNorm { weight, bias, mean, variance, epsilon } => {
+                operators.push(spatial::norm(&place, &shape, [weight, bias, mean, variance], *epsilon, arrays)?);
+            }
+            Link::Delay { delay } => operators.push(Operator::Delay { delay: arrays.floats(&format!("{place}.delay"), delay, n)? }),
+            Link::Place { at, shape: whole } => {
+                let (part, result) = spatial::part(&place, &shape, at, whole)?;
+                operators.push(part);
+                shape = result;
             }
         }
     }

@@ -6,6 +6,7 @@
 //! synapse stays, `LAYER.scale`, and `POPULATION.tau` and the like where the neurons of a population differ.
 
 use super::read_model;
+use super::write_spatial::{self, per_channel, window};
 use crate::error::ImportError;
 use crate::{ImportOptions, Model, conventions};
 use spikec_data::{Array, ArrayData, write_npz};
@@ -46,6 +47,8 @@ fn variant(model: &NeuronModel) -> &'static str {
         NeuronModel::CubaLif { .. } => "CubaLif",
         NeuronModel::Li { .. } => "Li",
         NeuronModel::CubaLi { .. } => "CubaLi",
+        NeuronModel::Threshold { .. } => "Threshold",
+        NeuronModel::Or => "Or",
     }
 }
 
@@ -95,7 +98,17 @@ impl Writer<'_> {
             };
             parameters.push(format!("{key}: {value}"));
         }
+        if parameters.is_empty() {
+            return Ok(format!("(name: {name}, shape: {shape:?}, neurons: {})", variant(model)));
+        }
         Ok(format!("(name: {name}, shape: {shape:?}, neurons: {}({}))", variant(model), parameters.join(", ")))
+    }
+
+    /// The references to a kernel and its mask.
+    fn kernel(&mut self, owner: &str, dims: &[u32], weight: &[f32]) -> Result<String, ImportError> {
+        let stays = weight.iter().map(|w| *w != 0.0).collect();
+        let mask = self.reference(format!("{owner}.mask"), dims, ArrayData::Bool(stays))?;
+        Ok(format!("weight: {}, mask: {mask}", self.floats(format!("{owner}.weight"), dims, weight)?))
     }
 
     /// The chain of a projection, an operator a line.
@@ -108,16 +121,16 @@ impl Writer<'_> {
             lines.push(match operator {
                 Operator::Linear { outputs, inputs, weight } => {
                     last = self.owner(&names[k]);
-                    let dims = [*outputs, *inputs];
                     shape = vec![*outputs];
-                    let stays = weight.iter().map(|w| *w != 0.0).collect();
-                    let mask = self.reference(format!("{last}.mask"), &dims, ArrayData::Bool(stays))?;
-                    format!("Linear(weight: {}, mask: {mask})", self.floats(format!("{last}.weight"), &dims, weight)?)
+                    format!("Linear({})", self.kernel(&last, &[*outputs, *inputs], weight)?)
                 }
                 Operator::Bias { bias } => {
                     // The bias of a layer is called after its matrix.
-                    if k == 0 || !matches!(p.operators[k - 1], Operator::Linear { .. }) {
+                    if k == 0 || p.operators[k - 1].weights().is_none() {
                         last = self.owner(&names[k]);
+                    }
+                    if biased(p, k) {
+                        continue;
                     }
                     format!("Bias(bias: {})", self.floats(format!("{last}.bias"), &shape, bias)?)
                 }
@@ -130,15 +143,76 @@ impl Writer<'_> {
                     shape.clone_from(to);
                     if flattens { "Flatten".into() } else { format!("Reshape(shape: {to:?})") }
                 }
+                Operator::Conv(c) => {
+                    last = self.owner(&names[k]);
+                    shape = c.output_shape().map_err(|e| refused(&p.name, e.to_string()))?;
+                    let dims: Vec<u32> = [c.outputs, c.channels / c.groups].into_iter().chain(c.axes.iter().map(|a| a.kernel)).collect();
+                    let mut keys = self.kernel(&last, &dims, &c.weight)? + &self.bias(p, k, &last, c.outputs)? + &window(&c.axes, 1);
+                    if c.groups != 1 {
+                        let _ = write!(keys, ", groups: {}", c.groups);
+                    }
+                    format!("{}({keys})", operator.kind())
+                }
+                Operator::ConvTranspose(c) => {
+                    last = self.owner(&names[k]);
+                    shape = c.output_shape().map_err(|e| refused(&p.name, e.to_string()))?;
+                    let dims: Vec<u32> = [c.channels, c.outputs / c.groups].into_iter().chain(c.axes.iter().map(|a| a.kernel)).collect();
+                    let mut keys = self.kernel(&last, &dims, &c.weight)? + &self.bias(p, k, &last, c.outputs)? + &window(&c.axes, 1);
+                    let _ = write!(keys, ", output_padding: {:?}, groups: {}", c.output_padding, c.groups);
+                    format!("{}({keys})", operator.kind())
+                }
+                Operator::Pool(pool) => {
+                    shape = pool.output_shape().map_err(|e| refused(&p.name, e.to_string()))?;
+                    write_spatial::pool(pool).ok_or_else(|| refused(&p.name, "an average over a dilated window"))?
+                }
+                Operator::BatchNorm(n) => {
+                    last = self.owner(&names[k]);
+                    let channels = [n.weight.len() as u32];
+                    let arrays = [("weight", &n.weight), ("bias", &n.bias), ("mean", &n.mean), ("variance", &n.variance)];
+                    let mut keys = Vec::new();
+                    for (key, values) in arrays {
+                        keys.push(format!("{key}: {}", self.floats(format!("{last}.{key}"), &channels, values)?));
+                    }
+                    format!("BatchNorm({}, epsilon: {:?})", keys.join(", "), n.epsilon)
+                }
+                Operator::Place(part) => {
+                    shape.clone_from(&part.whole);
+                    format!("Place(at: {:?}, shape: {:?})", part.at, part.whole)
+                }
+                Operator::Delay { delay } => {
+                    last = self.owner(&names[k]);
+                    format!("Delay(delay: {})", self.floats(format!("{last}.delay"), &shape, delay)?)
+                }
             });
         }
         Ok(lines)
     }
+
+    /// The key of a kernel's bias, where operator k has one for each channel behind it.
+    fn bias(&mut self, p: &TrainedProjection, k: usize, owner: &str, channels: u32) -> Result<String, ImportError> {
+        match p.operators.get(k + 1) {
+            Some(Operator::Bias { bias }) if biased(p, k + 1) => {
+                let each = per_channel(bias, channels as usize).unwrap_or_default();
+                Ok(format!(", bias: {}", self.floats(format!("{owner}.bias"), &[channels], &each)?))
+            }
+            _ => Ok(String::new()),
+        }
+    }
+}
+
+/// Whether operator k is a bias that the kernel before it writes.
+fn biased(p: &TrainedProjection, k: usize) -> bool {
+    let channels = match k.checked_sub(1).map(|before| &p.operators[before]) {
+        Some(Operator::Conv(c)) => c.outputs,
+        Some(Operator::ConvTranspose(c)) => c.outputs,
+        _ => return false,
+    };
+    matches!(&p.operators[k], Operator::Bias { bias } if per_channel(bias, channels as usize).is_some())
 }
 
 /// What each operator of a projection is called: its node's name where the projection has them all, else after the projection.
 fn names(p: &TrainedProjection) -> Vec<String> {
-    let follows = |k: usize| k > 0 && matches!((&p.operators[k - 1], &p.operators[k]), (Operator::Linear { .. }, Operator::Bias { .. }));
+    let follows = |k: usize| k > 0 && p.operators[k - 1].weights().is_some() && matches!(p.operators[k], Operator::Bias { .. });
     // A bias belongs to the node of the matrix before it.
     let mut node = 0;
     let nodes: Vec<usize> = (0..p.operators.len())
@@ -148,10 +222,10 @@ fn names(p: &TrainedProjection) -> Vec<String> {
         })
         .collect();
     let own: Vec<&str> = p.name.split('+').collect();
-    let matrices = p.operators.iter().filter(|o| matches!(o, Operator::Linear { .. })).count();
+    let matrices = p.operators.iter().filter_map(Operator::weights).count();
     let named = |k: usize| match &p.operators[k] {
         _ if own.len() == node + 1 => own[nodes[k]].to_string(),
-        Operator::Linear { .. } if matrices == 1 => p.name.clone(),
+        operator if operator.weights().is_some() && matrices == 1 => p.name.clone(),
         _ => format!("{}_{}", p.name, nodes[k]),
     };
     (0..p.operators.len()).map(named).collect()

@@ -132,6 +132,7 @@ impl RawArray {
     pub(super) fn whole(&self) -> Result<Vec<i64>, usize> {
         match &self.values {
             RawValues::Int(v) => Ok(v.clone()),
+            RawValues::Text(_) => Err(0),
             RawValues::Float(v) => {
                 let whole = |x: f32| (x.fract() == 0.0 && x.abs() < 1e9).then_some(x as i64);
                 v.iter().enumerate().map(|(k, &x)| whole(x).ok_or(k)).collect()

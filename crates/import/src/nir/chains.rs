@@ -1,7 +1,8 @@
 //! A flat graph into populations and projections.
 //!
 //! In: [`FlatGraph`]. Out: the populations, projections and output of a [`Network`](spikec_net::Network).
-//! Invariant: each affine node's constant reaches each neuron node once for each way from it, however many sources
+//! Invariant: populations are in the order of computation; a projection to a population from itself or a later one acts one step
+//! later, unless a delay is on its way. Each affine node's constant reaches each neuron node once for each way from it, however many sources
 //! feed it: of the ways into an operator only the first carries its constant.
 //! Cost: operators shared by several ways are copied; the copies are bounded by [`MAX_COPIED`].
 
@@ -74,6 +75,10 @@ pub(crate) fn build(graph: FlatGraph) -> Result<Parts, ImportError> {
     };
     for k in 0..n {
         b.visit(b.graph.order[k])?;
+    }
+    // Loops are closed: ways from later nodes are known now.
+    for k in 0..n {
+        b.projections_into(b.graph.order[k])?;
     }
     b.set_output()?;
     if !b.parts.populations.iter().any(|p| p.role == TrainedRole::Input) {
@@ -162,11 +167,12 @@ impl Builder {
         if pass {
             self.shapes[i] = shape;
         } else {
-            if self.node(i).kind.name == "Scale" {
+            if matches!(self.node(i).kind.name, "Scale" | "Delay") {
                 let place = self.node(i).name.clone();
                 self.growth.repeated(&place, shape.iter().map(|&d| d as usize).product())?;
             }
             let ops = operators(&mut self.graph.nodes[i], &shape).map_err(|e| e.at(self, incoming, i))?;
+            self.growth.repeated(&self.graph.nodes[i].name, ops.repeated as usize)?;
             self.shapes[i] = ops.shape.clone();
             self.operators[i] = ops;
         }
@@ -194,25 +200,37 @@ impl Builder {
     }
 
     fn neurons(&mut self, i: usize, incoming: &[usize]) -> Result<(), ImportError> {
-        let fed = match incoming.first() {
-            Some(&p) => Some(self.shapes[p].clone()),
-            None => {
-                self.parts.warnings.push(format!("nothing feeds the neurons of `{}`", self.node(i).name));
-                None
-            }
-        };
+        if incoming.is_empty() {
+            self.parts.warnings.push(format!("nothing feeds the neurons of `{}`", self.node(i).name));
+        }
+        // What closes a loop has no shape yet.
+        let fed = incoming.iter().map(|&p| self.shapes[p].clone()).find(|shape| !shape.is_empty());
         let (model, shape) = neuron_model(&mut self.graph.nodes[i], fed.as_deref())?;
         let name = self.node(i).name.clone();
         self.growth.repeated(&name, PARAMETERS * shape.iter().map(|&d| d as usize).product::<usize>())?;
-        let id =
-            self.add_population(i, shape.clone(), TrainedPopulation { name, shape: shape.clone(), role: TrainedRole::Neurons(model) })?;
-        for &p in incoming {
+        self.add_population(i, shape.clone(), TrainedPopulation { name, shape, role: TrainedRole::Neurons(model) })?;
+        Ok(())
+    }
+
+    fn projections_into(&mut self, i: usize) -> Result<(), ImportError> {
+        let incoming = self.graph.predecessors[i].clone();
+        let (Some(Class::Neurons), Some(id)) = (self.node(i).class(), self.ways[i].first().map(|w| w.source)) else { return Ok(()) };
+        let shape = self.shapes[i].clone();
+        for p in incoming {
             if squeezed(&self.shapes[p]) != squeezed(&shape) {
                 return Err(self.mismatch(p, i, format!("{shape:?}")));
             }
             let reshape = (self.shapes[p] != shape).then(|| shape.clone());
             for k in 0..self.ways[p].len() {
-                let projection = self.projection(self.ways[p][k], id, reshape.clone())?;
+                let mut projection = self.projection(self.ways[p][k], id, reshape.clone())?;
+                let waits = projection.operators.iter().any(|o| matches!(o, Operator::Delay { .. }));
+                if projection.pre >= id && !waits {
+                    projection.delay_steps = 1;
+                    let names = |id: PopulationId| &self.parts.populations[id.index()].name;
+                    let (from, to) = (names(projection.pre), names(id));
+                    let warning = format!("`{from}` -> `{to}` closes a loop: spikes of step t act in step t + 1");
+                    self.parts.warnings.push(warning);
+                }
                 self.parts.projections.push(projection);
             }
         }

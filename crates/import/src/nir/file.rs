@@ -6,9 +6,9 @@
 
 use super::kinds::{self, Kind};
 use crate::error::ImportError;
-use crate::hdf5::{Budget, MAX_NAME, RawArray, corrupt, decode_f64, numbers, open, raw_bytes, strings, text, with_root};
+use crate::hdf5::{Budget, MAX_NAME, RawArray, RawValues, corrupt, decode_f64, numbers, open, raw_bytes, strings, text, with_root};
 use hdf5_reader::group::Group;
-use hdf5_reader::{Dataset, Datatype};
+use hdf5_reader::{Dataset, Datatype, VarLenKind};
 use std::collections::BTreeMap;
 
 /// Graphs inside of graphs.
@@ -135,7 +135,12 @@ fn read_parameters(
     for p in kind.parameters {
         if datasets.iter().any(|d| d == p.name) {
             let dataset = open(node, p.name, &format!("{name}/{}", p.name))?;
-            found.insert(p.name, numbers(&dataset, name, p.name, budget)?);
+            let is_text = matches!(dataset.dtype(), Datatype::String { .. } | Datatype::VarLen { kind: VarLenKind::String, .. });
+            let array = match p.text && is_text {
+                true => RawArray { shape: Vec::new(), values: RawValues::Text(text(&dataset, &format!("{name}/{}", p.name), budget)?) },
+                false => numbers(&dataset, name, p.name, budget)?,
+            };
+            found.insert(p.name, array);
         } else if p.required {
             return Err(ImportError::MissingParameter { node: name.into(), kind: kind.name.into(), parameter: p.name.into() });
         }

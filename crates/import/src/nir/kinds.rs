@@ -6,13 +6,18 @@ pub(crate) struct Parameter {
     pub name: &'static str,
     /// Missing is an error.
     pub required: bool,
+    /// May be a text instead of numbers.
+    pub text: bool,
 }
 
 const fn required(name: &'static str) -> Parameter {
-    Parameter { name, required: true }
+    Parameter { name, required: true, text: false }
 }
 const fn optional(name: &'static str) -> Parameter {
-    Parameter { name, required: false }
+    Parameter { name, required: false, text: false }
+}
+const fn or_text(name: &'static str) -> Parameter {
+    Parameter { name, required: true, text: true }
 }
 
 /// What a node does.
@@ -20,7 +25,7 @@ const fn optional(name: &'static str) -> Parameter {
 pub(crate) enum Class {
     Input,
     Output,
-    /// Linear, affine, scale, flatten: part of a projection's chain.
+    /// Matrices, kernels, windows, factors, delays: part of a projection's chain.
     Operator,
     /// A population.
     Neurons,
@@ -54,6 +59,17 @@ impl Kind {
 /// Type of a nested graph.
 pub(crate) const GRAPH: &str = "NIRGraph";
 
+const CONV: [Parameter; 7] = [
+    required("weight"),
+    required("stride"),
+    or_text("padding"),
+    required("dilation"),
+    required("groups"),
+    optional("bias"),
+    optional("input_shape"),
+];
+const POOL: [Parameter; 3] = [required("kernel_size"), required("stride"), required("padding")];
+
 /// All primitives but [`GRAPH`].
 static KINDS: [Kind; 18] = [
     runs("Input", Class::Input, &[required("shape")]),
@@ -62,6 +78,12 @@ static KINDS: [Kind; 18] = [
     runs("Affine", Class::Operator, &[required("weight"), required("bias")]),
     runs("Scale", Class::Operator, &[required("scale")]),
     runs("Flatten", Class::Operator, &[optional("start_dim"), optional("end_dim"), optional("input_type")]),
+    runs("Conv1d", Class::Operator, &CONV),
+    runs("Conv2d", Class::Operator, &CONV),
+    runs("SumPool2d", Class::Operator, &POOL),
+    runs("AvgPool2d", Class::Operator, &POOL),
+    runs("Delay", Class::Operator, &[required("delay")]),
+    runs("Threshold", Class::Neurons, &[required("threshold")]),
     runs("LIF", Class::Neurons, &[required("tau"), required("r"), required("v_leak"), required("v_threshold"), optional("v_reset")]),
     runs("IF", Class::Neurons, &[required("r"), required("v_threshold"), optional("v_reset")]),
     runs(
@@ -80,12 +102,6 @@ static KINDS: [Kind; 18] = [
     runs("LI", Class::Neurons, &[required("tau"), required("r"), required("v_leak")]),
     runs("CubaLI", Class::Neurons, &[required("tau_syn"), required("tau_mem"), required("r"), required("v_leak"), optional("w_in")]),
     recognised("I"),
-    recognised("Conv1d"),
-    recognised("Conv2d"),
-    recognised("SumPool2d"),
-    recognised("AvgPool2d"),
-    recognised("Delay"),
-    recognised("Threshold"),
 ];
 
 /// The primitive called `name`.

@@ -1,7 +1,7 @@
 //! NIR 1.0 (`.nir`): HDF5 with `node/{type, nodes, edges, metadata}` and `version`.
 //!
 //! In: bytes. Out: a [`Network`], and warnings.
-//! Invariant: feed-forward graphs of executable nodes only; anything else is an error that names the node.
+//! Invariant: graphs of executable nodes only, each loop through neurons; anything else is an error that names the node.
 //! Why: parameters stay as in the file (rounded to f32); what NIR can't say comes from [`crate::conventions`].
 
 mod chains;
@@ -9,13 +9,15 @@ mod file;
 mod graph;
 mod kinds;
 mod nodes;
+mod order;
+mod spatial;
 #[cfg(test)]
 mod tests;
 pub(crate) mod write;
 
 use crate::error::ImportError;
 use crate::{ImportOptions, conventions};
-use spikec_net::{Conventions, Discretization, FireRule, Network, ResetRule};
+use spikec_net::{Conventions, Discretization, FireRule, Network, Operator, ResetRule, TrainedProjection};
 use std::collections::BTreeMap;
 
 /// Keys of `node/metadata`.
@@ -56,11 +58,25 @@ pub fn read_nir(bytes: &[u8], options: &ImportOptions) -> Result<(Network, Vec<S
         (given, _) => given.clone(),
     };
     // The graph first: a file that can't be run at all shouldn't ask for options.
-    let parts = chains::build(graph::flatten(file.graph)?)?;
+    let mut repairs = options.repair_edges.then(Vec::new);
+    let parts = chains::build(graph::flatten(file.graph, repairs.as_mut())?)?;
     let conventions = conventions_of(&file.metadata, options)?;
+    warnings.extend(repairs.unwrap_or_default());
     warnings.extend(parts.warnings);
+    warnings.extend(parts.projections.iter().filter_map(|p| off_grid(p, conventions.dt_s)));
     let network = Network { name, conventions, populations: parts.populations, projections: parts.projections, output: parts.output };
     Ok((network, warnings))
+}
+
+/// Delays that are rounded to whole steps by more than a thousandth of one.
+fn off_grid(p: &TrainedProjection, dt_s: f64) -> Option<String> {
+    let delays = p.operators.iter().filter_map(|o| if let Operator::Delay { delay } = o { Some(delay) } else { None });
+    let off = |d: &f32| {
+        let steps = f64::from(*d) / dt_s;
+        (steps - steps.round_ties_even()).abs()
+    };
+    let most = delays.flatten().map(off).fold(0.0, f64::max);
+    (most > 1e-3).then(|| format!("projection `{}`: delays are rounded to whole steps of {dt_s}, by up to {most:.3} steps", p.name))
 }
 
 /// The options win over the file's metadata, those over the default convention.

@@ -2,6 +2,7 @@
 
 use super::chains::{OperatorError, checked_shape};
 use super::graph::FlatNode;
+use super::spatial;
 use crate::error::ImportError;
 use crate::hdf5::{RawArray, RawValues};
 use crate::shape::{broadcast_shape, broadcast_to, squeezed};
@@ -17,6 +18,8 @@ pub(crate) struct NodeOperators {
     pub shape: Vec<u32>,
     /// Numbers held.
     pub elements: u64,
+    /// Of those, numbers that repeat others.
+    pub repeated: u64,
 }
 
 /// A parameter that is a list of integers, e.g. `shape`; `None` where the node lacks it, `[1]` where it is empty.
@@ -34,6 +37,7 @@ pub(crate) fn shape_parameter(node: &FlatNode, name: &'static str) -> Result<Opt
     let sizes: Option<Vec<u64>> = match &array.values {
         RawValues::Int(v) => v.iter().map(|&x| u64::try_from(x).ok()).collect(),
         RawValues::Float(v) => v.iter().map(|&x| (x >= 0.0 && x.fract() == 0.0 && x < 1e9).then_some(x as u64)).collect(),
+        RawValues::Text(_) => None,
     };
     let sizes = sizes.ok_or_else(|| ImportError::WrongType {
         node: node.name.clone(),
@@ -109,6 +113,7 @@ pub(crate) fn neuron_model(node: &mut FlatNode, fed: Option<&[u32]>) -> Result<(
             v_reset: take("v_reset", Some(0.0))?,
             w_in: take("w_in", Some(1.0))?,
         },
+        "Threshold" => NeuronModel::Threshold { v_threshold: take("threshold", None)? },
         "LI" => NeuronModel::Li { tau: take("tau", None)?, r: take("r", None)?, v_leak: take("v_leak", None)? },
         _ => NeuronModel::CubaLi {
             tau_syn: take("tau_syn", None)?,
@@ -129,11 +134,14 @@ pub(crate) fn operators(node: &mut FlatNode, shape: &[u32]) -> Result<NodeOperat
     match node.kind.name {
         "Scale" => scale(node, shape),
         "Flatten" => flatten(node, shape),
+        "Conv1d" | "Conv2d" => spatial::conv(node, shape),
+        "SumPool2d" | "AvgPool2d" => spatial::pool(node, shape),
+        "Delay" => spatial::delay(node, shape),
         _ => linear(node, shape),
     }
 }
 
-fn take(node: &mut FlatNode, parameter: &'static str) -> Result<RawArray, ImportError> {
+pub(super) fn take(node: &mut FlatNode, parameter: &'static str) -> Result<RawArray, ImportError> {
     node.parameters.remove(parameter).ok_or_else(|| ImportError::MissingParameter {
         node: node.name.clone(),
         kind: node.kind.name.into(),
@@ -178,7 +186,7 @@ fn linear(node: &mut FlatNode, shape: &[u32]) -> Result<NodeOperators, OperatorE
         }
         _ => None,
     };
-    Ok(NodeOperators { linear: chain, constant, shape: vec![outputs], elements: elements + o })
+    Ok(NodeOperators { linear: chain, constant, shape: vec![outputs], elements: elements + o, repeated: 0 })
 }
 
 fn scale(node: &mut FlatNode, shape: &[u32]) -> Result<NodeOperators, OperatorError> {
@@ -189,7 +197,7 @@ fn scale(node: &mut FlatNode, shape: &[u32]) -> Result<NodeOperators, OperatorEr
     let from = if squeezed(&narrow) == squeezed(shape) { to.clone() } else { array.shape };
     let scale = broadcast_to(array.values.into_f32(), &from, &to).ok_or(takes)?;
     let elements = scale.len() as u64;
-    Ok(NodeOperators { linear: vec![Operator::Scale { scale }], constant: None, shape: shape.to_vec(), elements })
+    Ok(NodeOperators { linear: vec![Operator::Scale { scale }], constant: None, shape: shape.to_vec(), elements, repeated: 0 })
 }
 
 /// `start_dim` and `end_dim` count without a batch axis, as the files of NIR's frameworks do; negative ones count from the end.
@@ -206,7 +214,7 @@ fn flatten(node: &mut FlatNode, shape: &[u32]) -> Result<NodeOperators, Operator
     if flat != shape {
         linear.push(Operator::Reshape { shape: flat.clone() });
     }
-    Ok(NodeOperators { linear, constant: None, shape: flat, elements: 0 })
+    Ok(NodeOperators { linear, shape: flat, ..NodeOperators::default() })
 }
 
 /// The shape with dimensions `start ..= end` merged; a vector stays one where `start` is 1 (the default counts a batch axis).

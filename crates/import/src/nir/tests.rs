@@ -37,7 +37,7 @@ fn linear(name: &str, outputs: u64, inputs: u64) -> RawNode {
 
 fn parts(nodes: Vec<RawNode>, edges: &[(&str, &str)]) -> Result<Parts, ImportError> {
     let edges = edges.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
-    build(graph::flatten(RawGraph { nodes, edges })?)
+    build(graph::flatten(RawGraph { nodes, edges }, None)?)
 }
 
 fn error(nodes: Vec<RawNode>, edges: &[(&str, &str)]) -> String {
@@ -202,4 +202,161 @@ fn hostile_shapes_are_errors() {
         &[("in", "fc"), ("fc", "if"), ("if", "out")],
     );
     assert_eq!(e, "`bias` of node `fc` has shape [3], expected [2]");
+}
+
+/// A Conv2d with a kernel of ones: (outputs, channels / groups, height, width), and its integer parameters.
+fn conv(name: &str, weight: &[u64], integers: &[(&'static str, &[i64])]) -> RawNode {
+    let mut node = node(name, "Conv2d", &[("weight", weight, 1.0)]);
+    let RawContent::Primitive { parameters, .. } = &mut node.content else { unreachable!() };
+    for (key, values) in [("stride", &[1i64][..]), ("padding", &[0]), ("dilation", &[1]), ("groups", &[1])].iter().chain(integers) {
+        parameters.insert(key, RawArray { shape: vec![values.len() as u64], values: RawValues::Int(values.to_vec()) });
+    }
+    node
+}
+
+fn behind(input: &[i64], operator: RawNode) -> Result<Parts, ImportError> {
+    let name = operator.name.clone();
+    parts(
+        vec![
+            shaped("in", "Input", input),
+            operator,
+            node("if", "IF", &[("r", &[], 1.0), ("v_threshold", &[], 1.0)]),
+            shaped("out", "Output", &[1]),
+        ],
+        &[("in", &name), (&name, "if"), ("if", "out")],
+    )
+}
+
+#[test]
+fn shapes_of_convolutions_are_inferred_through_the_chain() {
+    let p = parts(
+        vec![
+            shaped("in", "Input", &[1, 2, 9, 8]),
+            conv("c1", &[4, 1, 3, 3], &[("groups", &[2]), ("padding", &[1])]),
+            conv("c2", &[3, 4, 2, 2], &[("stride", &[2, 3])]),
+            node("if", "IF", &[("r", &[], 1.0), ("v_threshold", &[], 1.0)]),
+            shaped("out", "Output", &[1]),
+        ],
+        &[("in", "c1"), ("c1", "c2"), ("c2", "if"), ("if", "out")],
+    )
+    .unwrap();
+    assert_eq!(p.populations[1].shape, [3, 4, 3]);
+    let kinds: Vec<&str> = p.projections[0].operators.iter().map(Operator::kind).collect();
+    assert_eq!(kinds, ["Reshape", "Conv2d", "Conv2d"], "the batch axis goes");
+}
+
+#[test]
+fn bad_convolutions_name_node_found_and_expected() {
+    let e = |input: &[i64], node: RawNode| match behind(input, node) {
+        Ok(_) => panic!("the graph was read"),
+        Err(e) => {
+            assert!(!e.hint().is_empty());
+            e.to_string()
+        }
+    };
+    let two = [2, 5, 5];
+    assert_eq!(
+        e(&two, conv("c", &[1, 3, 3, 3], &[])),
+        "`in` gives a tensor of shape [2, 5, 5], but `c` takes 3 channels of two dimensions"
+    );
+    assert_eq!(
+        e(&two, conv("c", &[1, 2, 3, 3], &[("input_shape", &[5, 6])])),
+        "`in` gives a tensor of shape [2, 5, 5], but `c` takes [2, 5, 6] (its channels and input_shape)"
+    );
+    assert_eq!(e(&[50], conv("c", &[1, 2, 3, 3], &[])), "`in` gives a tensor of shape [50], but `c` takes 2 channels of two dimensions");
+    assert_eq!(
+        e(&two, conv("c", &[1, 2, 3, 7], &[])),
+        "node `c` (Conv2d): axis 1: the kernel covers 7 places, but the padded map has only 5"
+    );
+    assert_eq!(
+        e(&two, conv("c", &[1, 2, 3, 3], &[("stride", &[1, 0])])),
+        "node `c` (Conv2d): the stride of axis 1 is 0, expected at least 1"
+    );
+    assert_eq!(
+        e(&two, conv("c", &[3, 1, 3, 3], &[("groups", &[2])])),
+        "node `c` (Conv2d): 2 groups of 3 output channels: expected a divisor"
+    );
+    assert_eq!(
+        e(&two, conv("c", &[3, 2, 3, 3], &[("groups", &[0])])),
+        "`in` gives a tensor of shape [2, 5, 5], but `c` takes 0 channels of two dimensions"
+    );
+    let wrong = e(&two, conv("c", &[1, 2, 3, 3], &[("stride", &[1, 1, 1])]));
+    assert_eq!(wrong, "`stride` of node `c` has shape [3], expected a number, or one for each of 2 axes");
+    let wrong = e(&two, conv("c", &[1, 2, 3, 3], &[("padding", &[-1])]));
+    assert_eq!(wrong, "`padding` of node `c` is negative, fractional or huge, expected whole numbers from 0 on, `same` or `valid`");
+    let text = |padding: &str, stride: i64| {
+        let mut node = conv("c", &[1, 2, 3, 3], &[("stride", &[stride])]);
+        let RawContent::Primitive { parameters, .. } = &mut node.content else { unreachable!() };
+        parameters.insert("padding", RawArray { shape: vec![], values: RawValues::Text(padding.into()) });
+        node
+    };
+    assert!(e(&two, text("reflect", 1)).contains("`padding` of node `c` is `reflect`"));
+    assert!(e(&two, text("same", 2)).contains("padding `same` with a stride of 2"));
+    assert_eq!(behind(&two, text("same", 1)).unwrap().populations[1].shape, [1, 5, 5]);
+    assert_eq!(behind(&two, text("valid", 2)).unwrap().populations[1].shape, [1, 2, 2]);
+    let pool = node("p", "SumPool2d", &[("kernel_size", &[2], 6.0), ("stride", &[2], 1.0), ("padding", &[2], 0.0)]);
+    assert_eq!(e(&two, pool), "node `p` (SumPool2d): axis 0: the kernel covers 6 places, but the padded map has only 5");
+    let pool = node("p", "SumPool2d", &[("kernel_size", &[2], 2.0), ("stride", &[], 1.0), ("padding", &[], 0.0)]);
+    assert_eq!(e(&[9], pool), "`in` gives a tensor of shape [9], but `p` takes a tensor of channels, height and width");
+}
+
+#[test]
+fn a_bias_of_a_channel_stands_at_each_place_and_counts_once() {
+    let with_bias = |name: &str| {
+        let mut node = conv(name, &[2, 1, 2, 2], &[]);
+        let RawContent::Primitive { parameters, .. } = &mut node.content else { unreachable!() };
+        parameters.insert("bias", RawArray { shape: vec![2], values: RawValues::Float(vec![1.0, 2.0]) });
+        node
+    };
+    let p = parts(
+        vec![
+            shaped("in", "Input", &[1, 3, 3]),
+            neurons("a", &[1, 3, 3]),
+            with_bias("c"),
+            neurons("sum", &[2, 2, 2]),
+            shaped("out", "Output", &[8]),
+        ],
+        &[("in", "a"), ("in", "c"), ("a", "c"), ("c", "sum"), ("sum", "out")],
+    )
+    .unwrap();
+    // Two branches are added: of the two ways through the convolution one carries its constant.
+    let into: Vec<_> = p.projections.iter().filter(|p| p.post.0 == 2).collect();
+    let kinds = |k: usize| into[k].operators.iter().map(Operator::kind).collect::<Vec<_>>();
+    assert_eq!((into.len(), kinds(0), kinds(1)), (2, vec!["Conv2d", "Bias"], vec!["Conv2d"]));
+    assert_eq!(into[0].operators[1], Operator::Bias { bias: vec![1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0] });
+}
+
+#[test]
+fn loops_through_several_populations_close_once() {
+    // a and b form a loop, c hears both; the input reaches a through an operator that b feeds too.
+    let p = parts(
+        vec![
+            shaped("in", "Input", &[2]),
+            linear("fc", 2, 2),
+            neurons("a", &[2]),
+            neurons("b", &[2]),
+            neurons("c", &[2]),
+            shaped("out", "Output", &[2]),
+        ],
+        &[("in", "fc"), ("b", "fc"), ("fc", "a"), ("a", "b"), ("a", "c"), ("b", "c"), ("c", "c"), ("c", "out")],
+    )
+    .unwrap();
+    let ways: Vec<_> = p.projections.iter().map(|p| (p.pre.0, p.post.0, p.delay_steps)).collect();
+    assert_eq!(ways, [(0, 1, 0), (2, 1, 1), (1, 2, 0), (1, 3, 0), (2, 3, 0), (3, 3, 1)]);
+    assert_eq!(
+        p.warnings,
+        ["`b` -> `a` closes a loop: spikes of step t act in step t + 1", "`c` -> `c` closes a loop: spikes of step t act in step t + 1"]
+    );
+}
+
+#[test]
+fn a_loop_with_a_delay_needs_no_other() {
+    let delay = node("wait", "Delay", &[("delay", &[2], 3.0)]);
+    let p = parts(
+        vec![shaped("in", "Input", &[2]), neurons("a", &[2]), delay, shaped("out", "Output", &[2])],
+        &[("in", "a"), ("a", "wait"), ("wait", "a"), ("a", "out")],
+    )
+    .unwrap();
+    assert_eq!((p.projections[1].delay_steps, p.warnings.len()), (0, 0));
+    assert_eq!(p.projections[1].operators, [Operator::Delay { delay: vec![3.0; 2] }]);
 }

@@ -7,9 +7,11 @@
 
 use super::nodes::flattened;
 use super::{DISCRETIZATION, FIRE, RESET, keys};
+use crate::ImportOptions;
 use crate::error::ImportError;
+use crate::model::write_spatial::per_channel;
 use hdf5_writer::{DatasetBuilder, FILTER_DEFLATE, FilterDescription, Hdf5Builder, WriteOptions};
-use spikec_net::{Network, Operator, TrainedPopulation, TrainedProjection, TrainedRole};
+use spikec_net::{Axis, Conv, Network, NeuronModel, Operator, Pool, PoolKind, TrainedPopulation, TrainedProjection, TrainedRole};
 use std::collections::BTreeSet;
 
 /// Version of NIR that is written.
@@ -101,7 +103,11 @@ impl Writer {
             TrainedRole::Neurons(model) => model,
         };
         let (name, folder) = self.node(&p.name, model.name())?;
+        if *model == NeuronModel::Or {
+            return Err(self.refusal(&p.name, "maxima of spikes (OR)".into()));
+        }
         for (key, values) in model.parameters() {
+            let key = if matches!(model, NeuronModel::Threshold { .. }) { "threshold" } else { key };
             self.floats(format!("{folder}/{key}"), &p.shape, values)?;
         }
         Ok(name)
@@ -110,8 +116,9 @@ impl Writer {
     /// Writes the operators of a projection and its edges.
     fn projection(&mut self, p: &TrainedProjection, network: &Network, from: &str, to: &str) -> Result<(), ImportError> {
         let refuse = |what: &str| Err(ImportError::NotWritable { format: "NIR", place: p.name.clone(), what: what.into() });
-        if p.delay_steps != 0 {
-            return refuse("a projection with a delay");
+        // The reader gives a step to what closes a loop, and to nothing else; `closes` checks that it will.
+        if p.delay_steps > 1 {
+            return refuse("a projection with a delay that no loop explains");
         }
         let mut shape = network.populations[p.pre.index()].shape.clone();
         let mut nodes = Vec::new();
@@ -138,6 +145,34 @@ impl Writer {
                     };
                     nodes.push(Written::Flatten(std::mem::replace(&mut shape, to.clone()), start, end));
                 }
+                Operator::Conv(c) => {
+                    let bias = match rest.split_first() {
+                        Some((Operator::Bias { bias }, after)) => {
+                            let Some(each) = per_channel(bias, c.outputs as usize) else {
+                                return refuse("a convolution whose bias differs within a channel");
+                            };
+                            rest = after;
+                            each
+                        }
+                        _ => vec![0.0; c.outputs as usize],
+                    };
+                    shape = c.output_shape().map_err(|e| self.refusal(&p.name, e.to_string()))?;
+                    let same = c.axes.iter().all(|a| a.stride == 1 && a.padding == Axis::same(a.kernel, a.dilation));
+                    if c.axes.iter().any(|a| a.padding[0] != a.padding[1]) && !same {
+                        return refuse("a convolution with other padding before the map than behind it");
+                    }
+                    nodes.push(Written::Conv(c, bias));
+                }
+                Operator::Pool(pool) => {
+                    shape = pool.output_shape().map_err(|e| self.refusal(&p.name, e.to_string()))?;
+                    let plain = |a: &Axis| a.dilation == 1 && a.padding[0] == a.padding[1];
+                    if pool.axes.len() != 2 || !pool.axes.iter().all(plain) || pool.kind == PoolKind::AverageInside {
+                        return refuse("a pool that is no SumPool2d or AvgPool2d of NIR");
+                    }
+                    nodes.push(Written::Pool(pool));
+                }
+                Operator::Delay { delay } => nodes.push(Written::Delay(shape.clone(), delay)),
+                other => return refuse(&format!("a {}", other.kind())),
             }
         }
         let names: Vec<&str> = p.name.split('+').collect();
@@ -155,6 +190,18 @@ impl Writer {
         Ok(())
     }
 
+    fn refusal(&self, place: &str, what: String) -> ImportError {
+        ImportError::NotWritable { format: "NIR", place: place.into(), what }
+    }
+
+    fn axes(&mut self, path: String, axes: &[Axis], of: impl Fn(&Axis) -> u32) -> Result<(), ImportError> {
+        let values: Vec<u32> = axes.iter().map(of).collect();
+        match values[..] {
+            [one] => self.integers(path, &[], &[one.into()]),
+            _ => self.shape(path, &values),
+        }
+    }
+
     fn operator(&mut self, wanted: &str, operator: &Written) -> Result<String, ImportError> {
         match operator {
             Written::Matrix(shape, weight, bias) => {
@@ -168,6 +215,33 @@ impl Writer {
             Written::Scale(shape, scale) => {
                 let (name, folder) = self.node(wanted, "Scale")?;
                 self.floats(format!("{folder}/scale"), shape, scale)?;
+                Ok(name)
+            }
+            Written::Conv(c, bias) => {
+                let (name, folder) = self.node(wanted, if c.axes.len() == 1 { "Conv1d" } else { "Conv2d" })?;
+                let dims: Vec<u32> = [c.outputs, c.channels / c.groups].into_iter().chain(c.axes.iter().map(|a| a.kernel)).collect();
+                self.floats(format!("{folder}/weight"), &dims, &c.weight)?;
+                self.floats(format!("{folder}/bias"), &[c.outputs], bias)?;
+                self.axes(format!("{folder}/input_shape"), &c.axes, |a| a.size)?;
+                self.axes(format!("{folder}/stride"), &c.axes, |a| a.stride)?;
+                self.axes(format!("{folder}/dilation"), &c.axes, |a| a.dilation)?;
+                self.integers(format!("{folder}/groups"), &[], &[c.groups.into()])?;
+                match c.axes.iter().all(|a| a.padding[0] == a.padding[1]) {
+                    true => self.axes(format!("{folder}/padding"), &c.axes, |a| a.padding[0])?,
+                    false => self.text(&format!("{folder}/padding"), "same")?,
+                }
+                Ok(name)
+            }
+            Written::Pool(pool) => {
+                let (name, folder) = self.node(wanted, if pool.kind == PoolKind::Sum { "SumPool2d" } else { "AvgPool2d" })?;
+                self.axes(format!("{folder}/kernel_size"), &pool.axes, |a| a.kernel)?;
+                self.axes(format!("{folder}/stride"), &pool.axes, |a| a.stride)?;
+                self.axes(format!("{folder}/padding"), &pool.axes, |a| a.padding[0])?;
+                Ok(name)
+            }
+            Written::Delay(shape, delay) => {
+                let (name, folder) = self.node(wanted, "Delay")?;
+                self.floats(format!("{folder}/delay"), shape, delay)?;
                 Ok(name)
             }
             Written::Flatten(shape, start, end) => {
@@ -184,6 +258,10 @@ impl Writer {
 enum Written<'a> {
     Matrix([u32; 2], &'a [f32], Option<&'a Vec<f32>>),
     Scale(Vec<u32>, &'a [f32]),
+    /// With a bias for each channel.
+    Conv(&'a Conv, Vec<f32>),
+    Pool(&'a Pool),
+    Delay(Vec<u32>, &'a [f32]),
     /// Shape before, first and last dimension.
     Flatten(Vec<u32>, i64, i64),
 }
@@ -234,5 +312,22 @@ pub fn write_nir(network: &Network) -> Result<Vec<u8>, ImportError> {
     let edges = DatasetBuilder::vlen_string_data("node/edges", vec![w.edges.len() as u64 / 2, 2], &w.edges).map_err(w.failed())?;
     w.add(edges);
     let failed = w.failed();
-    w.file.into_plan().and_then(|plan| plan.encode(WriteOptions::default())).map_err(failed)
+    let bytes = w.file.into_plan().and_then(|plan| plan.encode(WriteOptions::default())).map_err(failed)?;
+    closes(network, &bytes)?;
+    Ok(bytes)
+}
+
+/// Refuses files whose loops would not close as the network's do: the reader decides by the order of computation.
+fn closes(network: &Network, bytes: &[u8]) -> Result<(), ImportError> {
+    let Some(late) = network.projections.iter().find(|p| p.delay_steps != 0) else { return Ok(()) };
+    let refusal = |what: String| ImportError::NotWritable { format: "NIR", place: late.name.clone(), what };
+    let options = ImportOptions { name: network.name.clone(), ..ImportOptions::default() };
+    let (read, _) = super::read_nir(bytes, &options).map_err(|e| refusal(format!("it would not read back: {e}")))?;
+    let ways = |n: &Network| {
+        let name = |id: spikec_net::PopulationId| n.populations[id.index()].name.replace('/', ".");
+        let mut ways: Vec<_> = n.projections.iter().map(|p| (name(p.pre), name(p.post), p.delay_steps)).collect();
+        ways.sort();
+        ways
+    };
+    if ways(network) == ways(&read) { Ok(()) } else { Err(refusal("a projection with a delay that no loop explains".into())) }
 }

@@ -2,7 +2,7 @@
 
 use super::{Layer, Population, Wiring};
 use spikec_import::Model;
-use spikec_net::{Fixed, Net, Network, Operator, TrainedProjection, TrainedRole};
+use spikec_net::{Fixed, Net, Network, Operator, TrainedProjection, TrainedRole, Wires};
 
 /// Counts the synapses of a network file.
 pub fn of_model(model: &Model) -> Wiring {
@@ -18,8 +18,26 @@ fn trained(n: &Network) -> Wiring {
         .iter()
         .map(|p| Population { name: p.name.clone(), shape: p.shape.clone(), input: p.role == TrainedRole::Input })
         .collect();
-    let layers = n.projections.iter().flat_map(|p| chain(p, populations[p.pre.index()].len())).collect();
+    let layers = n
+        .projections
+        .iter()
+        .flat_map(|p| {
+            let matrices = |o: &Operator| {
+                matches!(o, Operator::Linear { .. } | Operator::Bias { .. } | Operator::Scale { .. } | Operator::Reshape { .. })
+            };
+            if p.operators.iter().all(matrices) { chain(p, populations[p.pre.index()].len()) } else { vec![folded(n, p, &populations)] }
+        })
+        .collect();
     Wiring { populations, layers, output: n.output.index() }
+}
+
+/// One layer for a chain with kernels or windows: its synapses as they will be folded, none where they can't be.
+fn folded(n: &Network, p: &TrainedProjection, populations: &[Population]) -> Layer {
+    let (pre, post) = (p.pre.index(), p.post.index());
+    let (pres, posts) = (populations[pre].len(), populations[post].len());
+    let none = Wires { fan_out: vec![0; pres], fan_in: vec![0; posts], possible: 0 };
+    let Wires { fan_out, fan_in, possible } = n.wires(p).unwrap_or(none);
+    Layer { name: p.name.clone(), pre, post, first: true, last: true, on_host: false, possible, fan_out, fan_in }
 }
 
 /// A layer for each matrix of a chain; a chain without one joins neurons one to one.
