@@ -6,19 +6,21 @@
 
 use crate::budget::{Budget, Use};
 use crate::layer::Layer;
-use crate::refit::{Kept, Samples, all, pruned, refit};
+use crate::refit::Kept;
 use crate::sculpt::{Block, Cost, Course, Options, Saliency};
 use crate::whole;
 use rayon::prelude::*;
 use serde::Serialize;
 use spikec_chip::Target;
 use spikec_chip::bundle::DecoderKind;
-use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, Quantizer, Signs, bias_limits, compile};
+use spikec_compile::{CompileError, CompileOptions, Compiled, Input, Quantizer, Signs, bias_limits, compile};
 use spikec_data::{Decode, Stimulus, predict};
 use spikec_net::{Float, Net, PopulationId, Quantized, ReferenceError};
 use spikec_reconstruct::rows::LARGEST_FEATURES;
 use spikec_reconstruct::{Features, Recording};
 use thiserror::Error;
+
+mod search;
 
 /// How weights are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -293,8 +295,6 @@ pub(crate) const HELD_BACK: usize = 5;
 /// The balance of whole removals over that of single ones: dense nets with few errors want most of their neurons (measured: at a core and two
 /// of MNIST, 0.02 to 0.05 leave a fifth of the error that 0.5 leaves).
 const WHOLE_BALANCE: f32 = 0.05;
-/// Refits and compilations for a budget, at most.
-const CAREFUL_ROUNDS: u32 = 6;
 /// Whole axons and neurons are tried where there is room for this many words.
 const WHOLE_FROM: u64 = 3_000;
 /// Fewest synapses to start with, where there are so many.
@@ -518,152 +518,6 @@ impl<'a, F> Fitter<'a, F> {
     fn layer_bits(&self, width: Width) -> Vec<(String, u8)> {
         let into_output = self.net.projections.iter().filter(|p| p.post == self.net.output && width.output_bits != width.bits);
         into_output.map(|p| (p.name.clone(), width.output_bits)).collect()
-    }
-
-    /// The net after so many steps of a course.
-    fn kept(&self, course: &Course, step: usize) -> Kept {
-        let mut kept = all(&self.layers);
-        for at in &course.removed[..course.steps[step].0 as usize] {
-            kept[at.layer as usize][at.row as usize][at.position as usize] = false;
-        }
-        kept
-    }
-
-    /// Packs the net after so many steps without fitting its weights: what is beyond the budget, `None` where it can't be compiled.
-    fn beyond(&self, net: &Net<Float>, options: &CompileOptions, budget: &Budget) -> Result<Option<Vec<Use>>, FitFailure> {
-        match compile(Input::Trained { net, digest: [0; 32] }, self.target, options, &mut |_| ()) {
-            Ok(compiled) => Ok(Some(budget.uses(&compiled.report, self.target).into_iter().filter(|u| u.used > u.allowed).collect())),
-            Err(CompileError::Findings(_) | CompileError::NothingLeft(_)) => Ok(None),
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    /// The largest net of a course within the budget.
-    fn within(&self, budget: &Budget, way: &Way) -> Result<Found<F>, FitFailure> {
-        let Way { width, shape, course, .. } = way;
-        let width = *width;
-        // A dense layer is packed in order as well as in any.
-        let packed = self.compile_options(width, false);
-        let quick = match shape {
-            Shape::Whole => CompileOptions { effort: Effort::Fast, partitioner: "sequential".into(), ..packed },
-            Shape::Free => CompileOptions { effort: Effort::Fast, ..packed },
-        };
-        let last = course.steps.len() - 1;
-        let left = |step: usize| course.removed.len() as u32 - course.steps[step].0;
-        let near = |a: usize, b: usize| b <= a + 1 || course.steps[b].0 - course.steps[a].0 <= left(b) / 200;
-        // The first step that keeps the budget when only packed: around where the course says that it is, then by halves.
-        let (mut fits, mut beyond) = (last, course.placeable.saturating_sub(1));
-        let mut step = self.guess(budget, course).max(course.placeable).min(last);
-        let mut stride = (last / 100).max(1);
-        while !near(beyond, fits) {
-            let net = pruned(self.net, &self.layers, &self.kept(course, step));
-            let list = if net.synapse_count() == 0 { Some(Vec::new()) } else { self.beyond(&net, &quick, budget)? };
-            match list {
-                Some(list) if list.is_empty() => {
-                    fits = step;
-                    step = if beyond == 0 { fits.saturating_sub(stride).max(fits / 2).max(course.placeable) } else { (beyond + fits) / 2 };
-                }
-                _ => {
-                    beyond = step.max(1);
-                    step = if fits == last { (beyond + stride).min(beyond.midpoint(fits)) } else { beyond.midpoint(fits) };
-                }
-            }
-            stride *= 2;
-        }
-        // Then with the weights that it gets. Rounding removes synapses too, so that a larger net may keep the budget.
-        let careful = self.compile_options(width, self.options.method.reconstruct);
-        let mut found: Option<(Found<F>, usize)> = None;
-        let mut next_larger: (usize, Vec<Use>) = (0, Vec::new());
-        let mut step = fits;
-        for round in 0..CAREFUL_ROUNDS {
-            let kept = self.kept(course, step);
-            let small = pruned(self.net, &self.layers, &kept);
-            let net = if self.options.method.reconstruct {
-                refit(self.net, &self.taught, small, Samples { samples: &self.used, steps: self.options.compile.default_steps })?
-            } else {
-                small
-            };
-            let filed = (self.file)(&net).map_err(FitFailure::WriteBack)?;
-            let full = match compile(Input::Trained { net: &filed.net, digest: filed.digest }, self.target, &careful, &mut |_| ()) {
-                Ok(compiled) => {
-                    let uses = budget.uses(&compiled.report, self.target);
-                    let full = uses.iter().map(|u| if u.used == 0 { 0.0 } else { u.used as f64 / u.allowed as f64 }).fold(0.0, f64::max);
-                    if full <= 1.0 {
-                        found = Some((Found { compiled, filed, kept, next_larger: Vec::new() }, step));
-                    } else {
-                        next_larger = (step, uses);
-                    }
-                    full
-                }
-                Err(CompileError::Findings(_)) => 1.0 + 1.0 / 16.0,
-                Err(CompileError::NothingLeft(_)) => break,
-                Err(e) => return Err(e.into()),
-            };
-            let low = next_larger.0;
-            step = match &found {
-                // By as much as it is too large, and a little more each time.
-                None => {
-                    let beyond = (f64::from(left(step)) * (full - 1.0).min(0.5)) as u32 + (left(step) >> (7 - round.min(6))) + 1;
-                    let wanted = left(step).saturating_sub(beyond);
-                    course.steps.partition_point(|s| course.removed.len() as u32 - s.0 > wanted).clamp(step + 1, last.max(step + 1))
-                }
-                // Cores are whole; what is nearly full is full.
-                Some((_, at))
-                    if full <= 1.0 && (full > 0.995 || budget.words(self.target).is_none() && budget.synapses.is_none()) && *at == step =>
-                {
-                    break;
-                }
-                Some((_, at)) if low > 0 && near(low, *at) => break,
-                Some((_, at)) if low > 0 => low.midpoint(*at),
-                Some((_, at)) => {
-                    let wanted = course.steps[*at].0.saturating_sub((f64::from(left(*at)) * (1.0 / full.max(0.5) - 1.0) * 0.9) as u32);
-                    let before = course.steps.partition_point(|s| s.0 < wanted).min(at.saturating_sub(1));
-                    if budget.cores.is_some() || budget.chips.is_some() || before == *at { break } else { before }
-                }
-            };
-            if step > last {
-                break;
-            }
-        }
-        match found {
-            Some((found, _)) => Ok(Found { next_larger: next_larger.1, ..found }),
-            None => Err(self.too_small(budget, &quick, course)?),
-        }
-    }
-
-    /// What the smallest net of a course that still reaches its output takes of a budget that it exceeds.
-    fn too_small(&self, budget: &Budget, options: &CompileOptions, course: &Course) -> Result<FitFailure, FitFailure> {
-        let (mut whole, mut nothing) = (0, course.steps.len());
-        let mut smallest = None;
-        while whole + 1 < nothing {
-            let step = whole.midpoint(nothing);
-            let net = pruned(self.net, &self.layers, &self.kept(course, step));
-            match compile(Input::Trained { net: &net, digest: [0; 32] }, self.target, options, &mut |_| ()) {
-                Ok(compiled) => (whole, smallest) = (step, Some(compiled)),
-                Err(CompileError::NothingLeft(_)) => nothing = step,
-                // Too large for the chip: smaller ones are still something.
-                Err(CompileError::Findings(_)) => whole = step,
-                Err(e) => return Err(e.into()),
-            }
-        }
-        let uses = smallest.map(|c| budget.uses(&c.report, self.target)).unwrap_or_default();
-        let share = |u: &Use| u.used as f64 / u.allowed.max(1) as f64;
-        let beyond = uses.into_iter().max_by(|a, b| share(a).total_cmp(&share(b)));
-        let board = u64::from(self.target.total_cores());
-        Ok(FitFailure::TooSmall(beyond.unwrap_or_else(|| Use { what: "cores of the board".into(), used: board + 1, allowed: board })))
-    }
-
-    /// The step at which a course says that the budget is kept.
-    fn guess(&self, budget: &Budget, course: &Course) -> usize {
-        let all = course.removed.len() as u64;
-        let of_words = match budget.words(self.target) {
-            Some(words) if self.options.method.chip_cost => course.steps.partition_point(|s| s.1 > words as f64),
-            // About ten bits a synapse.
-            Some(words) => course.steps.partition_point(|s| (all - u64::from(s.0)) / 6 > words),
-            None => 0,
-        };
-        let of_synapses = budget.synapses.map_or(0, |n| course.steps.partition_point(|s| all - u64::from(s.0) > n));
-        of_words.max(of_synapses).max(course.steps.len() / 100)
     }
 
     /// Runs the compiled net on the samples held back.

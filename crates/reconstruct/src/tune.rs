@@ -21,6 +21,8 @@ const ROUNDS: usize = 30;
 const LEAST_ROUNDS: usize = 2;
 /// Additions that all rounds may cost.
 const LARGEST_COST: f64 = 2.5e10;
+/// Most weights for each output of each sample: with more, there is too little to learn from (measured: neither better nor worse at 2, worse at 18).
+const MOST_WEIGHTS: usize = 2;
 /// Numbers that a sample may keep.
 const LARGEST_TRACE: usize = 1 << 26;
 /// Samples of a step of descent, and those that one thread takes at a time (which the order of sums depends on).
@@ -194,6 +196,9 @@ pub fn tune(
         return Ok(None);
     }
     let (mut student, mut moving) = start(net, standing);
+    if student.synapse_count() > MOST_WEIGHTS * samples.len() * neurons.len() {
+        return Ok(None);
+    }
     let rounds = rounds(&student, samples.len(), recording);
     let longest = (0..recording.samples()).map(|s| recording.of_sample(s).len()).max().unwrap_or(0);
     if rounds < LEAST_ROUNDS || longest.saturating_mul(student.neuron_count()) > LARGEST_TRACE {
