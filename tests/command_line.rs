@@ -530,3 +530,16 @@ fn endless_files_and_names_with_escapes_do_no_harm() {
     let run = spikec(at, &["inspect", "no\u{1b}[31m.nir"]).fails(2, &["\\u{1b}"]);
     assert!(!run.err.contains('\u{1b}'), "{}", run.err);
 }
+
+#[test]
+fn a_bundle_says_that_edges_were_repaired() {
+    let Some(shared) = spikec_testkit::shared_dir() else { return eprintln!("skipped: no shared folder") };
+    let net = shared.join("nets/nir_paper/braille_noDelay_bias_zero_subgraph.nir");
+    let folder = tempfile::tempdir().unwrap();
+    let net = net.to_str().unwrap();
+    let compile = ["compile", net, "--dt", "1e-4", "--target", "loihi1", "-o", "b.spkb"];
+    let refused = spikec(folder.path(), &compile);
+    assert!(refused.code == 2 && refused.err.contains("--repair-edges"), "{}", refused.err);
+    spikec(folder.path(), &[&compile[..], &["--repair-edges"]].concat()).ok();
+    spikec(folder.path(), &["verify", net, "b.spkb"]).ok();
+}

@@ -292,6 +292,9 @@ fn provenance(
         add("convention", network.conventions.name.clone());
         add("dt", network.conventions.dt_s.to_string());
     }
+    if network.repair_edges {
+        add("repair-edges", "uniquely".into());
+    }
     if let Some(d) = network.discretization {
         add(
             "discretization",

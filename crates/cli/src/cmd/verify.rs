@@ -17,6 +17,7 @@ pub fn run(args: &VerifyArgs, json: bool) -> Result<u8, Failure> {
     let mut network = args.network.clone();
     // What the network file can't say is what the bundle was compiled with, unless told otherwise.
     let option = |name: &str| bundle.provenance.options.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    network.repair_edges |= option("repair-edges").is_some();
     network.dt = network.dt.or_else(|| option("dt").and_then(|v| v.parse().ok()));
     network.convention = network.convention.or_else(|| option("convention").map(str::to_string));
     network.discretization = network.discretization.or_else(|| match option("discretization") {
