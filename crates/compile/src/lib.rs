@@ -19,6 +19,7 @@ pub mod place;
 pub mod placement;
 pub mod quantize;
 mod rates;
+pub mod relay;
 pub mod retime;
 #[cfg(test)]
 mod testnets;

@@ -7,6 +7,7 @@
 //! Why: a neuron without a live way in, or without a way to the output, costs memory and does nothing.
 
 use crate::finding::{self, Finding};
+use crate::relay::RelayReport;
 use crate::retime::{self, RetimeError};
 use serde::Serialize;
 use spikec_chip::Target;
@@ -39,6 +40,8 @@ pub struct LowerReport {
     pub synapses: (u64, u64),
     /// Terms of the host's maps before and after.
     pub host_terms: (u64, u64),
+    /// Neurons that repeat spikes for delays beyond the chip's; made after quantizing.
+    pub relays: RelayReport,
 }
 
 /// What became of a population.
@@ -138,9 +141,6 @@ pub fn lower_all<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptio
         Ok(skews) => lowered.populations.iter_mut().zip(skews).for_each(|(population, skew)| population.skew = skew),
         Err(e) => findings.push(untimed(&e)),
     }
-    if timed {
-        findings.extend(retime::delay_findings(&lowered, target));
-    }
     finding::sort(&mut findings);
     let constants = constants(&lowered);
     let populations = (0..net.populations.len()).map(|p| {
@@ -168,6 +168,7 @@ pub fn lower_all<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptio
         dropped_projections: dropped.map(|k| net.projections[k].name.clone()).collect(),
         synapses: (net.synapse_count() as u64, lowered.synapse_count() as u64),
         host_terms: (net.host_term_count() as u64, lowered.host_term_count() as u64),
+        relays: RelayReport::default(),
     };
     Ok(Lowered { net: lowered, report, findings, timed })
 }
@@ -425,15 +426,6 @@ mod tests {
         assert!(text.contains("a -[ab]-> b") && text.contains("b -[ba]-> a"), "{text}");
         assert!(text.contains("C11") && text.contains("need 2, limit 1"), "{text}");
         assert!(error.hint().contains("1 more step"), "{}", error.hint());
-    }
-
-    #[test]
-    fn delays_beyond_the_register_are_found_for_every_projection() {
-        let long = |name: &str| projection(name, (0, 1), 1, vec![(0, 0, 1.0, 63)]);
-        let trained = net(vec![channels(1), population("a", vec![LIF])], vec![long("x"), long("y")]);
-        let error = lower(trained, &loihi(), &LowerOptions::default()).unwrap_err();
-        let found: Vec<_> = error.findings().iter().map(|f| (f.code, f.layer.clone().unwrap(), f.need, f.limit)).collect();
-        assert_eq!(found, [("C11", "x".into(), 63.0, 62.0), ("C11", "y".into(), 63.0, 62.0)]);
     }
 
     proptest! {

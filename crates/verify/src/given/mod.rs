@@ -4,6 +4,7 @@
 //! reference lacks is dead by `spikec_net::live` on the *given* net; nothing is taken from the reference but what is compared. Cost: linear.
 
 pub(crate) mod registers;
+pub(crate) mod relays;
 pub(crate) mod trained;
 
 use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Value};
