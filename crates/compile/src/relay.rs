@@ -173,7 +173,8 @@ pub fn insert(q: Quantized, target: &Target) -> (Quantized, Result<RelayReport, 
     if need > room {
         let resource = format!("compartments of the board, with {relays} relay neurons for delays beyond the chip's");
         let remedy = "shorten the delays, or use a board with more cores";
-        return (q, Err(vec![Finding::error("C01", resource, need as f64, room as f64, remedy)]));
+        let beyond = Finding::error("C01", resource, need as f64, room as f64, remedy);
+        return (q, Err(findings.into_iter().chain([beyond]).collect()));
     }
     let (q, report) = build(q, &chains, &hops, &reach, &kind);
     (q, Ok(report))

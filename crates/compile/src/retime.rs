@@ -188,7 +188,7 @@ pub fn delay_findings<N: Number>(net: &Net<N>, target: &Target) -> Vec<Finding> 
         let hop = hop_steps(net, p, target) as i64;
         let (least, most) = chip_delay_range(net, p);
         let (need, limit, remedy) = if most - hop > max as i64 {
-            (most - hop, max as i64, "shorten the delay: this target has no registers for relay neurons")
+            (most - hop, max as i64, "shorten the delay: relay neurons can't make it on this board")
         } else if least < hop {
             (least - hop, 0, "lower the net again: its skews do not fit its delays")
         } else {

@@ -44,7 +44,8 @@ pub(crate) fn contract<'a>(
         host_projections: net.host_projections.clone(),
         output: net.output,
     };
-    (differences.total == before).then(|| Cow::Owned(Quantized { net: rest, scaling, network_digest: quantized.network_digest }))
+    let rest = Quantized { net: rest, scaling, network_digest: quantized.network_digest };
+    (differences.total == before).then_some(Cow::Owned(rest))
 }
 
 /// Input channels, counted over all spike inputs as trained, that a neuron of a single synapse repeats: all that can be relays of inputs.
