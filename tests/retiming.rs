@@ -338,3 +338,37 @@ fn more_relays_than_the_board_has_neurons_are_refused() {
     let error = compile(Input::Registers { net: &net, digest: net.digest() }, &target).unwrap_err();
     assert!(error.findings().iter().any(|f| f.code == "C01" && f.resource.contains("relay neurons")), "{error:?}");
 }
+
+#[test]
+fn a_tight_loop_is_refused_or_lags_as_declared() {
+    let mut b = Builder::new([1, 1, 4]);
+    let layers: Vec<PopulationId> = (0..3).map(|_| b.population(&[1, 1, 4])).collect();
+    b.join(PopulationId(0), layers[0], Vec::new());
+    b.join(layers[0], layers[1], Vec::new());
+    b.join(layers[1], layers[2], Vec::new());
+    b.join(layers[2], layers[0], vec![Operator::Scale { scale: vec![-0.5; 4] }]);
+    b.network.projections.last_mut().unwrap().delay_steps = 1;
+    let (net, digest) = (b.network.elaborate(InputKind::Spikes).unwrap(), b.network.digest());
+    let input = Input::Trained { net: &net, digest };
+    let error = compile(input, &loihi1()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("layer3 -[3 to 1]-> layer1") && text.contains("need 3, limit 1"), "{text}");
+    assert!(error.hint().contains("2 more step(s)") && error.hint().contains("--timing-policy allow-lag"), "{}", error.hint());
+
+    let options = CompileOptions { timing: spikec_compile::TimingPolicy::AllowLag, ..options() };
+    let compiled = spikec_compile::compile(input, &loihi1(), &options, &mut |_| ()).unwrap_or_else(|e| panic!("{e}"));
+    assert!(spikec_report::compile::text(&compiled.report).contains("lag: 3 to 1 acts 2 network step(s) later than in the network"));
+    let mut bundle = compiled.bundle;
+    assert_eq!(bundle.provenance.options, [("lag".to_string(), "3 to 1=2".to_string())]);
+    let image = check_image(&bundle, &Given::Trained { net: &net, digest }).unwrap_or_else(|e| panic!("{e}"));
+    assert!(image.holds() && image.choices.line().ends_with("lag 3 to 1=2"), "{:?}", image.differences);
+    let machine = Machine::boot(bundle.loadable()).unwrap_or_else(|e| panic!("{e}"));
+    let behaviour = check_behaviour(&bundle, &machine, &[Stimulus::Spikes(single_spikes(1, 4, 60))], None, &|| ()).unwrap();
+    assert!(behaviour.holds() && behaviour.spikes > 50, "{behaviour:?}");
+    // A lag that is not declared, another one, and nonsense differ.
+    for lags in [vec![], vec!["3 to 1=1"], vec!["3 to 1=x"], vec!["3 to 1=2", "nowhere=1"], vec!["3 to 1=65535"]] {
+        bundle.provenance.options = lags.iter().map(|lag| ("lag".to_string(), lag.to_string())).collect();
+        let image = check_image(&bundle, &Given::Trained { net: &net, digest }).unwrap_or_else(|e| panic!("{e}"));
+        assert!(!image.holds(), "{lags:?}");
+    }
+}

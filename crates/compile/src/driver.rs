@@ -8,7 +8,7 @@ use crate::copies::{self, Copies, CopiesReport};
 use crate::emit::{HostOptions, emit};
 use crate::explain::{self, Explanation};
 use crate::finding::{self, Finding, Severity};
-use crate::lower::{LowerOptions, LowerReport, lower_all};
+use crate::lower::{LowerOptions, LowerReport, TimingPolicy, lower_all};
 use crate::pack::share::words_by_projection;
 use crate::pack::usage;
 pub use crate::partition::Effort;
@@ -63,6 +63,8 @@ pub struct CompileOptions {
     pub copies: Copies,
     /// Removes neurons without effect.
     pub remove_dead: bool,
+    /// What becomes of loops with less net delay than hops.
+    pub timing: TimingPolicy,
     /// Seed.
     pub seed: u64,
     /// Options as the user gave them, for the bundle's provenance.
@@ -88,6 +90,7 @@ impl Default for CompileOptions {
             placement: None,
             copies: Copies::default(),
             remove_dead: true,
+            timing: TimingPolicy::Exact,
             seed: 0,
             provenance: Vec::new(),
         }
@@ -290,7 +293,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     if !PARTITIONERS.contains(&options.partitioner.as_str()) {
         return Err(CompileError::Partitioner(options.partitioner.clone()));
     }
-    let lower_options = LowerOptions { remove_dead: options.remove_dead };
+    let lower_options = LowerOptions { remove_dead: options.remove_dead, timing: options.timing };
     progress("lowering");
     let (q, mut lowering, mut quantization, mut findings, timed) = match input {
         Input::Trained { net, digest } => {
@@ -413,7 +416,12 @@ pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress
         tool: concat!("spikec ", env!("CARGO_PKG_VERSION")).into(),
         network_name: q.net.name.clone(),
         network_digest: q.network_digest.iter().map(|b| format!("{b:02x}")).collect(),
-        options: options.provenance.clone(),
+        options: options
+            .provenance
+            .iter()
+            .cloned()
+            .chain(lowering.lags.iter().map(|l| ("lag".to_string(), format!("{}={}", l.projection, l.steps))))
+            .collect(),
         seed: options.seed,
     };
     let bundle = emit(&q, &placed, target, host, provenance);

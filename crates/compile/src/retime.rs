@@ -57,7 +57,7 @@ impl RetimeError {
     pub fn hint(&self) -> String {
         match self {
             RetimeError::Infeasible(tight) => format!(
-                "give the projections of the loop {} more step(s) of delay in all, for instance one for the edge that closes it",
+                "give the projections of the loop {} more step(s) of delay in all, for instance one for the edge that closes it, or let it lag: --timing-policy allow-lag",
                 tight.hop_steps - tight.net_delay_steps
             ),
             RetimeError::Overflow { .. } => "check neuron_hop_steps and input_hop_steps of the target".into(),

@@ -61,6 +61,9 @@ pub fn text(r: &CompileReport) -> String {
     });
     let cores: Vec<CoreUse> = cores.collect();
     out.push_str(&utilization::text(&cores));
+    for l in &r.lowering.lags {
+        out.push_str(&format!("lag: {} acts {} network step(s) later than in the network\n", l.projection, l.steps));
+    }
     let relays = &r.lowering.relays;
     for p in &relays.projections {
         out.push_str(&format!(

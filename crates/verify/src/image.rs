@@ -351,6 +351,7 @@ pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, Verif
     match (given, &quantized.scaling) {
         (Given::Trained { net, .. }, Scaling::Scaled { .. }) => {
             net.check().map_err(VerifyError::MalformedNetwork)?;
+            let net = &*given::lagged(net, &bundle.provenance.options, &mut differences);
             if let Some(Quantized { net: reference, scaling: Scaling::Scaled { v_units, deviation_steps, bias_deviation }, .. }) =
                 contracted
             {
@@ -360,6 +361,7 @@ pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, Verif
         }
         (Given::Registers { net, .. }, Scaling::Exact) => {
             net.check().map_err(VerifyError::MalformedNetwork)?;
+            let net = &*given::lagged(net, &bundle.provenance.options, &mut differences);
             if let Some(Quantized { net: reference, .. }) = contracted {
                 given::registers::compare(net, reference, &mut differences, &mut checked);
             }

@@ -1,7 +1,7 @@
 //! The loss: what rounding to registers does to answers, measured on data.
 //!
 //! In: the float net as elaborated (before input coding), the bundle, samples and labels. Out: [`LossReport`].
-//! Invariant: both nets run in the reference interpreter, so that the difference is the rounding's (and the input coding's) alone.
+//! Invariant: both nets run in the reference interpreter, so that the difference is the rounding's (and the input coding's, and that of declared lags) alone.
 //! Cost: two runs a sample. Why: a bundle may be proved to be its reference and still answer worse than the network as trained.
 
 use crate::behave::{Reference, decode, network_steps};
