@@ -20,7 +20,7 @@ fn loihi1() -> Target {
 fn reaching(max_delay: u32) -> Target {
     let mut target = loihi1();
     let Family::Packed(packed) = &mut target.family;
-    packed.synapse_memory.max_delay.value = max_delay.try_into().unwrap();
+    packed.synapse_memory.max_delay.value = max_delay;
     target.name = "short".into();
     assert!(target.check().is_empty(), "{:?}", target.check());
     target
