@@ -171,6 +171,15 @@ pub enum CopiesArg {
     Auto,
 }
 
+/// What becomes of loops that the chip can't time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TimingPolicyArg {
+    /// Refused, by name.
+    Exact,
+    /// Their longest edge acts later, as the bundle declares.
+    AllowLag,
+}
+
 /// Options of mapping, shared by `check` and `compile`.
 #[derive(Debug, Clone, Args)]
 pub struct MappingArgs {
@@ -225,6 +234,9 @@ pub struct MappingArgs {
     /// Copies of neurons on other cores, so that messages need not go far (with --placement: those of the file).
     #[arg(long, value_name = "C", default_value = "auto")]
     pub copies: CopiesArg,
+    /// Loops with fewer steps of delay than the chip needs.
+    #[arg(long, value_name = "P", default_value = "exact")]
+    pub timing_policy: TimingPolicyArg,
     /// Keep neurons that can never matter.
     #[arg(long)]
     pub keep_dead: bool,

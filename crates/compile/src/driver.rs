@@ -8,7 +8,7 @@ use crate::copies::{self, Copies, CopiesReport};
 use crate::emit::{HostOptions, emit};
 use crate::explain::{self, Explanation};
 use crate::finding::{self, Finding, Severity};
-use crate::lower::{LowerOptions, LowerReport, lower_all};
+use crate::lower::{LowerOptions, LowerReport, TimingPolicy, lower_all};
 use crate::pack::share::words_by_projection;
 use crate::pack::usage;
 pub use crate::partition::Effort;
@@ -18,6 +18,7 @@ use crate::place::Placed;
 use crate::placement::Placement;
 use crate::quantize::{Guide, QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, Signs, adopt_all, reconstruct_all};
 use crate::rates;
+use crate::relay::{self, RelayReport};
 use serde::Serialize;
 use spikec_chip::Target;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Provenance};
@@ -62,6 +63,8 @@ pub struct CompileOptions {
     pub copies: Copies,
     /// Removes neurons without effect.
     pub remove_dead: bool,
+    /// What becomes of loops with less net delay than hops.
+    pub timing: TimingPolicy,
     /// Seed.
     pub seed: u64,
     /// Options as the user gave them, for the bundle's provenance.
@@ -87,6 +90,7 @@ impl Default for CompileOptions {
             placement: None,
             copies: Copies::default(),
             remove_dead: true,
+            timing: TimingPolicy::Exact,
             seed: 0,
             provenance: Vec::new(),
         }
@@ -243,7 +247,7 @@ pub struct CompileReport {
 pub struct LayerReport {
     /// Name.
     pub name: String,
-    /// Neurons as trained.
+    /// Neurons as trained; 0 for relays.
     pub trained: u64,
     /// Neurons on the chip.
     pub neurons: u64,
@@ -289,9 +293,9 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     if !PARTITIONERS.contains(&options.partitioner.as_str()) {
         return Err(CompileError::Partitioner(options.partitioner.clone()));
     }
-    let lower_options = LowerOptions { remove_dead: options.remove_dead };
+    let lower_options = LowerOptions { remove_dead: options.remove_dead, timing: options.timing };
     progress("lowering");
-    let (q, lowering, quantization, mut findings, timed) = match input {
+    let (q, mut lowering, mut quantization, mut findings, timed) = match input {
         Input::Trained { net, digest } => {
             if let Some((layer, _)) = options.layer_bits.iter().find(|(layer, _)| !net.projections.iter().any(|p| p.name == *layer)) {
                 let names = net.projections.iter().map(|p| p.name.clone()).collect();
@@ -322,6 +326,13 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
             (q, lowered.report, report, lowered.findings, lowered.timed)
         }
     };
+    let (q, relayed) = if timed { relay::insert(q, target) } else { (q, Ok(RelayReport::default())) };
+    lowering.relays = relayed.unwrap_or_else(|beyond| {
+        findings.extend(beyond);
+        RelayReport::default()
+    });
+    quantization.add_relays(&q.net, &lowering.relays);
+    quantization.findings.extend(lowering.relays.warnings(&q.net));
     let output = q.net.population(q.net.output);
     if output.is_empty() {
         return Err(CompileError::NothingLeft(output.name.clone()));
@@ -405,7 +416,12 @@ pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress
         tool: concat!("spikec ", env!("CARGO_PKG_VERSION")).into(),
         network_name: q.net.name.clone(),
         network_digest: q.network_digest.iter().map(|b| format!("{b:02x}")).collect(),
-        options: options.provenance.clone(),
+        options: options
+            .provenance
+            .iter()
+            .cloned()
+            .chain(lowering.lags.iter().map(|l| ("lag".to_string(), format!("{}={}", l.projection, l.steps))))
+            .collect(),
         seed: options.seed,
     };
     let bundle = emit(&q, &placed, target, host, provenance);
@@ -440,6 +456,8 @@ fn report(
     let partitioned = placed.partitioned();
     let words: u64 = partitioned.parts().iter().map(|p| p.pack.words()).sum();
     let synapses = net.synapse_count() as u64;
+    // Relays stand after all populations of the network.
+    let trained = |p: usize| p < lowering.populations.len();
     let mut layers = Vec::new();
     for (p, population) in net.populations.iter().enumerate().filter(|(_, p)| !p.is_input()) {
         let id = PopulationId::from(p);
@@ -448,7 +466,7 @@ fn report(
         cores.dedup();
         layers.push(LayerReport {
             name: population.name.clone(),
-            trained: population.trained_len() as u64,
+            trained: if trained(p) { population.trained_len() as u64 } else { 0 },
             neurons: population.len() as u64,
             synapses_on_chip: net.projections.iter().filter(|p| p.post == id).map(|p| p.synapses.len() as u64).sum(),
             host_terms: net.host_projections.iter().filter(|p| p.post == id).map(|p| p.weights.len() as u64).sum(),
@@ -477,11 +495,15 @@ fn report(
         cores: core_usage.len() as u32,
         board_cores: target.total_cores(),
         neurons: net.neuron_count() as u64,
-        trained_neurons: net.populations.iter().filter(|p| !p.is_input()).map(|p| p.trained_len() as u64).sum(),
+        trained_neurons: net.populations[..lowering.populations.len()]
+            .iter()
+            .filter(|p| !p.is_input())
+            .map(|p| p.trained_len() as u64)
+            .sum(),
         synapses_on_chip: synapses,
         host_terms: net.host_term_count() as u64,
         memory_words: words,
-        projection_words: words_by_projection(q, partitioned, target),
+        projection_words: lowering.relays.by_projection(words_by_projection(q, partitioned, target)),
         bits_per_synapse: (synapses > 0).then(|| words as f64 * f64::from(*target.packed().synapse_memory.word_bits) / synapses as f64),
         max_skew: net.max_skew(),
         layers,

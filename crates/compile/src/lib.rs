@@ -19,6 +19,7 @@ pub mod place;
 pub mod placement;
 pub mod quantize;
 mod rates;
+pub mod relay;
 pub mod retime;
 #[cfg(test)]
 mod testnets;
@@ -26,6 +27,7 @@ mod testnets;
 pub use copies::{Copies, CopiesReport};
 pub use driver::{CompileError, CompileOptions, CompileReport, Compiled, Effort, Input, check, compile};
 pub use finding::{Finding, Severity};
+pub use lower::TimingPolicy;
 pub use partition::{FitError, NeuronRef, PARTITIONERS, Partitioned, Partitioner};
 pub use pins::Pin;
 pub use place::Placed;

@@ -7,7 +7,8 @@
 //! Why: a neuron without a live way in, or without a way to the output, costs memory and does nothing.
 
 use crate::finding::{self, Finding};
-use crate::retime::{self, RetimeError};
+use crate::relay::RelayReport;
+use crate::retime::{self, RetimeError, TightLoop};
 use serde::Serialize;
 use spikec_chip::Target;
 use spikec_net::{Delays, HostProjection, Liveness, Net, NetError, Number, Population, PopulationId, Projection, Role, Synapses, live};
@@ -18,11 +19,32 @@ use thiserror::Error;
 pub struct LowerOptions {
     /// Removes neurons and input channels without effect on the output.
     pub remove_dead: bool,
+    /// What becomes of loops with less net delay than hops.
+    pub timing: TimingPolicy,
+}
+
+/// What becomes of a loop that has less net delay than hops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TimingPolicy {
+    /// It is refused.
+    #[default]
+    Exact,
+    /// Its longest edge gets the missing steps, and that is declared.
+    AllowLag,
+}
+
+/// A projection that acts later than in the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lag {
+    /// Name of the projection.
+    pub projection: String,
+    /// Network steps added to the delays of its synapses.
+    pub steps: u16,
 }
 
 impl Default for LowerOptions {
     fn default() -> Self {
-        LowerOptions { remove_dead: true }
+        LowerOptions { remove_dead: true, timing: TimingPolicy::Exact }
     }
 }
 
@@ -39,6 +61,10 @@ pub struct LowerReport {
     pub synapses: (u64, u64),
     /// Terms of the host's maps before and after.
     pub host_terms: (u64, u64),
+    /// Neurons that repeat spikes for delays beyond the chip's; made after quantizing.
+    pub relays: RelayReport,
+    /// Projections that act later than in the network, because the policy allows it.
+    pub lags: Vec<Lag>,
 }
 
 /// What became of a population.
@@ -132,14 +158,18 @@ pub fn lower_all<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptio
     let before: Vec<u64> = net.projections.iter().map(|p| p.synapses.len() as u64).collect();
     let (mut lowered, kept_projections) = compact(&net, &keep);
     let mut findings = Vec::new();
-    let skews = retime::skews(&lowered, target);
+    let mut lags = Vec::new();
+    let skews = loop {
+        match retime::skews(&lowered, target) {
+            Err(RetimeError::Infeasible(tight)) if options.timing == TimingPolicy::AllowLag && add_lag(&mut lowered, &tight, &mut lags) => {
+            }
+            found => break found,
+        }
+    };
     let timed = skews.is_ok();
     match skews {
         Ok(skews) => lowered.populations.iter_mut().zip(skews).for_each(|(population, skew)| population.skew = skew),
         Err(e) => findings.push(untimed(&e)),
-    }
-    if timed {
-        findings.extend(retime::delay_findings(&lowered, target));
     }
     finding::sort(&mut findings);
     let constants = constants(&lowered);
@@ -168,8 +198,25 @@ pub fn lower_all<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptio
         dropped_projections: dropped.map(|k| net.projections[k].name.clone()).collect(),
         synapses: (net.synapse_count() as u64, lowered.synapse_count() as u64),
         host_terms: (net.host_term_count() as u64, lowered.host_term_count() as u64),
+        relays: RelayReport::default(),
+        lags,
     };
     Ok(Lowered { net: lowered, report, findings, timed })
+}
+
+/// Adds the steps that a loop misses to its edge of the largest delay, the one that closes it in most networks. False where that can't be.
+fn add_lag<N: Number>(net: &mut Net<N>, tight: &TightLoop, lags: &mut Vec<Lag>) -> bool {
+    let delay = |name: &String| net.projections.iter().find(|p| p.name == *name).map_or(0, |p| p.synapses.delay_bounds().0);
+    let Some(name) = tight.projections.iter().rev().max_by_key(|name| delay(name)) else { return false };
+    let Ok(steps) = u16::try_from(tight.hop_steps - tight.net_delay_steps) else { return false };
+    if !net.lag(name, steps) {
+        return false;
+    }
+    match lags.iter_mut().find(|l| l.projection == *name) {
+        Some(lag) => lag.steps += steps,
+        None => lags.push(Lag { projection: name.clone(), steps }),
+    }
+    true
 }
 
 /// Why there are no skews, as a finding.
@@ -405,7 +452,7 @@ mod tests {
     #[test]
     fn nothing_is_removed_when_not_asked() {
         let trained = small();
-        let (lowered, report) = lower(trained.clone(), &loihi(), &LowerOptions { remove_dead: false }).unwrap();
+        let (lowered, report) = lower(trained.clone(), &loihi(), &LowerOptions { remove_dead: false, ..LowerOptions::default() }).unwrap();
         assert_eq!(lowered.projections, trained.projections);
         assert!(report.populations.iter().all(|p| p.kept == p.trained && p.no_way_in + p.no_way_out == 0));
     }
@@ -425,15 +472,6 @@ mod tests {
         assert!(text.contains("a -[ab]-> b") && text.contains("b -[ba]-> a"), "{text}");
         assert!(text.contains("C11") && text.contains("need 2, limit 1"), "{text}");
         assert!(error.hint().contains("1 more step"), "{}", error.hint());
-    }
-
-    #[test]
-    fn delays_beyond_the_register_are_found_for_every_projection() {
-        let long = |name: &str| projection(name, (0, 1), 1, vec![(0, 0, 1.0, 63)]);
-        let trained = net(vec![channels(1), population("a", vec![LIF])], vec![long("x"), long("y")]);
-        let error = lower(trained, &loihi(), &LowerOptions::default()).unwrap_err();
-        let found: Vec<_> = error.findings().iter().map(|f| (f.code, f.layer.clone().unwrap(), f.need, f.limit)).collect();
-        assert_eq!(found, [("C11", "x".into(), 63.0, 62.0), ("C11", "y".into(), 63.0, 62.0)]);
     }
 
     proptest! {
@@ -458,7 +496,7 @@ mod tests {
                 prop_assert_eq!(p.len() as u32, line.kept);
             }
             // The same in registers: their dead neurons change nothing either.
-            let (whole, _) = lower(trained, &target, &LowerOptions { remove_dead: false }).unwrap();
+            let (whole, _) = lower(trained, &target, &LowerOptions { remove_dead: false, ..LowerOptions::default() }).unwrap();
             let registers = quantize(&whole, [0; 32], &target, &QuantizeOptions::default()).unwrap().0.net;
             let run = |net: &Net<Fixed>| Interpreter::new(net).unwrap().sample(&sample, None, (4095, 7), false).unwrap().0;
             let (before, after) = (run(&registers), run(&lower(registers.clone(), &target, &LowerOptions::default()).unwrap().0));

@@ -57,7 +57,7 @@ impl RetimeError {
     pub fn hint(&self) -> String {
         match self {
             RetimeError::Infeasible(tight) => format!(
-                "give the projections of the loop {} more step(s) of delay in all, for instance one for the edge that closes it",
+                "give the projections of the loop {} more step(s) of delay in all, for instance one for the edge that closes it, or let it lag: --timing-policy allow-lag",
                 tight.hop_steps - tight.net_delay_steps
             ),
             RetimeError::Overflow { .. } => "check neuron_hop_steps and input_hop_steps of the target".into(),
@@ -188,7 +188,7 @@ pub fn delay_findings<N: Number>(net: &Net<N>, target: &Target) -> Vec<Finding> 
         let hop = hop_steps(net, p, target) as i64;
         let (least, most) = chip_delay_range(net, p);
         let (need, limit, remedy) = if most - hop > max as i64 {
-            (most - hop, max as i64, "shorten the delay, or add a layer of relay neurons on the short branch")
+            (most - hop, max as i64, "shorten the delay: relay neurons can't make it on this board")
         } else if least < hop {
             (least - hop, 0, "lower the net again: its skews do not fit its delays")
         } else {

@@ -217,6 +217,20 @@ impl<N: Number> Net<N> {
     pub fn projection(&self, id: ProjectionId) -> &Projection<N> {
         &self.projections[id.index()]
     }
+    /// Makes all net delays of the projection `name` longer; false, and nothing done, where it isn't the only one of that name or its delays
+    /// would be beyond 16 bits.
+    pub fn lag(&mut self, name: &str, steps: u16) -> bool {
+        let mut named = self.projections.iter_mut().filter(|p| p.name == name);
+        let (Some(p), None) = (named.next(), named.next()) else { return false };
+        if p.synapses.delay_bounds().1.checked_add(steps).is_none() {
+            return false;
+        }
+        match &mut p.synapses.delays {
+            Delays::Uniform(d) => *d += steps,
+            Delays::Each(each) => each.iter_mut().for_each(|d| *d += steps),
+        }
+        true
+    }
     /// Number of synapses on the chip.
     pub fn synapse_count(&self) -> usize {
         self.projections.iter().map(|p| p.synapses.len()).sum()

@@ -61,6 +61,23 @@ pub fn text(r: &CompileReport) -> String {
     });
     let cores: Vec<CoreUse> = cores.collect();
     out.push_str(&utilization::text(&cores));
+    for l in &r.lowering.lags {
+        out.push_str(&format!("lag: {} acts {} network step(s) later than in the network\n", l.projection, l.steps));
+    }
+    let relays = &r.lowering.relays;
+    for p in &relays.projections {
+        out.push_str(&format!(
+            "relays: {} synapses of {} leave relay neurons, {} at most on the way: {} chip steps, the chip's synapses reach {}\n",
+            count(p.synapses),
+            p.name,
+            p.relays,
+            p.chip_delay,
+            p.limit
+        ));
+    }
+    if relays.neurons > 0 {
+        out.push_str(&format!("relays: {} neurons in all\n", count(relays.neurons)));
+    }
     if let Some(c) = &r.copies {
         out.push_str(&copies(c));
     }

@@ -46,6 +46,12 @@ impl VerifyReport {
                 count(c.copies)
             ));
         }
+        if self.image.holds() && c.relays > 0 {
+            out.push_str(&format!(
+                "relays: {} of the neurons only repeat others, so that delays are as long as the network's\n",
+                count(c.relays)
+            ));
+        }
         for d in self.image.differences.iter().take(SHOWN) {
             out.push_str(&format!("  {d}\n"));
         }

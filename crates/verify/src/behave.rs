@@ -8,6 +8,7 @@
 
 use crate::cause::{self, LikelyCause};
 use crate::difference::NeuronName;
+use crate::given::relays;
 use crate::image::{VerifyError, reference};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -153,12 +154,26 @@ pub(crate) struct Reference<'a> {
     pub bundle: &'a Bundle,
     pub net: &'a Net<Fixed>,
     pub interpreter: Interpreter<'a, Fixed>,
+    /// Input channels that relays repeat.
+    relayed: std::collections::BTreeSet<u32>,
 }
 
 impl<'a> Reference<'a> {
     pub fn new(bundle: &'a Bundle, net: &'a Net<Fixed>) -> Result<Self, VerifyError> {
         let interpreter = Interpreter::new(net).map_err(|e| VerifyError::Interpreter(e.to_string()))?;
-        Ok(Reference { bundle, net, interpreter })
+        Ok(Reference { bundle, net, interpreter, relayed: relays::channels(net) })
+    }
+
+    /// The first channel of a train that relays repeat and that spikes more than once in a step: the network adds up all of its spikes, a
+    /// relay one. Relays are the populations that `given::relays` accepts; any neuron of one synapse that repeats input is taken for one here.
+    fn repeated(&self, train: &SpikeTrain, steps: u32) -> Option<(u32, u32)> {
+        if self.relayed.is_empty() {
+            return None;
+        }
+        (0..steps).find_map(|t| {
+            let pairs = train.at(t).windows(2).find(|pair| pair[0] == pair[1] && self.relayed.contains(&pair[0]));
+            pairs.map(|pair| (pair[0], t))
+        })
     }
 
     /// What the encoder makes of a sample.
@@ -180,6 +195,9 @@ impl<'a> Reference<'a> {
             (Encoder::Spikes, Stimulus::Values(_)) => return Err(VerifyError::SampleKind { sample, found: "values", expected: "spikes" }),
             (_, Stimulus::Spikes(_)) => return Err(VerifyError::SampleKind { sample, found: "spikes", expected: "values" }),
         };
+        if let Some((channel, step)) = train.as_ref().and_then(|t| self.repeated(t, steps)) {
+            return Err(VerifyError::Repeated { sample, channel, step });
+        }
         Ok(Inputs { train, drives, steps })
     }
 

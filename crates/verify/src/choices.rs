@@ -79,6 +79,7 @@ impl Choices {
             DecoderKind::Spikes => "spikes".to_string(),
         };
         let steps = self.default_steps.map_or_else(|| "from the data".to_string(), |t| t.to_string());
-        format!("target {}, encoder {encoder}, decoder {decoder}, steps {steps}", self.target.name)
+        let lags: String = self.options.iter().filter(|(name, _)| name == "lag").map(|(_, lag)| format!(", lag {lag}")).collect();
+        format!("target {}, encoder {encoder}, decoder {decoder}, steps {steps}{lags}", self.target.name)
     }
 }

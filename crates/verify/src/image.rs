@@ -21,6 +21,10 @@
 //! use and every bit must be what its tables encode to; what is not explained is reported. The decoder reads the compartments of the
 //! output population in chip steps skew .. skew + T, which are network steps 0 .. T, and so its answer is the reference's.
 //!
+//! Neurons of the reference after those of the network are **relays** or a difference. A relay has one synapse, whose weight passes its threshold at once,
+//! no bias and no refractory period, and keeps nothing of it: it repeats a spike after the synapse's delay (docs/semantics.md, section 7). So a synapse from a relay is one from
+//! what the relay repeats, with both delays added; with every one of them replaced, no relay reaches anything, and the rest is compared.
+//!
 //! (b) **Reference = network.** For a network in registers everything is equal, but for dead neurons: one that no
 //! input, host map or constant source reaches, or that reaches no output, can't change an output, and `spikec_net::live` on the *given* net must
 //! say so. For a network in floats every register is the nearest to the float it stands for, within bounds that are stated here or declared by the bundle:
@@ -155,6 +159,16 @@ pub enum VerifyError {
         /// The other.
         expected: &'static str,
     },
+    /// A relayed channel spikes more than once in a step.
+    #[error("sample {sample}: channel {channel} spikes more than once in step {step}, and relays repeat it once")]
+    Repeated {
+        /// Sample.
+        sample: usize,
+        /// Channel, counted over all spike inputs.
+        channel: u32,
+        /// Network step.
+        step: u32,
+    },
     /// The float net has other populations than the reference.
     #[error("the float net has {found} populations, the reference {expected}, or their neurons don't match")]
     Populations {
@@ -190,6 +204,7 @@ impl VerifyError {
             VerifyError::Steps { .. } => "give --steps T".into(),
             VerifyError::Width { .. } => "give data of the network's input width".into(),
             VerifyError::SampleKind { expected, .. } => format!("give a data file with {expected}, or compile with another --input-coding"),
+            VerifyError::Repeated { .. } => "give data in which a relayed channel spikes at most once in a step".into(),
             VerifyError::Populations { .. } => "give the network that the bundle was compiled from".into(),
             VerifyError::Labels { .. } => "give one label for each sample".into(),
         }
@@ -217,6 +232,8 @@ pub struct Checked {
     pub given_synapses: u64,
     /// Neurons and channels of the given network that were removed, each shown dead.
     pub removed_neurons: u64,
+    /// Neurons of the reference that only repeat others, each shown to.
+    pub relays: u64,
 }
 
 /// Distances that rounding made, for a network in floats; 0 for registers.
@@ -325,15 +342,29 @@ pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, Verif
     let (mut differences, mut checked, mut rounding) = (Differences::default(), Checked::default(), Rounding::default());
     compare_with_reference(bundle, &quantized, &mut differences, &mut checked)?;
     given::compare_digest(bundle, &quantized, given, &mut differences);
+    let populations = match given {
+        Given::Trained { net, .. } => net.populations.len(),
+        Given::Registers { net, .. } => net.populations.len(),
+    };
+    let contracted = given::relays::contract(&quantized, populations, &mut differences, &mut checked);
+    let contracted = contracted.as_deref();
     match (given, &quantized.scaling) {
-        (Given::Trained { net, .. }, Scaling::Scaled { v_units, deviation_steps, bias_deviation }) => {
+        (Given::Trained { net, .. }, Scaling::Scaled { .. }) => {
             net.check().map_err(VerifyError::MalformedNetwork)?;
-            let scales = given::trained::Scales { v_units, deviation_steps: *deviation_steps, bias_deviation: *bias_deviation };
-            given::trained::compare(net, &quantized.net, &scales, &bundle.target, &mut differences, &mut checked, &mut rounding);
+            let net = &*given::lagged(net, &bundle.provenance.options, &mut differences);
+            if let Some(Quantized { net: reference, scaling: Scaling::Scaled { v_units, deviation_steps, bias_deviation }, .. }) =
+                contracted
+            {
+                let scales = given::trained::Scales { v_units, deviation_steps: *deviation_steps, bias_deviation: *bias_deviation };
+                given::trained::compare(net, reference, &scales, &bundle.target, &mut differences, &mut checked, &mut rounding);
+            }
         }
         (Given::Registers { net, .. }, Scaling::Exact) => {
             net.check().map_err(VerifyError::MalformedNetwork)?;
-            given::registers::compare(net, &quantized.net, &mut differences, &mut checked);
+            let net = &*given::lagged(net, &bundle.provenance.options, &mut differences);
+            if let Some(Quantized { net: reference, .. }) = contracted {
+                given::registers::compare(net, reference, &mut differences, &mut checked);
+            }
         }
         (Given::Trained { .. }, Scaling::Exact) => return Err(VerifyError::Kind { given: "floats", compiled: "registers" }),
         (Given::Registers { .. }, Scaling::Scaled { .. }) => return Err(VerifyError::Kind { given: "registers", compiled: "floats" }),

@@ -1,6 +1,8 @@
 //! `spikec compile`: a network into a bundle.
 
-use crate::args::{CompileArgs, CopiesArg, DiscretizationArg, EffortArg, LayerBitsArg, MappingArgs, NetworkArgs, QuantizerArg, SignsArg};
+use crate::args::{
+    CompileArgs, CopiesArg, DiscretizationArg, EffortArg, LayerBitsArg, MappingArgs, NetworkArgs, QuantizerArg, SignsArg, TimingPolicyArg,
+};
 use crate::failure::{DOES_NOT_FIT, Failure};
 use crate::files::{self, Files};
 use crate::load::{self, Coding, Prepared};
@@ -8,7 +10,7 @@ use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
 use spikec_compile::explain::Explanation;
-use spikec_compile::{CompileError, CompileOptions, Compiled, Copies, Effort, Input, Placement, Quantizer, Signs};
+use spikec_compile::{CompileError, CompileOptions, Compiled, Copies, Effort, Input, Placement, Quantizer, Signs, TimingPolicy};
 use spikec_data::Stimulus;
 use spikec_fit::budget::Budget;
 use spikec_fit::widths::{self, Widened, WidthsFailure};
@@ -130,6 +132,10 @@ impl Job {
                 CopiesArg::Auto => Copies::Auto,
             },
             remove_dead: !mapping.keep_dead,
+            timing: match mapping.timing_policy {
+                TimingPolicyArg::Exact => TimingPolicy::Exact,
+                TimingPolicyArg::AllowLag => TimingPolicy::AllowLag,
+            },
             seed: mapping.seed,
             provenance: provenance(network, mapping, (&target, quantizer(mapping, &samples)), coding, &prepared, digest),
         };
@@ -332,6 +338,9 @@ fn provenance(
     }
     if let Some(steps) = mapping.steps {
         add("steps", steps.to_string());
+    }
+    if mapping.timing_policy == TimingPolicyArg::AllowLag {
+        add("timing-policy", "allow-lag".into());
     }
     if mapping.keep_dead {
         add("keep-dead", "true".into());

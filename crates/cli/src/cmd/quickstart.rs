@@ -1,7 +1,7 @@
 //! `spikec quickstart`: the main job on the example that is built into the binary.
 
 use super::compile::Job;
-use crate::args::{CodingArg, CopiesArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, SignsArg};
+use crate::args::{CodingArg, CopiesArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, SignsArg, TimingPolicyArg};
 use crate::failure::{Failure, NO};
 use crate::files::{Files, Output};
 use crate::load;
@@ -47,6 +47,7 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
         pins: Vec::new(),
         placement: None,
         copies: CopiesArg::Auto,
+        timing_policy: TimingPolicyArg::Exact,
         keep_dead: false,
         seed: 0,
     };

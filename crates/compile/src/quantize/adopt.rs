@@ -8,6 +8,7 @@ use super::report::{PopulationQuantized, ProjectionQuantized, QuantizeReport};
 use super::{QuantizeError, Registers, fixed_rules, refuse, sign_finding};
 use crate::finding::{self, Finding};
 use crate::pack::wiring::stored_signs;
+use crate::relay::RelayReport;
 use crate::retime::delay_findings;
 use spikec_chip::Target;
 use spikec_net::{Fixed, Net, Population, Projection, Quantized, Role, Scaling};
@@ -42,6 +43,16 @@ pub fn adopt_all(net: Net<Fixed>, network_digest: [u8; 32], target: &Target) -> 
     finding::sort(&mut findings);
     let report = QuantizeReport::new(None, projections, populations, findings);
     (Quantized { net, scaling: Scaling::Exact, network_digest }, report)
+}
+
+impl QuantizeReport {
+    /// Adds the relays of a net: their populations, and the projections into them.
+    pub(crate) fn add_relays(&mut self, net: &Net<Fixed>, relays: &RelayReport) {
+        let (populations, projections) = (net.populations.len(), net.projections.len());
+        let count = relays.populations.len();
+        self.populations.extend(net.populations[populations - count..].iter().map(population_report));
+        self.projections.extend(net.projections[projections - count..].iter().map(projection_report));
+    }
 }
 
 /// Thresholds that v, clipped at `v_max`, never passes (C13). The largest register is the way to say so on purpose.

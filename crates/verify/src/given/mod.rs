@@ -4,6 +4,7 @@
 //! reference lacks is dead by `spikec_net::live` on the *given* net; nothing is taken from the reference but what is compared. Cost: linear.
 
 pub(crate) mod registers;
+pub(crate) mod relays;
 pub(crate) mod trained;
 
 use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Value};
@@ -11,6 +12,7 @@ use crate::host::{hex, list};
 use crate::image::{Checked, Given};
 use spikec_chip::bundle::Bundle;
 use spikec_net::{Fixed, HostProjection, Liveness, Net, Number, Projection, Quantized, Role, live};
+use std::borrow::Cow;
 
 pub(crate) const SIDE: Side = Side::Network;
 
@@ -21,6 +23,20 @@ pub(crate) fn item(text: &str) -> At {
 /// The digest that the reference names is the given network's.
 pub(crate) fn compare_digest(_bundle: &Bundle, quantized: &Quantized, given: &Given, differences: &mut Differences) {
     differences.compare(SIDE, Field::Digest, hex(&quantized.network_digest), hex(&given.digest()), At::default);
+}
+
+/// The given network with the lags that the bundle declares: projections that act some network steps later, as its user allowed.
+pub(crate) fn lagged<'a, N: Number>(net: &'a Net<N>, options: &[(String, String)], differences: &mut Differences) -> Cow<'a, Net<N>> {
+    let mut lagged = Cow::Borrowed(net);
+    for (_, lag) in options.iter().filter(|(name, _)| name == "lag") {
+        let parts = lag.rsplit_once('=').and_then(|(name, steps)| Some((name, steps.parse::<u16>().ok()?)));
+        if !parts.is_some_and(|(name, steps)| lagged.to_mut().lag(name, steps)) {
+            let found = Value::Text(format!("lag {lag}"));
+            let at = || item(lag);
+            differences.push(|| Difference { side: SIDE, at: at(), field: Field::Delay, found, expected: "PROJECTION=STEPS".into() });
+        }
+    }
+    lagged
 }
 
 /// For each given population and neuron: its index in the reference, `None` when it was removed.
