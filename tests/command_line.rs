@@ -543,3 +543,31 @@ fn a_bundle_says_that_edges_were_repaired() {
     spikec(folder.path(), &[&compile[..], &["--repair-edges"]].concat()).ok();
     spikec(folder.path(), &["verify", net, "b.spkb"]).ok();
 }
+
+#[test]
+fn a_tight_loop_is_refused_or_lags_as_the_bundle_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let net = r#"Trained(dt: 1.0, populations: [
+        (name: "in", shape: [2], neurons: Input),
+        (name: "a", shape: [2], neurons: If(v_threshold: 1.0)),
+        (name: "b", shape: [2], neurons: If(v_threshold: 1.0)),
+    ], projections: [
+        (name: "x", pre: "in", post: "a", chain: [Linear(weight: [0.6, 0.2, 0.1, 0.7])]),
+        (name: "y", pre: "a", post: "b", chain: [Linear(weight: [0.8, 0.1, 0.3, 0.6])]),
+        (name: "back", pre: "b", post: "a", chain: [Linear(weight: [-0.3, 0.2, 0.2, -0.4])], delay: 1),
+    ], output: "b")"#;
+    std::fs::write(folder.path().join("loop.ron"), net).unwrap();
+    let spikec = |args: &[&str]| spikec(folder.path(), args);
+    let compile = ["compile", "loop.ron", "--target", "loihi1", "--steps", "20", "-o", "b.spkb"];
+    let refused = spikec(&compile);
+    assert!(
+        refused.code != 0 && refused.err.contains("--timing-policy allow-lag") && refused.err.contains("b -[back]-> a"),
+        "{}",
+        refused.err
+    );
+    let lagging = spikec(&[&compile[..], &["--timing-policy", "allow-lag"]].concat()).ok();
+    assert!(lagging.out.contains("lag: back acts 1 network step(s) later"), "{}", lagging.out);
+    spikec(&["data", "random", "--channels", "2", "--steps", "20", "--rate", "0.5", "--samples", "20", "-o", "d.npz"]).ok();
+    let verified = spikec(&["verify", "loop.ron", "b.spkb", "--input", "d.npz"]).ok();
+    assert!(verified.out.contains("behaviour: equal"), "{}", verified.out);
+}

@@ -262,9 +262,15 @@ pub(crate) fn score(
     let pairs = || now.out_counts().iter().zip(wanted.out_counts());
     let n = held_back.len();
     let same = pairs().filter(|(a, b)| class(a) == class(b)).count();
-    let squares = |(a, b): (&Vec<u32>, &Vec<u32>)| a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>();
     let divergence = pairs().map(|(a, b)| divergence(b, a)).sum::<f64>() / n as f64;
-    Ok(Score { samples: n, agreement: same as f64 / n as f64, distance: pairs().map(squares).sum::<f64>() / n as f64, divergence })
+    Ok(Score { samples: n, agreement: same as f64 / n as f64, distance: now.count_distance(wanted), divergence })
+}
+
+/// Samples to use, and those held back.
+pub(crate) fn hold_back(samples: &[Stimulus]) -> (Vec<Stimulus>, Vec<Stimulus>) {
+    let (used, held_back): (Vec<_>, Vec<_>) = samples.iter().enumerate().partition(|(k, _)| k % HELD_BACK != HELD_BACK - 1);
+    let of = |list: Vec<(usize, &Stimulus)>| list.into_iter().map(|(_, s)| s.clone()).collect();
+    (of(used), of(held_back))
 }
 
 /// Synapses that the search for a budget starts with: those that it can hold, roughly, and as many again to choose from.
@@ -291,7 +297,7 @@ fn whole_course(layers: &[Layer], options: &Options, cost: Cost, target: &Target
 /// Fewest samples: some are held back.
 pub(crate) const FEWEST: usize = 10;
 /// One of this many samples is held back.
-pub(crate) const HELD_BACK: usize = 5;
+const HELD_BACK: usize = 5;
 /// The balance of whole removals over that of single ones: dense nets with few errors want most of their neurons (measured: at a core and two
 /// of MNIST, 0.02 to 0.05 leave a fifth of the error that 0.5 leaves).
 const WHOLE_BALANCE: f32 = 0.05;
@@ -360,10 +366,7 @@ impl<'a, F> Fitter<'a, F> {
             }
         }
         options.compile.calibration.clear();
-        let (mut used, mut held_back) = (Vec::new(), Vec::new());
-        for (k, sample) in samples.iter().enumerate() {
-            if k % HELD_BACK == HELD_BACK - 1 { held_back.push(sample.clone()) } else { used.push(sample.clone()) }
-        }
+        let (used, held_back) = hold_back(samples);
         progress("recording");
         let steps = options.compile.default_steps;
         let taught = Recording::of_floats(net, &used, steps)?;

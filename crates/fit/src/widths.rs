@@ -8,7 +8,7 @@
 //! tells the truth: what does not keep the limits goes down the frontier, and what leaves room goes up.
 
 use crate::budget::{Budget, Use};
-use crate::fit::{FEWEST, HELD_BACK, Score, score};
+use crate::fit::{FEWEST, Score, hold_back, score};
 use crate::knapsack::{Choice, Selection, frontier};
 use serde::Serialize;
 use spikec_chip::Target;
@@ -229,9 +229,7 @@ impl Judge {
         } else if samples.len() < FEWEST {
             format!("{} samples, {FEWEST} are needed to hold some back", samples.len())
         } else {
-            let (used, held_back): (Vec<_>, Vec<_>) = samples.iter().enumerate().partition(|(k, _)| k % HELD_BACK != HELD_BACK - 1);
-            let of = |list: Vec<(usize, &Stimulus)>| list.into_iter().map(|(_, s)| s.clone()).collect::<Vec<_>>();
-            let (used, held_back) = (of(used), of(held_back));
+            let (used, held_back) = hold_back(samples);
             let wanted = Recording::of_floats(net, &held_back, options.default_steps)?;
             if wanted.out_counts().iter().flatten().all(|&n| n == 0) {
                 return Err(WidthsFailure::Silent(held_back.len()));

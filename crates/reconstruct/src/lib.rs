@@ -18,4 +18,4 @@ pub use features::{Features, Trains};
 pub use moments::{Kernel, Moments};
 pub use record::Recording;
 pub use round::Grid;
-pub use rows::{Rows, Scale, mean_kernel};
+pub use rows::{Rows, Scale, mean_kernel, their_neurons};

@@ -54,6 +54,13 @@ impl Recording {
         &self.out_counts
     }
 
+    /// Mean over the samples of the squared distance between the outputs' spike counts and another recording's.
+    pub fn count_distance(&self, other: &Recording) -> f64 {
+        let square = |(&a, &b): (&u32, &u32)| (f64::from(a) - f64::from(b)).powi(2);
+        let pairs = self.out_counts.iter().flatten().zip(other.out_counts.iter().flatten());
+        pairs.map(square).sum::<f64>() / self.samples().max(1) as f64
+    }
+
     /// Runs a net in floats; `steps` is for samples that don't say.
     ///
     /// # Errors

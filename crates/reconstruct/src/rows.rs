@@ -9,7 +9,7 @@ use crate::moments::{Kernel, Moments};
 use crate::own::{Importance, Own, Watched, potentials};
 use crate::record::Recording;
 use crate::round::{Factor, Grid, Row};
-use spikec_net::{Float, FloatNeuron, Net, PopulationId};
+use spikec_net::{Float, FloatNeuron, Net, Population, PopulationId};
 
 /// Most features of a population whose moments are taken: a matrix of that many squared is 256 MiB.
 pub const LARGEST_FEATURES: usize = 8192;
@@ -96,6 +96,14 @@ pub fn mean_kernel(neurons: &[FloatNeuron]) -> Kernel {
     Kernel { keep_u: mean(|n| n.keep_u), keep_v: mean(|n| n.keep_v) }
 }
 
+/// The teacher's population of a population, and its neuron of each neuron; it has them all, by name and origin.
+pub fn their_neurons(population: &Population<Float>, teacher: &Net<Float>) -> (PopulationId, Vec<u32>) {
+    let at = teacher.populations.iter().position(|t| t.name == population.name).expect("the teacher has every population");
+    let origin = &teacher.populations[at].origin;
+    let neuron = |o: &u32| origin.binary_search(o).expect("the teacher has every neuron") as u32;
+    (PopulationId::from(at), population.origin.iter().map(neuron).collect())
+}
+
 /// Weights of a neuron in thresholds, by feature.
 pub fn weights(net: &Net<Float>, features: &Features, row: usize, factor: f32) -> Vec<(u32, f32)> {
     let weight = |s: &crate::features::Synapse| {
@@ -121,23 +129,18 @@ impl Rows {
         let (moments, teacher_rows, same, own) = if std::ptr::eq(net, teacher) && heard.is_none() {
             (Moments::of(&Trains::of(&features, taught), None, kernel, DAMPING), now.clone(), true, None)
         } else {
-            let name = &net.population(p).name;
-            let theirs = teacher.populations.iter().position(|t| t.name == *name).expect("the teacher has every population");
-            let theirs = PopulationId::from(theirs);
+            let (theirs, indices) = their_neurons(net.population(p), teacher);
             let their_features = Features::of(teacher, theirs);
-            let origin = &teacher.population(theirs).origin;
-            let index = |o: &u32| origin.binary_search(o).expect("the teacher has every neuron");
-            let indices: Vec<usize> = net.population(p).origin.iter().map(index).collect();
-            let rows = indices.iter().zip(&scales).map(|(&row, s)| weights(teacher, &their_features, row, s.factor)).collect();
+            let rows = indices.iter().zip(&scales).map(|(&row, s)| weights(teacher, &their_features, row as usize, s.factor)).collect();
             let trains = Trains::of(&features, heard.unwrap_or(taught));
             let their_trains = Trains::of(&their_features, taught);
             let moments = Moments::of(&trains, Some(&their_trains), kernel, DAMPING);
             let own = (!std::ptr::eq(net, teacher)).then(|| {
-                let mut of = vec![Vec::new(); origin.len()];
+                let mut of = vec![Vec::new(); teacher.population(theirs).len()];
                 for c in 0..taught.columns() {
                     taught.fired(theirs, c).iter().for_each(|&j| of[j as usize].push(c as u32));
                 }
-                let fired = indices.iter().map(|&row| std::mem::take(&mut of[row])).collect();
+                let fired = indices.iter().map(|&row| std::mem::take(&mut of[row as usize])).collect();
                 let products: f64 = now.iter().map(|row| (row.len() as f64).powi(2)).sum::<f64>() * trains.column_count() as f64 / 2.0;
                 Together { trains, their_trains, fired, affordable: products <= LARGEST_OWN }
             });

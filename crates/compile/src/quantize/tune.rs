@@ -7,9 +7,9 @@ use super::reconstruct::Guide;
 use super::weights::ideal_mantissa;
 use super::{Draft, QuantizeError, bias_limits};
 use serde::Serialize;
-use spikec_net::{Float, Net, Population, PopulationId, Role};
-use spikec_reconstruct::Recording;
+use spikec_net::Role;
 use spikec_reconstruct::tune::{Standing, Tuned, tune};
+use spikec_reconstruct::{Recording, their_neurons};
 
 /// What tuning did: the mean squared distance of the outputs' spike counts from the teacher's, on the calibration samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -25,12 +25,7 @@ impl Draft<'_> {
     pub(super) fn tune(&mut self, guide: &Guide, taught: &Recording) -> Result<(), QuantizeError> {
         let (before_net, _) = self.build([0; 32]);
         let limits = bias_limits(self.target);
-        let distance = |now: &Recording| -> f64 {
-            let squares =
-                |(a, b): (&Vec<u32>, &Vec<u32>)| a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>();
-            now.out_counts().iter().zip(taught.out_counts()).map(squares).sum::<f64>() / now.samples().max(1) as f64
-        };
-        let before = distance(&Recording::of_registers(&before_net.net, guide.samples, guide.steps, limits)?);
+        let before = Recording::of_registers(&before_net.net, guide.samples, guide.steps, limits)?.count_distance(taught);
         let standing: Vec<Standing> = (0..self.net.projections.len()).map(|q| self.standing(q)).collect();
         let mut here = self.net.clone();
         for (population, prepared) in here.populations.iter_mut().zip(&self.prepared) {
@@ -40,13 +35,14 @@ impl Draft<'_> {
                 }
             }
         }
-        let Some(tuned) = tune(&here, &standing, guide.samples, guide.steps, taught, &theirs(self.net, guide.teacher))? else {
+        let theirs: Vec<_> = self.net.populations.iter().map(|p| their_neurons(p, guide.teacher)).collect();
+        let Some(tuned) = tune(&here, &standing, guide.samples, guide.steps, taught, &theirs)? else {
             return Ok(());
         };
         let kept = (self.prepared.clone(), self.chosen.clone(), self.bias_deviation);
         self.stand(tuned);
         let (after_net, _) = self.build([0; 32]);
-        let after = distance(&Recording::of_registers(&after_net.net, guide.samples, guide.steps, limits)?);
+        let after = Recording::of_registers(&after_net.net, guide.samples, guide.steps, limits)?.count_distance(taught);
         if after >= before {
             (self.prepared, self.chosen, self.bias_deviation) = kept;
         }
@@ -88,15 +84,4 @@ impl Draft<'_> {
             }
         }
     }
-}
-
-/// The teacher's population of each population, and its neuron of each neuron.
-fn theirs(net: &Net<Float>, teacher: &Net<Float>) -> Vec<(PopulationId, Vec<u32>)> {
-    let one = |population: &Population<Float>| {
-        let at = teacher.populations.iter().position(|t| t.name == population.name).expect("the teacher has every population");
-        let origin = &teacher.populations[at].origin;
-        let neuron = |o: &u32| origin.binary_search(o).expect("the teacher has every neuron") as u32;
-        (PopulationId::from(at), population.origin.iter().map(neuron).collect())
-    };
-    net.populations.iter().map(one).collect()
 }

@@ -5,7 +5,6 @@
 //! Time: layers follow each other without net delay, each with the state of a new sample, as lava's do when each resets one step after
 //! the one before it (docs/network-format.md, section 6). On the chip a layer is a step behind the one before it, as in lava.
 
-mod conv;
 mod file;
 #[cfg(test)]
 mod tests;
@@ -14,11 +13,10 @@ use crate::error::ImportError;
 use crate::hdf5::RawArray;
 use crate::shape::{Growth, population_len};
 use crate::{ImportOptions, Imported, Model};
-use conv::{Conv, Rows};
 use file::{Layer, Neuron};
 use spikec_net::{
-    Bias, Delays, Fixed, FixedNeuron, FixedRules, HostProjection, Net, Population, PopulationId, Projection, Role, SignMode, Synapses,
-    WeightFormat,
+    Axis, Bias, Conv, Delays, Fixed, FixedNeuron, FixedRules, GeometryError, HostProjection, Net, Population, PopulationId, Projection,
+    Role, SignMode, Synapses, WeightFormat,
 };
 
 pub(crate) use file::is_netx;
@@ -221,18 +219,18 @@ impl Reader {
         if shape.iter().map(|&d| u64::from(d)).product::<u64>() != outputs as u64 {
             return Err(bad(format!("{place}/shape"), format!("{shape:?}"), format!("{outputs} elements")));
         }
-        let mut rows = Rows { offsets: vec![0], ..Rows::default() };
+        let mut synapses = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) };
         for i in 0..inputs {
             for j in 0..outputs {
                 let w = weight[j * inputs + i];
                 if w != 0 {
-                    rows.posts.push(j as u32);
-                    rows.weights.push(w);
+                    synapses.posts.push(j as u32);
+                    synapses.weights.push(w);
                 }
             }
-            rows.offsets.push(rows.posts.len() as u32);
+            synapses.offsets.push(synapses.posts.len() as u32);
         }
-        self.neurons(layer, k, place, &shape, (rows, &weight), outputs)
+        self.neurons(layer, k, place, &shape, (synapses, &weight), outputs)
     }
 
     fn conv(&mut self, layer: &Layer, k: usize, place: &str, shape: Option<Vec<u32>>) -> Result<(), ImportError> {
@@ -242,46 +240,57 @@ impl Reader {
         let &[c, h, w] = self.shape.as_slice() else {
             return Err(bad(place, format!("a convolution of a tensor of shape {:?}", self.shape), "(channels, rows, columns)"));
         };
-        let input = [c as usize, h as usize, w as usize];
-        let pair = |key: &str, default: usize| match layer.values.get(key) {
+        let pair = |key: &str, default: u32| match layer.values.get(key) {
             None => Ok([default; 2]),
             Some(array) => match array.whole().as_deref() {
-                Ok(&[a]) if (0..1 << 24).contains(&a) => Ok([a as usize; 2]),
-                Ok(&[a, b] | &[a, b, _]) if (0..1 << 24).contains(&a) && (0..1 << 24).contains(&b) => Ok([a as usize, b as usize]),
+                Ok(&[a]) if (0..1 << 24).contains(&a) => Ok([a as u32; 2]),
+                Ok(&[a, b] | &[a, b, _]) if (0..1 << 24).contains(&a) && (0..1 << 24).contains(&b) => Ok([a as u32, b as u32]),
                 _ => Err(bad(format!("{place}/{key}"), format!("of shape {:?}", array.shape), "one or two whole numbers from 0")),
             },
         };
         let (stride, padding, dilation) = (pair("stride", 1)?, pair("padding", 0)?, pair("dilation", 1)?);
-        let groups = one(&layer.values, place, "groups", 1, 1 << 24)?.unwrap_or(1) as usize;
+        let groups = one(&layer.values, place, "groups", 1, 1 << 24)?.unwrap_or(1) as u32;
         let (kernel, given) = weights(layer, place)?;
         // The kernels of layers with time as a last axis.
-        let &([a, b, y, x] | [a, b, y, x, 1]) = given.as_slice() else {
+        let (&([outputs, _, rows, columns] | [outputs, _, rows, columns, 1]), true) =
+            (given.as_slice(), given.iter().all(|&d| d < 1 << 24))
+        else {
             let expected = "a kernel (output channels, input channels, rows, columns)";
             return Err(bad(format!("{place}/weight"), format!("of shape {given:?}"), expected));
         };
-        let conv = Conv { kernel: &kernel, shape: [a, b, y, x].map(|d| d as usize), stride, padding, dilation, groups };
-        let Some(output) = conv.output(input) else {
-            let found = format!("a kernel {given:?} in {groups} groups, stride {stride:?}, padding {padding:?}, dilation {dilation:?}");
-            return Err(bad(place, found, format!("one that goes with an input of shape {input:?}")));
+        let axis = |size: u32, kernel: u64, a: usize| Axis {
+            size,
+            kernel: kernel as u32,
+            stride: stride[a],
+            dilation: dilation[a],
+            padding: [padding[a]; 2],
         };
-        let size = output.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64)).and_then(|n| population_len(&[n]));
-        let narrow = output.map(|d| d as u32).to_vec();
-        if size.is_none() || shape.as_ref().is_some_and(|s| *s != narrow) {
+        let axes = vec![axis(h, rows, 0), axis(w, columns, 1)];
+        let weight = kernel.iter().map(|&w| f32::from(w)).collect();
+        let conv = Conv { channels: c, outputs: outputs as u32, groups, axes, weight };
+        let misfit = |e: GeometryError| {
+            let found = format!("a kernel {given:?} in {groups} groups, stride {stride:?}, padding {padding:?}, dilation {dilation:?}");
+            bad(place, found, format!("one that goes with an input of shape {:?}: {e}", self.shape))
+        };
+        let output = conv.output_shape().map_err(misfit)?;
+        if shape.as_ref().is_some_and(|s| *s != output) {
             return Err(bad(format!("{place}/shape"), format!("{shape:?}"), format!("{output:?}, what the kernel gives")));
         }
-        self.synapses = self.synapses.saturating_add(conv.most_synapses(output));
+        self.synapses = self.synapses.saturating_add(conv.synapse_count().map_err(misfit)?);
         if self.synapses > MAX_SYNAPSES {
             let (what, found) = ("synapses of convolutions up to here", self.synapses);
             return Err(ImportError::TooLarge { place: place.into(), what, found, limit: MAX_SYNAPSES });
         }
-        let places = [kernel.len(), output[1], output[2]].iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
+        let places = [kernel.len() as u64, output[1].into(), output[2].into()].into_iter().fold(1u64, u64::saturating_mul);
         self.places = self.places.saturating_add(places);
         if self.places > MAX_PLACES {
             let (what, found) = ("places of kernels up to here", self.places);
             return Err(ImportError::TooLarge { place: place.into(), what, found, limit: MAX_PLACES });
         }
-        let rows = conv.expand(input, output);
-        self.neurons(layer, k, place, &narrow, (rows, &kernel), output[0])
+        let made = conv.synapses().map_err(misfit)?;
+        let weights = made.weights.iter().map(|&w| w as i16).collect();
+        let synapses = Synapses { offsets: made.offsets, posts: made.posts, weights, delays: made.delays };
+        self.neurons(layer, k, place, &output, (synapses, &kernel), outputs as usize)
     }
 
     /// The layer's population and the projection onto it; biases are for each of `channels`.
@@ -291,7 +300,7 @@ impl Reader {
         k: usize,
         place: &str,
         shape: &[u32],
-        (rows, weights): (Rows, &[i16]),
+        (synapses, weights): (Synapses<i16>, &[i16]),
         channels: usize,
     ) -> Result<(), ImportError> {
         let (neuron, exponent) = match &layer.neuron {
@@ -315,11 +324,11 @@ impl Reader {
             [] => Delays::Uniform(0),
             &[d] => Delays::Uniform(d),
             each => {
-                let row = |i: usize| std::iter::repeat_n(each[i], (rows.offsets[i + 1] - rows.offsets[i]) as usize);
+                let row = |i: usize| std::iter::repeat_n(each[i], synapses.row(i).len());
                 Delays::Each((0..each.len()).flat_map(row).collect())
             }
         };
-        let synapses = Synapses { offsets: rows.offsets, posts: rows.posts, weights: rows.weights, delays };
+        let synapses = Synapses { delays, ..synapses };
         self.net.projections.push(Projection { name, pre, post: PopulationId::from(self.net.populations.len() - 1), format, synapses });
         self.delay(layer, place)
     }

@@ -5,6 +5,8 @@
 
 use super::Rows;
 use super::window::{Axis, GeometryError, shape, two};
+use crate::fold::{Columns, Terms};
+use crate::net::{Delays, Synapses};
 
 /// A convolution over one axis or two (cross-correlation, as every framework has it).
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +116,34 @@ impl Conv {
     pub fn output_shape(&self) -> Result<Vec<u32>, GeometryError> {
         check(self.channels, self.outputs, self.groups, &self.axes, self.weight.len())?;
         shape(self.outputs, self.axes.iter().enumerate().map(|(k, a)| a.outputs(k)))
+    }
+
+    /// All synapses, by the values that come in; posts ascend. Cost: linear in them, and in the kernel's places.
+    ///
+    /// # Errors
+    /// As [`Conv::output_shape`].
+    pub fn synapses(&self) -> Result<Synapses<f32>, GeometryError> {
+        let rows = self.rows()?;
+        let mut terms = Terms { offsets: vec![0], columns: Vec::new(), delays: Vec::new(), weights: Vec::new() };
+        let mut row = Vec::new();
+        for r in 0..rows.outputs() {
+            row.clear();
+            rows.row(r, &mut row);
+            terms.columns.extend(row.iter().map(|t| t.0));
+            terms.weights.extend(row.iter().map(|t| t.1 as f32));
+            terms.offsets.push(terms.columns.len() as u32);
+        }
+        let inputs = self.input_shape().iter().map(|&d| d as usize).product();
+        let Columns { offsets, rows: posts, weights, .. } = terms.by_column(inputs);
+        Ok(Synapses { offsets, posts, weights, delays: Delays::Uniform(0) })
+    }
+
+    /// Number of [`Conv::synapses`], without making them.
+    ///
+    /// # Errors
+    /// As [`Conv::output_shape`].
+    pub fn synapse_count(&self) -> Result<u64, GeometryError> {
+        Ok(self.rows()?.count())
     }
 
     pub(crate) fn rows(&self) -> Result<impl Rows + use<>, GeometryError> {
