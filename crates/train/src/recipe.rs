@@ -1,0 +1,616 @@
+//! The recipe: everything that a training run depends on, as RON (docs/training.md has every key).
+//!
+//! In: text. Out: a [`Recipe`] whose values make sense, or an error that names the key, what was found, what is expected, and a remedy.
+//! Invariant: a recipe that [`Recipe::read`] returns has finite numbers in their ranges; files and shapes are checked where they are used.
+
+use crate::layers::Kind;
+use crate::neuron::Reset;
+use crate::surrogate::Surrogate;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Most steps of a sample.
+const MAX_STEPS: u32 = 4096;
+/// Most samples of a batch.
+const MAX_BATCH: usize = 1 << 16;
+
+/// A training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Name of the network.
+    #[serde(default = "default_name")]
+    pub name: String,
+    /// Seed of everything random.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Network steps of a sample.
+    pub steps: u32,
+    /// Samples of a batch.
+    #[serde(default = "default_batch")]
+    pub batch: usize,
+    /// Passes over the training samples.
+    pub epochs: u32,
+    /// Samples and how they become input.
+    pub data: Data,
+    /// The network.
+    pub layers: Vec<Layer>,
+    /// What is made small.
+    #[serde(default)]
+    pub loss: Loss,
+    /// Outputs of a class; their mean counts.
+    #[serde(default = "one")]
+    pub vote: usize,
+    /// How gradients become changes.
+    #[serde(default)]
+    pub optimizer: Optimizer,
+    /// How the learning rate changes.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// How synapses are pruned.
+    #[serde(default)]
+    pub sparsity: Sparsity,
+    /// Training steps between checkpoints within an epoch; 0: one at the end of each epoch alone.
+    #[serde(default)]
+    pub checkpoint_steps: u64,
+}
+
+/// Samples and how they become input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Training samples.
+    pub train: Source,
+    /// Test samples: looked at once, at the end.
+    #[serde(default)]
+    pub test: Option<Source>,
+    /// Training samples that are held back to choose by.
+    #[serde(default)]
+    pub validation: usize,
+    /// Only this many training samples (before any is held back).
+    #[serde(default)]
+    pub samples: Option<usize>,
+    /// Shape of a sample, [channels, height, width] or [n]; default: the file's.
+    #[serde(default)]
+    pub shape: Option<Vec<usize>>,
+    /// How values become input.
+    #[serde(default)]
+    pub encoder: Encoder,
+    /// Random maps of training images.
+    #[serde(default)]
+    pub augment: Option<Affine>,
+}
+
+/// Files of samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Source {
+    /// MNIST's format, gzipped or not; a byte b is the value b / 255.
+    Idx {
+        /// Images.
+        images: PathBuf,
+        /// Classes.
+        labels: PathBuf,
+    },
+    /// Arrays as `spikec data` writes them (docs/data-format.md), with labels.
+    Npz(PathBuf),
+}
+
+/// How values become input.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Encoder {
+    /// Spikes or values as the file has them.
+    #[default]
+    Given,
+    /// `(value - mean) / std` as a current that is the same in every step.
+    Direct {
+        /// Taken off.
+        #[serde(default)]
+        mean: f32,
+        /// Divided by.
+        #[serde(default = "unit")]
+        std: f32,
+    },
+    /// A spike in a step with the value as its probability.
+    Poisson {
+        /// Seed of the spikes of validation and test (as `spikec data idx --coding poisson --seed`), and of training where they are not fresh.
+        #[serde(default)]
+        seed: u64,
+        /// Other spikes in each epoch.
+        #[serde(default = "yes")]
+        fresh: bool,
+    },
+    /// A spike for each value, earlier for larger ones; 2 channels a value, by sign.
+    Latency {
+        /// The value that spikes at once.
+        #[serde(default = "unit")]
+        full_scale: f32,
+    },
+}
+
+/// Random affine maps: turned, shifted, scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Affine {
+    /// Most degrees to each side.
+    #[serde(default)]
+    pub degrees: f32,
+    /// Largest shift as a share of width and height.
+    #[serde(default)]
+    pub shift: f32,
+    /// Smallest and largest scale.
+    #[serde(default = "same_scale")]
+    pub scale: (f32, f32),
+    /// Mean of the four nearest pixels instead of the nearest.
+    #[serde(default)]
+    pub bilinear: bool,
+}
+
+/// A layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // docs/training.md, and the layers themselves
+pub enum Layer {
+    Linear {
+        outputs: usize,
+        #[serde(default)]
+        bias: bool,
+    },
+    Conv {
+        outputs: usize,
+        #[serde(default = "three")]
+        kernel: usize,
+        #[serde(default = "one")]
+        stride: usize,
+        #[serde(default)]
+        padding: usize,
+        #[serde(default)]
+        bias: bool,
+    },
+    BatchNorm,
+    Pool {
+        kind: Kind,
+        kernel: usize,
+        #[serde(default)]
+        stride: Option<usize>,
+    },
+    Dropout(f32),
+    Flatten,
+    Lif {
+        #[serde(default = "two")]
+        tau: f32,
+        #[serde(default = "yes")]
+        decay_input: bool,
+        #[serde(default = "unit")]
+        threshold: f32,
+        #[serde(default = "hard")]
+        reset: Reset,
+        #[serde(default = "yes")]
+        detach: bool,
+        #[serde(default = "arctan")]
+        surrogate: Surrogate,
+    },
+    If {
+        #[serde(default = "unit")]
+        threshold: f32,
+        #[serde(default = "hard")]
+        reset: Reset,
+        #[serde(default = "yes")]
+        detach: bool,
+        #[serde(default = "arctan")]
+        surrogate: Surrogate,
+    },
+    Readout {
+        #[serde(default = "two")]
+        tau: f32,
+        #[serde(default = "yes")]
+        decay_input: bool,
+    },
+}
+
+/// What is made small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Loss {
+    /// Mean square of rate (spikes a step) less 1 for the class and 0 for the others.
+    #[default]
+    MseRate,
+    /// Cross-entropy of the spike counts.
+    CrossEntropyCount,
+    /// Cross-entropy of the sums of a readout's potentials over all steps.
+    CrossEntropySum,
+    /// Cross-entropy of a readout's potentials after the last step.
+    CrossEntropyLast,
+}
+
+/// How gradients become changes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Optimizer {
+    /// Kingma and Ba, 2015.
+    Adam {
+        /// Learning rate.
+        #[serde(default = "rate")]
+        lr: f32,
+        /// Shares kept of the means of gradients and of their squares.
+        #[serde(default = "betas")]
+        betas: (f32, f32),
+        /// Added to the root.
+        #[serde(default = "epsilon")]
+        epsilon: f32,
+        /// Share of the weight added to its gradient.
+        #[serde(default)]
+        weight_decay: f32,
+    },
+    /// Gradient descent with momentum.
+    Sgd {
+        /// Learning rate.
+        lr: f32,
+        /// Share kept of the last change.
+        #[serde(default)]
+        momentum: f32,
+        /// Share of the weight added to its gradient.
+        #[serde(default)]
+        weight_decay: f32,
+    },
+}
+
+/// How the learning rate changes, by epochs.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Schedule {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// Times `factor` every `epochs` epochs.
+    Step {
+        /// Epochs.
+        epochs: u32,
+        /// Factor.
+        factor: f32,
+    },
+    /// Half a cosine from the rate to `least` times the rate, over the whole run, step by step.
+    Cosine {
+        /// Share of the rate that is left at the end.
+        #[serde(default)]
+        least: f32,
+    },
+}
+
+/// How many synapses are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Target {
+    /// Share of all weights.
+    Connectivity(f64),
+    /// Number of weights that are not 0.
+    Synapses(u64),
+}
+
+/// How synapses are pruned.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Sparsity {
+    /// None is.
+    #[default]
+    Dense,
+    /// Gradient Rewiring (Chen et al., IJCAI 2021).
+    GradR {
+        /// Target of the prior.
+        target: Target,
+        /// Strength of the prior (alpha).
+        #[serde(default = "penalty")]
+        penalty: f32,
+        /// Epochs after which the target should be met: the penalty is steered towards it; 0: it stays as it is.
+        #[serde(default)]
+        steer: u32,
+        /// Last epochs in which no synapse comes or goes, after the weakest beyond the target went.
+        #[serde(default)]
+        settle: u32,
+    },
+    /// Deep R (Bellec et al., ICLR 2018): as many synapses from the first step on.
+    DeepR {
+        /// Target.
+        target: Target,
+        /// Pull of each weight to 0.
+        #[serde(default = "penalty")]
+        penalty: f32,
+        /// Temperature of the noise.
+        #[serde(default)]
+        temperature: f32,
+    },
+    /// Soft Deep R (same paper): no constraint on their number, which follows from penalty and least strength.
+    SoftDeepR {
+        /// Share of weights that are synapses at the start.
+        #[serde(default = "full")]
+        start: f64,
+        /// Pull of each weight to 0.
+        #[serde(default = "penalty")]
+        penalty: f32,
+        /// Temperature of the noise.
+        #[serde(default)]
+        temperature: f32,
+        /// Least strength of what is no synapse.
+        #[serde(default = "least")]
+        least: f32,
+    },
+    /// The smallest weights go, a few at a time (Zhu and Gupta, 2017).
+    Magnitude {
+        /// Target.
+        target: Target,
+        /// Epoch from which on they go.
+        #[serde(default)]
+        from: u32,
+        /// Epoch in which the target is reached.
+        until: u32,
+        /// Training steps between.
+        #[serde(default = "hundred")]
+        every: u64,
+        /// The smallest of each layer, not of all together.
+        #[serde(default)]
+        by_layer: bool,
+    },
+}
+
+macro_rules! defaults {
+    ($($name:ident -> $type:ty = $value:expr;)*) => { $(fn $name() -> $type { $value })* };
+}
+defaults! {
+    default_name -> String = "net".into();
+    default_seed -> u64 = 2020;
+    default_batch -> usize = 128;
+    one -> usize = 1;
+    two -> f32 = 2.0;
+    three -> usize = 3;
+    hundred -> u64 = 100;
+    unit -> f32 = 1.0;
+    full -> f64 = 1.0;
+    yes -> bool = true;
+    hard -> Reset = Reset::Hard;
+    arctan -> Surrogate = Surrogate::Arctan(2.0);
+    rate -> f32 = 1e-3;
+    betas -> (f32, f32) = (0.9, 0.999);
+    epsilon -> f32 = 1e-8;
+    penalty -> f32 = 1e-3;
+    least -> f32 = -0.1;
+    same_scale -> (f32, f32) = (1.0, 1.0);
+}
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Optimizer::Adam { lr: rate(), betas: betas(), epsilon: epsilon(), weight_decay: 0.0 }
+    }
+}
+
+/// What is wrong with a recipe.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecipeError {
+    /// It is no recipe.
+    #[error("line {line}, column {column}: {message}")]
+    Text {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// What the reader says.
+        message: String,
+    },
+    /// A value makes no sense.
+    #[error("`{key}` is {found}, expected {expected}")]
+    Value {
+        /// Place, such as `layers[2].tau`.
+        key: String,
+        /// What stands there.
+        found: String,
+        /// What could.
+        expected: String,
+        /// Remedy.
+        hint: String,
+    },
+}
+
+impl RecipeError {
+    /// A value that makes no sense.
+    pub fn value(key: impl Into<String>, found: impl ToString, expected: impl Into<String>, hint: impl Into<String>) -> Self {
+        RecipeError::Value { key: key.into(), found: found.to_string(), expected: expected.into(), hint: hint.into() }
+    }
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            RecipeError::Text { .. } => "docs/training.md lists every key of a recipe".into(),
+            RecipeError::Value { hint, .. } => hint.clone(),
+        }
+    }
+}
+
+/// Checks `value`, which must be finite and in `range`.
+fn within(key: &str, value: f64, range: impl std::ops::RangeBounds<f64>, expected: &str, hint: &str) -> Result<(), RecipeError> {
+    if value.is_finite() && range.contains(&value) { Ok(()) } else { Err(RecipeError::value(key, value, expected, hint)) }
+}
+
+/// Smallest positive number that counts as positive.
+const POSITIVE: std::ops::RangeFrom<f64> = 1e-30..;
+
+impl Recipe {
+    /// Reads and checks.
+    ///
+    /// # Errors
+    /// Text that is no recipe; values that make no sense.
+    pub fn read(text: &str) -> Result<Self, RecipeError> {
+        let options = ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+        let recipe: Recipe = options.from_str(text).map_err(|e| RecipeError::Text {
+            line: e.span.start.line,
+            column: e.span.start.col,
+            message: e.code.to_string(),
+        })?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    fn check(&self) -> Result<(), RecipeError> {
+        let bounded = |key: &str, n: u64, most: u64| {
+            if (1..=most).contains(&n) {
+                Ok(())
+            } else {
+                Err(RecipeError::value(key, n, format!("1 to {most}"), "give a number in this range"))
+            }
+        };
+        bounded("steps", self.steps.into(), MAX_STEPS.into())?;
+        bounded("batch", self.batch as u64, MAX_BATCH as u64)?;
+        bounded("epochs", self.epochs.into(), 1_000_000)?;
+        bounded("vote", self.vote as u64, 1 << 20)?;
+        if self.data.samples == Some(0) {
+            return Err(RecipeError::value("data.samples", 0, "at least 1", "leave it out to take all"));
+        }
+        match self.data.encoder {
+            Encoder::Direct { mean, std } => {
+                within("data.encoder.mean", mean.into(), .., "a finite number", "MNIST: 0.1307")?;
+                within("data.encoder.std", std.into(), POSITIVE, "a positive number", "MNIST: 0.3081")?;
+            }
+            Encoder::Latency { full_scale } => {
+                within("data.encoder.full_scale", full_scale.into(), POSITIVE, "a positive number", "give the largest value")?;
+            }
+            Encoder::Given | Encoder::Poisson { .. } => {}
+        }
+        if let Some(a) = self.data.augment {
+            within("data.augment.degrees", a.degrees.into(), 0.0..=180.0, "0 to 180", "the paper has 30")?;
+            within("data.augment.shift", a.shift.into(), 0.0..=1.0, "0 to 1", "the paper has 0.15")?;
+            within("data.augment.scale", a.scale.0.into(), 0.01..=a.scale.1.into(), "0.01 up to the second", "give the smaller scale first")?;
+            within("data.augment.scale", a.scale.1.into(), 0.01..=100.0, "0.01 to 100", "the paper has (0.85, 1.11)")?;
+        }
+        match self.optimizer {
+            Optimizer::Adam { lr, betas, epsilon, weight_decay } => {
+                within("optimizer.lr", lr.into(), 0.0..=1e3, "0 to 1000", "Adam's usual rate is 0.001")?;
+                for beta in [betas.0, betas.1] {
+                    within("optimizer.betas", beta.into(), 0.0..1.0, "0 up to but not 1", "Adam's usual betas are (0.9, 0.999)")?;
+                }
+                within("optimizer.epsilon", epsilon.into(), POSITIVE, "a positive number", "Adam's usual epsilon is 1e-8")?;
+                within("optimizer.weight_decay", weight_decay.into(), 0.0..=1.0, "0 to 1", "leave it out for none")?;
+            }
+            Optimizer::Sgd { lr, momentum, weight_decay } => {
+                within("optimizer.lr", lr.into(), 0.0..=1e3, "0 to 1000", "try 0.1")?;
+                within("optimizer.momentum", momentum.into(), 0.0..1.0, "0 up to but not 1", "the usual momentum is 0.9")?;
+                within("optimizer.weight_decay", weight_decay.into(), 0.0..=1.0, "0 to 1", "leave it out for none")?;
+            }
+        }
+        match self.schedule {
+            Schedule::Constant => {}
+            Schedule::Step { epochs, factor } => {
+                bounded("schedule.epochs", epochs.into(), 1_000_000)?;
+                within("schedule.factor", factor.into(), 0.0..=1e3, "0 to 1000", "0.1 is usual")?;
+            }
+            Schedule::Cosine { least } => within("schedule.least", least.into(), 0.0..=1.0, "0 to 1", "leave it out to end at 0")?,
+        }
+        self.check_sparsity()
+    }
+
+    fn check_sparsity(&self) -> Result<(), RecipeError> {
+        let epochs = |key: &str, n: u32, most: u32| {
+            let hint = format!("the run has {} epochs", self.epochs);
+            if n <= most { Ok(()) } else { Err(RecipeError::value(key, n, format!("at most {most}"), hint)) }
+        };
+        let positive = |key: &str, x: f32| within(key, x.into(), POSITIVE, "a positive number", "docs/training.md says what is usual");
+        let not_negative = |key: &str, x: f32| within(key, x.into(), 0.0.., "0 or more", "leave it out for the default");
+        match self.sparsity {
+            Sparsity::Dense => Ok(()),
+            Sparsity::GradR { target, penalty, steer, settle } => {
+                target.check()?;
+                positive("sparsity.penalty", penalty)?;
+                epochs("sparsity.settle", settle, self.epochs - 1)?;
+                epochs("sparsity.steer", steer, self.epochs - settle)
+            }
+            Sparsity::DeepR { target, penalty, temperature } => {
+                target.check()?;
+                not_negative("sparsity.penalty", penalty)?;
+                not_negative("sparsity.temperature", temperature)
+            }
+            Sparsity::SoftDeepR { start, penalty, temperature, least } => {
+                within("sparsity.start", start, 1e-9..=1.0, "above 0, up to 1", "leave it out to start with all")?;
+                not_negative("sparsity.penalty", penalty)?;
+                not_negative("sparsity.temperature", temperature)?;
+                within("sparsity.least", least.into(), ..=0.0, "0 or less", "leave it out for the default")
+            }
+            Sparsity::Magnitude { target, from, until, every, .. } => {
+                target.check()?;
+                epochs("sparsity.until", until, self.epochs)?;
+                epochs("sparsity.from", from, until.saturating_sub(1))?;
+                if every == 0 {
+                    return Err(RecipeError::value("sparsity.every", 0, "at least 1", "100 steps are usual"));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Target {
+    fn check(self) -> Result<(), RecipeError> {
+        match self {
+            Target::Connectivity(c) => {
+                let hint = "connectivity is the share of weights that are not 0: 0.01 for 1 %";
+                within("sparsity.target", c, 1e-9..1.0, "above 0 and below 1", hint)
+            }
+            Target::Synapses(0) => Err(RecipeError::value("sparsity.target", "Synapses(0)", "at least one synapse", "give their number")),
+            Target::Synapses(_) => Ok(()),
+        }
+    }
+
+    /// Share of `weights` weights.
+    ///
+    /// # Errors
+    /// More synapses than weights.
+    pub fn connectivity(self, weights: u64) -> Result<f64, RecipeError> {
+        match self {
+            Target::Connectivity(c) => Ok(c),
+            Target::Synapses(n) if n < weights => Ok(n as f64 / weights as f64),
+            Target::Synapses(n) => Err(RecipeError::value(
+                "sparsity.target",
+                format!("Synapses({n})"),
+                format!("fewer than the network's {weights} weights"),
+                "give a smaller number, or leave `sparsity` out",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"(
+        steps: 8, epochs: 2,
+        data: (train: Idx(images: "a", labels: "b"), encoder: Direct(mean: 0.1307, std: 0.3081)),
+        layers: [Linear(outputs: 800), Lif(), Linear(outputs: 10), Lif(tau: 4.0, reset: Soft)],
+        sparsity: GradR(target: Connectivity(0.04), penalty: 0.06),
+    )"#;
+
+    #[test]
+    fn defaults_are_the_papers() {
+        let r = Recipe::read(SMALL).unwrap();
+        assert_eq!((r.seed, r.batch, r.loss), (2020, 128, Loss::MseRate));
+        assert_eq!(r.optimizer, Optimizer::Adam { lr: 1e-3, betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0 });
+        let Layer::Lif { tau, threshold, reset, detach, surrogate, .. } = r.layers[1] else { panic!() };
+        assert_eq!((tau, threshold, reset, detach, surrogate), (2.0, 1.0, Reset::Hard, true, Surrogate::Arctan(2.0)));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (from, to, words) in [
+            ("steps: 8", "steps: 0", ["`steps`", "0", "1 to 4096"]),
+            ("epochs: 2", "epochs: 2, seeed: 3", ["seeed", "expected", "seed"]),
+            ("std: 0.3081", "std: 0.0", ["data.encoder.std", "0", "positive"]),
+            ("Connectivity(0.04)", "Connectivity(1.5)", ["sparsity.target", "1.5", "below 1"]),
+            ("Connectivity(0.04)", "Synapses(0)", ["sparsity.target", "Synapses(0)", "at least one"]),
+            ("penalty: 0.06", "penalty: 0.06, settle: 2", ["sparsity.settle", "2", "at most 1"]),
+            ("penalty: 0.06", "penalty: nan", ["", "", ""]),
+            ("Lif()", "Lief()", ["Lief", "Lif", "Linear"]),
+            ("steps: 8,", "", ["steps", "missing", ""]),
+        ] {
+            assert!(SMALL.contains(from));
+            let error = Recipe::read(&SMALL.replace(from, to)).unwrap_err();
+            let text = error.to_string();
+            assert!(words.iter().all(|w| text.contains(w)), "{from} -> {to}: {text}");
+            assert!(!error.hint().is_empty());
+        }
+        assert!(Target::Synapses(10).connectivity(10).is_err());
+    }
+}

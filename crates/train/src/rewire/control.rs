@@ -1,0 +1,96 @@
+//! Steering of Grad R's prior, towards a connectivity or towards a budget that only a compiler can count.
+//!
+//! In: the connectivity found, every [`EVERY`] steps; what a [`Budget`] says, every few epochs. Out: penalty and centre of the prior.
+//! Invariant: a function of the training so far alone; its state is in the checkpoint.
+
+use crate::recipe::Sparsity;
+use spikec_net::Network;
+
+/// Training steps between two looks at the connectivity.
+pub const EVERY: u64 = 50;
+/// How strongly a deviation (in logarithms) turns the logarithm of the penalty, each time.
+const GAIN: f64 = 0.15;
+/// Most that one look turns it.
+const MOST: f64 = 0.15;
+/// Factors of the recipe's penalty within which it stays.
+const RANGE: (f64, f64) = (1e-3, 1e3);
+
+/// What something costs beside what it may.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Usage {
+    /// What the network takes.
+    pub used: f64,
+    /// What it may take.
+    pub allowed: f64,
+}
+
+impl Usage {
+    /// It fits.
+    pub fn fits(&self) -> bool {
+        self.used <= self.allowed
+    }
+}
+
+/// A budget that is counted elsewhere: a chip's memory, by a compiler.
+pub trait Budget {
+    /// What one more synapse costs at each place, in any unit: for each operator with weights, in the order of the network's projections
+    /// and operators, as many values as it has weights. `None`: the same everywhere.
+    ///
+    /// # Errors
+    /// Why it can't be said; training stops with it.
+    fn marginal_costs(&mut self, network: &Network) -> Result<Option<Vec<Vec<f32>>>, String>;
+
+    /// Compiles the network and says what it takes.
+    ///
+    /// # Errors
+    /// Why it can't be compiled at any size; training stops with it.
+    fn usage(&mut self, network: &Network) -> Result<Usage, String>;
+}
+
+/// The prior and its steering.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Control {
+    /// Penalty now (alpha).
+    pub penalty: f32,
+    /// Connectivity that is wanted in the end.
+    pub target: f64,
+    start: f32,
+    steer: u32,
+}
+
+impl Control {
+    /// Of a method; others than Grad R have none.
+    pub fn new(method: &Sparsity, connectivity: f64) -> Self {
+        let (penalty, steer) = match method {
+            Sparsity::GradR { penalty, steer, .. } => (*penalty, *steer),
+            _ => (0.0, 0),
+        };
+        Control { penalty, target: connectivity, start: penalty, steer }
+    }
+
+    /// Centre of the prior (mu), whose share above 0 is the target: `ln(2 c) / alpha` for c up to a half.
+    pub fn centre(&self) -> f32 {
+        let c = self.target;
+        let x = if c <= 0.5 { (2.0 * c).ln() } else { -(2.0 * (1.0 - c)).ln() };
+        (x / f64::from(self.penalty)) as f32
+    }
+
+    /// Turns the penalty after a look at the connectivity. What is wanted by now falls by a constant factor from step to step until the
+    /// target is reached, then stays.
+    pub fn steer(&mut self, found: f64, step: u64, steps_in_epoch: u64) {
+        if self.steer == 0 {
+            return;
+        }
+        let progress = (step as f64 / (u64::from(self.steer) * steps_in_epoch).max(1) as f64).min(1.0);
+        let wanted = self.target.powf(progress);
+        let turn = (GAIN * (found.max(1e-9) / wanted).ln()).clamp(-MOST, MOST);
+        let start = f64::from(self.start);
+        self.penalty = (f64::from(self.penalty) * turn.exp()).clamp(start * RANGE.0, start * RANGE.1) as f32;
+    }
+
+    /// Changes the target after a look at a budget: by what is over or left, half of it in logarithms, so that it settles.
+    pub fn aim(&mut self, usage: Usage) {
+        let ratio = usage.allowed / usage.used.max(1e-9);
+        self.target = (self.target * ratio.max(1e-3).sqrt()).clamp(1e-7, 1.0 - 1e-7);
+    }
+}

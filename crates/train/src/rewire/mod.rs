@@ -1,0 +1,269 @@
+//! Pruning while training: which weights are synapses, and how their strengths change.
+//!
+//! In: parameters with gradients, a step's [`Rule`]. Out: changed parameters: a weight that is no synapse is exactly 0.
+//! Invariant: what happens to a weight depends on the seed, the step and its own place, never on the number of threads.
+
+pub mod control;
+mod deep_r;
+mod grad_r;
+mod magnitude;
+
+use crate::layers::{Parameter, Role};
+use crate::optim::{Moments, Rule};
+use crate::random::{Purpose, permutation, stream};
+use crate::recipe::{Optimizer, Recipe, RecipeError, Sparsity};
+use crate::simd::wide;
+use control::Control;
+use rayon::prelude::*;
+
+/// Weights of a piece of work.
+pub(crate) const PIECE: usize = 4096;
+
+/// What a method keeps of a parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Synapses {
+    /// Nothing is pruned.
+    All,
+    /// A sign and a hidden strength: the weight is `sign * max(strength, 0)`.
+    Signed {
+        /// Strengths.
+        strength: Vec<f32>,
+        /// Signs, 1 or -1, for good.
+        sign: Vec<i8>,
+        /// Factor of the penalty of each weight; empty: 1.
+        cost: Vec<f32>,
+    },
+    /// Which weights are synapses.
+    Masked(Vec<bool>),
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// Epoch, from 0.
+    pub epoch: u32,
+    /// Training steps done.
+    pub step: u64,
+    /// Training steps of an epoch.
+    pub steps_in_epoch: u64,
+}
+
+/// All parameters on their way.
+#[derive(Debug, Clone)]
+pub struct Rewiring {
+    /// Method.
+    pub method: Sparsity,
+    /// Optimizer.
+    pub optimizer: Optimizer,
+    /// Of each parameter.
+    pub moments: Vec<Moments>,
+    /// Of each parameter.
+    pub synapses: Vec<Synapses>,
+    /// Prior, and its steering.
+    pub control: Control,
+    /// No synapse comes or goes any more.
+    pub settled: bool,
+    /// Synapses that are wanted.
+    pub wanted: u64,
+    weights: u64,
+    seed: u64,
+}
+
+impl Rewiring {
+    /// The recipe's method for these parameters; some weights may become 0 at once.
+    ///
+    /// # Errors
+    /// A target that the network can't have.
+    pub fn new(recipe: &Recipe, parameters: &mut [&mut Parameter]) -> Result<Self, RecipeError> {
+        let weights: u64 = parameters.iter().filter(|p| p.role == Role::Weight).map(|p| p.value.len() as u64).sum();
+        let method = recipe.sparsity;
+        let connectivity = match method {
+            Sparsity::Dense => 1.0,
+            Sparsity::GradR { target, .. } | Sparsity::DeepR { target, .. } | Sparsity::Magnitude { target, .. } => target.connectivity(weights)?,
+            Sparsity::SoftDeepR { start, .. } => start,
+        };
+        let wanted = (connectivity * weights as f64).round() as u64;
+        if wanted == 0 {
+            let hint = format!("the network has {weights} weights");
+            return Err(RecipeError::value("sparsity.target", connectivity, "at least one synapse", hint));
+        }
+        // Deep R starts with as many synapses as it wants, anywhere in the network.
+        let active = match method {
+            Sparsity::DeepR { .. } | Sparsity::SoftDeepR { .. } if wanted < weights => {
+                let order = permutation(weights as usize, &mut stream(recipe.seed, Purpose::Grow, &[0]));
+                let mut active = vec![false; weights as usize];
+                order[..wanted as usize].iter().for_each(|&k| active[k as usize] = true);
+                Some(active)
+            }
+            _ => None,
+        };
+        let mut before = 0;
+        let synapses = parameters
+            .iter_mut()
+            .map(|p| {
+                if p.role != Role::Weight {
+                    return Synapses::All;
+                }
+                let active = active.as_ref().map(|a| &a[before..before + p.value.len()]);
+                before += p.value.len();
+                match method {
+                    Sparsity::Dense => Synapses::All,
+                    Sparsity::Magnitude { .. } => Synapses::Masked(vec![true; p.value.len()]),
+                    _ => signed(&mut p.value, active, connectivity),
+                }
+            })
+            .collect();
+        Ok(Rewiring {
+            method,
+            optimizer: recipe.optimizer,
+            moments: parameters.iter().map(|p| Moments::new(&recipe.optimizer, p.value.len())).collect(),
+            synapses,
+            control: Control::new(&method, connectivity),
+            settled: false,
+            wanted,
+            weights,
+            seed: recipe.seed,
+        })
+    }
+
+    /// Weights that could be synapses.
+    pub fn weights(&self) -> u64 {
+        self.weights
+    }
+
+    /// Weights that are synapses.
+    pub fn count(&self, parameters: &[&Parameter]) -> u64 {
+        let of = |p: &&&Parameter| p.role == Role::Weight;
+        parameters.iter().filter(of).map(|p| p.value.par_iter().filter(|w| **w != 0.0).count() as u64).sum()
+    }
+
+    /// Changes the parameters by their gradients. `factor` is the schedule's.
+    pub fn step(&mut self, parameters: &mut [&mut Parameter], factor: f32, clock: Clock, epochs: u32) {
+        let rule = Rule::new(&self.optimizer, factor, clock.step + 1);
+        if let Sparsity::GradR { settle, .. } = self.method
+            && settle > 0
+            && clock.epoch + settle >= epochs
+            && !self.settled
+        {
+            grad_r::settle(&mut self.synapses, parameters, self.wanted);
+            self.settled = true;
+        }
+        for (k, p) in parameters.iter_mut().enumerate() {
+            let (moments, decays) = (&mut self.moments[k], p.role == Role::Weight);
+            let (seed, step, parameter) = (self.seed, clock.step, k as u64);
+            let noise = |temperature| deep_r::Noise { seed, step, parameter, temperature };
+            let synapses = &mut self.synapses[k];
+            if !matches!(synapses, Synapses::Signed { .. }) {
+                pieces(p, moments, synapses, |piece| plain(piece, &rule, decays));
+                continue;
+            }
+            match self.method {
+                Sparsity::GradR { .. } if self.settled => pieces(p, moments, synapses, |piece| grad_r::settled_step(piece, &rule)),
+                Sparsity::GradR { .. } => {
+                    let (penalty, centre) = (self.control.penalty, self.control.centre());
+                    pieces(p, moments, synapses, |piece| grad_r::step(piece, &rule, penalty, centre));
+                }
+                Sparsity::DeepR { penalty, temperature, .. } => {
+                    pieces(p, moments, synapses, |piece| deep_r::step(piece, &rule, penalty, None, noise(temperature)));
+                }
+                Sparsity::SoftDeepR { penalty, temperature, least, .. } => {
+                    pieces(p, moments, synapses, |piece| deep_r::step(piece, &rule, penalty, Some(least), noise(temperature)));
+                }
+                Sparsity::Dense | Sparsity::Magnitude { .. } => unreachable!("they keep no strengths"),
+            }
+        }
+        match self.method {
+            Sparsity::DeepR { .. } => {
+                let missing = self.wanted.saturating_sub(self.count_of(parameters));
+                deep_r::grow(parameters, &mut self.synapses, &mut self.moments, missing, self.weights, self.seed, clock.step);
+            }
+            Sparsity::Magnitude { from, until, every, by_layer, .. } if (clock.step + 1).is_multiple_of(every) => {
+                let at = |epoch: u32| u64::from(epoch) * clock.steps_in_epoch;
+                let keep = magnitude::share(self.wanted as f64 / self.weights as f64, clock.step + 1, at(from), at(until));
+                magnitude::prune(parameters, &mut self.synapses, keep, by_layer);
+            }
+            Sparsity::GradR { .. } if !self.settled && (clock.step + 1).is_multiple_of(control::EVERY) => {
+                let found = self.count_of(parameters) as f64 / self.weights as f64;
+                self.control.steer(found, clock.step + 1, clock.steps_in_epoch);
+            }
+            _ => {}
+        }
+    }
+
+    fn count_of(&self, parameters: &[&mut Parameter]) -> u64 {
+        self.count(&parameters.iter().map(|p| &**p).collect::<Vec<_>>())
+    }
+}
+
+/// Strengths and signs of weights; those that are not active become 0, the others grow so that sums keep their spread.
+fn signed(value: &mut [f32], active: Option<&[bool]>, connectivity: f64) -> Synapses {
+    let sign: Vec<i8> = value.iter().map(|w| if *w < 0.0 { -1 } else { 1 }).collect();
+    let grow = if active.is_some() { (1.0 / connectivity.sqrt()) as f32 } else { 1.0 };
+    let strength: Vec<f32> = (0..value.len())
+        .map(|k| if active.is_none_or(|a| a[k]) { value[k].abs() * grow } else { -f32::MIN_POSITIVE })
+        .collect();
+    value.iter_mut().zip(&strength).zip(&sign).for_each(|((w, &s), &sign)| *w = if s > 0.0 { f32::from(sign) * s } else { 0.0 });
+    Synapses::Signed { strength, sign, cost: Vec::new() }
+}
+
+/// Some weights of a parameter, with all that is kept of them; what a method does not keep is empty.
+pub(crate) struct Piece<'a> {
+    /// Number of the piece.
+    pub number: usize,
+    pub w: &'a mut [f32],
+    pub g: &'a [f32],
+    pub first: &'a mut [f32],
+    pub second: &'a mut [f32],
+    pub strength: &'a mut [f32],
+    pub sign: &'a [i8],
+    pub cost: &'a [f32],
+    pub mask: &'a [bool],
+}
+
+/// Cuts a parameter into pieces, and works on them in parallel, compiled for wide vectors.
+fn pieces(p: &mut Parameter, moments: &mut Moments, synapses: &mut Synapses, work: impl Fn(Piece) + Sync) {
+    fn cut<T>(all: &mut [T], n: usize) -> Vec<&mut [T]> {
+        if all.is_empty() { (0..n).map(|_| Default::default()).collect() } else { all.chunks_mut(PIECE).collect() }
+    }
+    fn part<T>(all: &[T], number: usize) -> &[T] {
+        if all.is_empty() { all } else { &all[number * PIECE..all.len().min((number + 1) * PIECE)] }
+    }
+    let n = p.value.len().div_ceil(PIECE);
+    let (strength, sign, cost, mask): (&mut [f32], &[i8], &[f32], &[bool]) = match synapses {
+        Synapses::All => (&mut [], &[], &[], &[]),
+        Synapses::Signed { strength, sign, cost } => (strength, sign, cost, &[]),
+        Synapses::Masked(mask) => (&mut [], &[], &[], mask),
+    };
+    let (second, strength) = (cut(&mut moments.second, n), cut(strength, n));
+    let rows = p.value.chunks_mut(PIECE).zip(p.gradient.chunks(PIECE)).zip(moments.first.chunks_mut(PIECE)).zip(second).zip(strength);
+    let all: Vec<Piece> = rows
+        .enumerate()
+        .map(|(number, ((((w, g), first), second), strength))| {
+            let (sign, cost, mask) = (part(sign, number), part(cost, number), part(mask, number));
+            Piece { number, w, g, first, second, strength, sign, cost, mask }
+        })
+        .collect();
+    all.into_par_iter().for_each(|piece| {
+        wide(
+            #[inline(always)]
+            || work(piece),
+        );
+    });
+}
+
+/// The plain change of all weights, or of those of a mask.
+#[inline(always)]
+fn plain(piece: Piece, rule: &Rule, decays: bool) {
+    let Piece { w, g, first, second, mask, .. } = piece;
+    let mut d = [0f32; PIECE];
+    let d = &mut d[..w.len()];
+    rule.directions(g, w, first, second, decays, d);
+    if mask.is_empty() {
+        w.iter_mut().zip(d).for_each(|(w, d)| *w -= rule.rate * *d);
+    } else {
+        w.iter_mut().zip(d).zip(mask).for_each(|((w, d), m)| *w = if *m { *w - rule.rate * *d } else { 0.0 });
+    }
+}
+
+#[cfg(test)]
+mod tests;
