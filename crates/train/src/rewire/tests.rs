@@ -1,0 +1,159 @@
+//! What holds for every method: signs, counts, targets.
+
+use super::*;
+use proptest::prelude::*;
+use rand::Rng;
+
+fn recipe(epochs: u32, rest: &str) -> Recipe {
+    Recipe::read(&format!("(steps: 1, epochs: {epochs}, data: (train: Npz(\"x\")), layers: [], {rest})")).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn parameters(seed: u64, sizes: &[usize]) -> Vec<Parameter> {
+    let mut random = stream(seed, Purpose::Init, &[7]);
+    let mut draw = |n: usize| (0..n).map(|_| random.random_range(-0.1f32..0.1)).collect();
+    let mut all: Vec<Parameter> = sizes.iter().map(|&n| Parameter::new("w".into(), Role::Weight, draw(n))).collect();
+    all.push(Parameter::new("b".into(), Role::Other, draw(9)));
+    all
+}
+
+/// Steps with gradients that pull each weight to a point of its own, and some noise; `look` sees each step.
+fn run(recipe: &Recipe, all: &mut [Parameter], steps_in_epoch: u64, mut look: impl FnMut(&Rewiring, &[Parameter])) -> Rewiring {
+    let mut rewiring = Rewiring::new(recipe, &mut all.iter_mut().collect::<Vec<_>>()).unwrap();
+    let mut random = stream(3, Purpose::Noise, &[]);
+    let goals: Vec<Vec<f32>> = all.iter().map(|p| p.value.iter().map(|_| random.random_range(-0.3f32..0.3)).collect()).collect();
+    for step in 0..u64::from(recipe.epochs) * steps_in_epoch {
+        for (p, goals) in all.iter_mut().zip(&goals) {
+            for ((g, w), goal) in p.gradient.iter_mut().zip(&p.value).zip(goals) {
+                *g = w - goal + random.random_range(-0.2f32..0.2);
+            }
+        }
+        let clock = Clock { epoch: (step / steps_in_epoch) as u32, step, steps_in_epoch };
+        rewiring.step(&mut all.iter_mut().collect::<Vec<_>>(), 1.0, clock, recipe.epochs);
+        look(&rewiring, all);
+    }
+    rewiring
+}
+
+fn active(all: &[Parameter]) -> u64 {
+    all.iter().filter(|p| p.role == Role::Weight).map(|p| p.value.iter().filter(|w| **w != 0.0).count() as u64).sum()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn grad_r_keeps_signs_and_regrows(seed in 0u64..1000, target in 0.02f64..0.9, penalty in 0.05f32..0.6) {
+        let recipe = recipe(1, &format!("optimizer: Adam(lr: 0.01), sparsity: GradR(target: Connectivity({target}), penalty: {penalty})"));
+        let mut all = parameters(seed, &[700, 90]);
+        let signs: Vec<Vec<bool>> = all.iter().map(|p| p.value.iter().map(|w| *w < 0.0).collect()).collect();
+        let mut was = vec![false; 700];
+        let mut regrown = 0;
+        run(&recipe, &mut all, 300, |_, all| {
+            for (p, signs) in all.iter().zip(&signs).filter(|(p, _)| p.role == Role::Weight) {
+                assert!(p.value.iter().zip(signs).all(|(w, s)| *w == 0.0 || (*w < 0.0) == *s), "a sign changed");
+                assert!(p.value.iter().all(|w| w.to_bits() != (-0.0f32).to_bits()), "a zero has a sign");
+            }
+            for (was, w) in was.iter_mut().zip(&all[0].value) {
+                regrown += usize::from(*was && *w != 0.0);
+                *was = *w == 0.0;
+            }
+        });
+        prop_assert!(regrown > 0);
+    }
+
+    #[test]
+    fn deep_r_keeps_its_number(seed in 0u64..1000, target in 1u64..700, temperature in 0f32..1e-3) {
+        let recipe = recipe(1, &format!(
+            "seed: {seed}, optimizer: Adam(lr: 0.01), sparsity: DeepR(target: Synapses({target}), penalty: 0.1, temperature: {temperature})"));
+        let mut all = parameters(seed, &[700, 90]);
+        let mut masks = std::collections::BTreeSet::new();
+        run(&recipe, &mut all, 100, |_, all| {
+            assert_eq!(active(all), target);
+            masks.insert(all[0].value.iter().map(|w| *w != 0.0).collect::<Vec<_>>());
+        });
+        prop_assert!(masks.len() > 1, "nothing was rewired");
+    }
+
+    #[test]
+    fn magnitude_reaches_its_number_and_never_regrows(seed in 0u64..1000, target in 1u64..700, by_layer: bool) {
+        let recipe = recipe(4, &format!("optimizer: Adam(lr: 0.01), sparsity: Magnitude(target: Synapses({target}), from: 1, until: 3, every: 7, by_layer: {by_layer})"));
+        let mut all = parameters(seed, &[700, 90]);
+        let mut before = 790;
+        run(&recipe, &mut all, 70, |_, all| {
+            let now = active(all);
+            assert!(now <= before);
+            before = now;
+        });
+        // By layer, each layer's share is rounded.
+        prop_assert!(active(&all).abs_diff(target) <= u64::from(by_layer));
+    }
+}
+
+/// Without a gradient, strengths end up around the prior's centre, and none is a synapse: with noise, its share above 0 is the target.
+#[test]
+fn grad_r_approaches_the_target_of_its_prior() {
+    for target in [0.3, 0.7] {
+        let recipe = recipe(1, &format!("optimizer: Sgd(lr: 0.0002), sparsity: GradR(target: Connectivity({target}), penalty: 10.0)"));
+        let mut all = parameters(5, &[4000]);
+        let mut rewiring = Rewiring::new(&recipe, &mut all.iter_mut().collect::<Vec<_>>()).unwrap();
+        let mut random = stream(3, Purpose::Noise, &[]);
+        let mut shares = Vec::new();
+        for step in 0..3000 {
+            // Noise of the size at which a walk with the pull `lr penalty` spreads as the prior does: variance 2 lr a step (Langevin).
+            let size = (2.0f32 / 0.0002).sqrt();
+            for g in &mut all[0].gradient {
+                *g = size * crate::random::normals(&mut random).0;
+            }
+            rewiring.step(&mut all.iter_mut().collect::<Vec<_>>(), 1.0, Clock { epoch: 0, step, steps_in_epoch: 3000 }, 1);
+            if step >= 1500 {
+                shares.push(active(&all) as f64 / 4000.0);
+            }
+        }
+        let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+        assert!((mean - target).abs() < 0.03, "{mean} of the weights are synapses, the prior says {target}");
+    }
+}
+
+#[test]
+fn steering_and_settling_reach_the_number() {
+    let recipe = recipe(6, "optimizer: Adam(lr: 0.01), sparsity: GradR(target: Synapses(60), penalty: 0.01, steer: 4, settle: 1)");
+    let mut all = parameters(5, &[1900, 100]);
+    let mut mask = None;
+    let end = run(&recipe, &mut all, 500, |rewiring, all| {
+        if rewiring.settled {
+            let now: Vec<bool> = all[0].value.iter().map(|w| *w != 0.0).collect();
+            assert_eq!(*mask.get_or_insert(now.clone()), now, "a synapse came or went");
+        }
+    });
+    assert!(end.control.penalty > 0.01, "the penalty was too small for the target");
+    assert!((40..=60).contains(&active(&all)), "{} synapses", active(&all));
+}
+
+#[test]
+fn soft_deep_r_walks_within_its_bounds() {
+    let recipe = recipe(1, "optimizer: Adam(lr: 0.01), sparsity: SoftDeepR(penalty: 1.0, temperature: 1e-2, least: -0.05)");
+    let mut all = parameters(5, &[700]);
+    let (mut grown, mut was) = (0, vec![false; 700]);
+    let end = run(&recipe, &mut all, 200, |rewiring, all| {
+        let Synapses::Signed { strength, .. } = &rewiring.synapses[0] else { panic!() };
+        assert!(strength.iter().all(|t| *t >= -0.05 || *t > -0.2) && strength.iter().zip(&all[0].value).all(|(t, w)| (*t > 0.0) == (*w != 0.0)));
+        grown += was.iter().zip(&all[0].value).filter(|(was, w)| **was && **w != 0.0).count();
+        was = all[0].value.iter().map(|w| *w == 0.0).collect();
+    });
+    assert!(grown > 0 && active(&all) < 700 && end.wanted == 700);
+}
+
+#[test]
+fn a_budget_moves_the_target() {
+    use super::control::Usage;
+    let recipe = recipe(1, "sparsity: GradR(target: Connectivity(0.1), penalty: 0.01)");
+    let mut all = parameters(5, &[1000]);
+    let mut rewiring = Rewiring::new(&recipe, &mut all.iter_mut().collect::<Vec<_>>()).unwrap();
+    // A chip that holds half of what a tenth takes: the target is near a twentieth after some looks.
+    for _ in 0..12 {
+        let usage = Usage { used: 20_000.0 * rewiring.control.target, allowed: 1000.0 };
+        rewiring.control.aim(usage);
+    }
+    assert!((rewiring.control.target - 0.05).abs() < 1e-3, "{}", rewiring.control.target);
+    assert!(!Usage { used: 2.0, allowed: 1.0 }.fits());
+}
