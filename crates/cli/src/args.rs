@@ -2,6 +2,7 @@
 
 mod data;
 mod fit;
+mod train;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use data::{
@@ -9,6 +10,7 @@ pub use data::{
     PolarityOrderArg, RandomArgs, SeveralArg, StartArg,
 };
 pub use fit::{FitArgs, SaliencyArg, width};
+pub use train::TrainArgs;
 use std::path::PathBuf;
 
 /// Compile trained, pruned spiking neural networks onto neuromorphic chips.
@@ -42,6 +44,8 @@ pub enum Command {
     Compile(CompileArgs),
     /// Fit a network into a budget: the best one that uses no more cores, chips, synapses or memory.
     Fit(Box<FitArgs>),
+    /// Train a network from a recipe, pruning while it learns.
+    Train(TrainArgs),
     /// Run a bundle on data with the simulator, which sees the bundle's bits alone.
     Simulate(SimulateArgs),
     /// Prove that a bundle is the network: its image statically, its behaviour spike for spike.

@@ -47,6 +47,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Check(a) => cmd::check::run(&a, json),
         Command::Compile(a) => cmd::compile::run(&a, json),
         Command::Fit(a) => cmd::fit::run(&a, json),
+        Command::Train(a) => cmd::train::run(&a, json),
         Command::Simulate(a) => cmd::simulate::run(&a, json),
         Command::Verify(a) => cmd::verify::run(&a, json),
         Command::Map(a) => cmd::map::run(&a, json),

@@ -11,6 +11,7 @@ pub mod fit;
 pub mod heat_map;
 pub mod mask;
 pub mod network;
+pub mod plot;
 pub mod recording;
 pub mod run;
 pub mod table;

@@ -4,6 +4,9 @@
 //! Invariant: the same recipe and data give the same bytes, on any number of threads and however often a run was stopped and resumed
 //! (on processors of one kind: dense products are fused where the processor can). Nothing here touches the file system.
 
+pub mod checkpoint;
+pub mod data;
+pub mod export;
 pub mod layers;
 pub mod loss;
 pub mod model;
@@ -17,3 +20,4 @@ mod simd;
 pub mod sparse;
 pub mod surrogate;
 pub mod tensor;
+pub mod trainer;

@@ -10,6 +10,7 @@ pub mod map;
 pub mod quickstart;
 pub mod simulate;
 pub mod target;
+pub mod train;
 pub mod verify;
 
 use std::io::Write;
