@@ -1,1 +1,251 @@
 //! `spikec train`, from files to a network that compiles and verifies; kills and resumes.
+
+use assert_cmd::cargo::CommandCargoExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Images of 8 x 8 whose bright quarter is their class, with noise; IDX files in `folder`.
+fn data(folder: &Path, n: usize) {
+    let mut state = 7u64;
+    let mut random = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize
+    };
+    let idx = |shape: &[u32], bytes: &[u8]| {
+        let mut file = vec![0, 0, 8, shape.len() as u8];
+        shape.iter().for_each(|d| file.extend(d.to_be_bytes()));
+        [file, bytes.to_vec()].concat()
+    };
+    for name in ["train", "test"] {
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for _ in 0..n {
+            let class = random() % 4;
+            labels.push(class as u8);
+            for pixel in 0..64 {
+                let quarter = pixel / 32 * 2 + pixel % 8 / 4;
+                let lit = random() % 100 < if quarter == class { 70 } else { 12 };
+                images.push(if lit { 100 + (random() % 156) as u8 } else { 0 });
+            }
+        }
+        std::fs::write(folder.join(format!("{name}.images")), idx(&[n as u32, 8, 8], &images)).unwrap();
+        std::fs::write(folder.join(format!("{name}.labels")), idx(&[n as u32], &labels)).unwrap();
+    }
+}
+
+const MLP: &str = "Linear(outputs: 40), Lif(), Linear(outputs: 4), Lif()";
+
+fn recipe(encoder: &str, layers: &str, rest: &str) -> String {
+    format!(
+        "(name: \"quarters\", steps: 8, batch: 32, epochs: 4, data: (train: Idx(images: \"train.images\", labels: \"train.labels\"), \
+         test: Idx(images: \"test.images\", labels: \"test.labels\"), validation: 50, encoder: {encoder}, augment: (shift: 0.05)), \
+         layers: [{layers}], optimizer: Adam(lr: 0.005), {rest})"
+    )
+}
+
+fn spikec(folder: &Path, arguments: &[&str]) -> Output {
+    Command::cargo_bin("spikec").unwrap().current_dir(folder).args(arguments).output().unwrap()
+}
+
+#[track_caller]
+fn good(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn train(folder: &Path, recipe: &str, net: &str, more: &[&str]) -> Output {
+    std::fs::write(folder.join("recipe.ron"), recipe).unwrap();
+    spikec(folder, &[&["train", "recipe.ron", "-o", net], more].concat())
+}
+
+/// What must not depend on when a run was stopped, nor on the number of threads.
+const KEPT: [&str; 8] =
+    ["metrics.jsonl", "checkpoint", "best.checkpoint", "best.nir", "best.safetensors", "last.nir", "last.safetensors", "result.json"];
+
+fn same(folder: &Path, one: &str, other: &str) {
+    for file in KEPT {
+        let read = |run: &str| {
+            let text = std::fs::read(folder.join(format!("{run}.run")).join(file)).unwrap();
+            if file == "result.json" { String::from_utf8(text).unwrap().replace(run, "").into_bytes() } else { text }
+        };
+        assert!(read(one) == read(other), "{file} of {one} and {other} differ");
+    }
+    let net = |name: &str| std::fs::read(folder.join(format!("{name}.nir"))).unwrap();
+    assert!(net(one) == net(other), "networks of {one} and {other} differ");
+}
+
+#[test]
+fn from_files_to_a_verified_bundle() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    data(folder, 600);
+    let conv = "Conv(outputs: 6, padding: 1), BatchNorm, Lif(), Pool(kind: Max, kernel: 2), Conv(outputs: 8, bias: true), If(), Pool(kind: Average, kernel: 2), Dropout(0.1), Linear(outputs: 4), Lif()";
+    let norms = "Linear(outputs: 40), BatchNorm, Lif(), Linear(outputs: 8, bias: true), Lif()";
+    for (name, net, encoder, coding, layers, rest) in [
+        (
+            "direct",
+            "direct.nir",
+            "Direct(mean: 0.2, std: 0.4)",
+            "direct",
+            MLP,
+            "sparsity: GradR(target: Connectivity(0.3), penalty: 0.2, steer: 2, settle: 1)",
+        ),
+        ("poisson", "poisson.nir", "Poisson(seed: 4)", "poisson", MLP, "sparsity: DeepR(target: Synapses(700))"),
+        (
+            "latency",
+            "latency.nir",
+            "Latency()",
+            "latency",
+            norms,
+            "vote: 2, loss: CrossEntropyCount, sparsity: Magnitude(target: Connectivity(0.4), until: 3, every: 10)",
+        ),
+        (
+            "conv",
+            "conv.ron",
+            "Poisson(seed: 4)",
+            "poisson",
+            conv,
+            "sparsity: GradR(target: Connectivity(0.5), penalty: 0.2, steer: 2, settle: 1)",
+        ),
+    ] {
+        let out = good(&train(folder, &recipe(encoder, layers, rest).replace("epochs: 4", "epochs: 12"), net, &[]));
+        let accuracy: f64 = out.split("test accuracy ").nth(1).and_then(|t| t.split(' ').next()).unwrap().parse().unwrap();
+        assert!(accuracy > 80.0, "{name}: {out}");
+        let test = format!("{name}.npz");
+        good(&spikec(
+            folder,
+            &[
+                "data",
+                "idx",
+                "test.images",
+                "--labels",
+                "test.labels",
+                "--coding",
+                coding,
+                "--mean",
+                "0.2",
+                "--std",
+                "0.4",
+                "--seed",
+                "4",
+                "--steps",
+                "8",
+                "-o",
+                &test,
+            ],
+        ));
+        let kind = if coding == "direct" { "bias" } else { "spikes" };
+        let decoder = if name == "latency" { "vote:2" } else { "count" };
+        let compiled = spikec(
+            folder,
+            &["compile", net, "--target", "loihi1", "--input-coding", kind, "--decoder", decoder, "--steps", "8", "-o", "net.spkb"],
+        );
+        good(&compiled);
+        let verified = good(&spikec(folder, &["verify", net, "net.spkb", "--input", &test]));
+        // The float network, read back and run by the reference interpreter, answers as the trained one did.
+        let float = verified.split("accuracy: float ").nth(1).and_then(|t| t.split(' ').next()).unwrap_or_else(|| panic!("{verified}"));
+        assert!((float.parse::<f64>().unwrap() - accuracy).abs() < 0.4, "{name}: trained {accuracy}, {verified}");
+    }
+}
+
+#[test]
+fn a_killed_run_goes_on_as_if_it_had_not_been() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    data(folder, 600);
+    let layers = "Linear(outputs: 600), BatchNorm, Lif(), Dropout(0.2), Linear(outputs: 4), Lif()";
+    for (method, rest) in [
+        ("gradr", "GradR(target: Connectivity(0.2), penalty: 0.1, steer: 2, settle: 1)"),
+        ("deepr", "DeepR(target: Connectivity(0.2), temperature: 1e-4)"),
+        ("magnitude", "Magnitude(target: Connectivity(0.2), until: 3, every: 5)"),
+    ] {
+        let text = recipe("Poisson(seed: 4)", layers, &format!("checkpoint_steps: 3, schedule: Cosine(), sparsity: {rest}"))
+            .replace("epochs: 4", "epochs: 6");
+        let (whole, cut) = (format!("{method}-whole"), format!("{method}-cut"));
+        good(&train(folder, &text, &format!("{whole}.nir"), &["--threads", "1"]));
+        let mut kills = 0;
+        for k in 0..200 {
+            let more: &[&str] = if folder.join(format!("{cut}.run")).exists() { &["--resume"] } else { &[] };
+            let mut child = Command::cargo_bin("spikec")
+                .unwrap()
+                .current_dir(folder)
+                .args(["train", "recipe.ron", "-o", &format!("{cut}.nir"), "--threads", "2"])
+                .args(more)
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            // At other places each time; longer and longer, so that it ends.
+            std::thread::sleep(std::time::Duration::from_millis(60 + 45 * k));
+            match child.try_wait().unwrap() {
+                Some(_) => {
+                    let out = child.wait_with_output().unwrap();
+                    good(&out);
+                    break;
+                }
+                None => {
+                    child.kill().unwrap();
+                    child.wait().unwrap();
+                    kills += 1;
+                }
+            }
+        }
+        assert!(kills > 0, "{method}: the run was never killed");
+        same(folder, &whole, &cut);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    data(folder, 60);
+    let text = recipe("Direct()", MLP, "sparsity: Dense").replace("validation: 50", "validation: 5");
+    let fails = |text: &str, net: &str, more: &[&str], words: &[&str]| {
+        let out = train(folder, text, net, more);
+        let error = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(2), "{error}");
+        assert!(words.iter().all(|w| error.contains(w)), "{words:?}: {error}");
+        assert!(!error.contains("panicked"));
+    };
+    for (from, to, words) in [
+        ("steps: 8", "stepps: 8", &["recipe.ron", "stepps", "steps"][..]),
+        ("sparsity: Dense", "sparsity: GradR(target: Synapses(99999999))", &["sparsity.target", "99999999", "hint"]),
+        ("train.images", "no.images", &["no.images", "can't be read"]),
+        ("train.labels", "test.images", &["labels"]),
+        ("validation: 5", "validation: 60", &["data.validation", "60"]),
+        ("Linear(outputs: 4)", "Linear(outputs: 3)", &["3 outputs", "4"]),
+        ("encoder: Direct()", "encoder: Direct(std: -1.0)", &["data.encoder.std"]),
+        ("lr: 0.005", "lr: 1e999", &["optimizer.lr"]),
+    ] {
+        assert!(text.contains(from), "{from}");
+        fails(&text.replace(from, to), "a.nir", &[], words);
+    }
+    assert!(!folder.join("a.run").exists(), "a run that can't start leaves no folder");
+    let max = text.replace("Linear(outputs: 40)", "Conv(outputs: 4)").replace("Lif(), Linear", "Lif(), Pool(kind: Max, kernel: 2), Linear");
+    fails(&max, "a.nir", &[], &["NIR", "OR"]);
+    fails(&text, "a.xyz", &[], &["xyz"]);
+    fails(&text, "a.nir", &["--resume"], &["nothing to resume"]);
+    good(&train(folder, &text, "a.nir", &[]));
+    fails(&text, "a.nir", &[], &["a.run", "--resume"]);
+    fails(&text.replace("lr: 0.005", "lr: 0.006"), "a.nir", &["--resume"], &["another recipe", "optimizer", "0.005"]);
+    // A finished run that is resumed says the same again.
+    good(&train(folder, &text, "a.nir", &["--resume"]));
+    let checkpoint = folder.join("a.run/checkpoint");
+    let bytes = std::fs::read(&checkpoint).unwrap();
+    for cut in [0, 10, 40, bytes.len() - 1] {
+        std::fs::write(&checkpoint, &bytes[..cut]).unwrap();
+        fails(&text, "a.nir", &["--resume"], &["checkpoint", "damaged"]);
+    }
+    std::fs::write(&checkpoint, &bytes).unwrap();
+    let mut changed = std::fs::read(folder.join("train.images")).unwrap();
+    *changed.last_mut().unwrap() ^= 1;
+    std::fs::write(folder.join("train.images"), changed).unwrap();
+    fails(&text, "a.nir", &["--resume"], &["other training samples"]);
+    // A loss that overflows: it says where, and what was good stays.
+    let wild = text
+        .replace("Adam(lr: 0.005)", "Sgd(lr: 1000.0, weight_decay: 1.0)")
+        .replace("epochs: 4", "epochs: 400")
+        .replace("sparsity: Dense", "loss: CrossEntropySum")
+        .replace("Linear(outputs: 4), Lif()", "Linear(outputs: 4, bias: true), Readout()");
+    fails(&wild, "wild.nir", &[], &["epoch", "step", "not finite", "hint"]);
+    assert!(!folder.join("wild.nir").exists());
+}

@@ -10,8 +10,8 @@ pub use data::{
     PolarityOrderArg, RandomArgs, SeveralArg, StartArg,
 };
 pub use fit::{FitArgs, SaliencyArg, width};
-pub use train::TrainArgs;
 use std::path::PathBuf;
+pub use train::TrainArgs;
 
 /// Compile trained, pruned spiking neural networks onto neuromorphic chips.
 #[derive(Debug, Parser)]

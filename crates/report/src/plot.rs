@@ -97,7 +97,13 @@ fn draw(out: &mut String, panel: &Panel, top: f64) {
             short(vx)
         );
     }
-    let _ = writeln!(out, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", (left + right) / 2.0, foot + 32.0, escape(&panel.below));
+    let _ = writeln!(
+        out,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+        (left + right) / 2.0,
+        foot + 32.0,
+        escape(&panel.below)
+    );
     for (k, (name, points)) in panel.series.iter().enumerate() {
         let colour = COLOURS[k % COLOURS.len()];
         let points: Vec<&(f64, f64)> = points.iter().filter(|p| p.0.is_finite() && p.1.is_finite()).collect();

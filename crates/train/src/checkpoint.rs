@@ -58,7 +58,7 @@ impl CheckpointError {
 #[derive(Debug, Serialize, Deserialize)]
 struct Run {
     format: u32,
-    recipe: serde_json::Value,
+    recipe: String,
     data: String,
     epoch: u32,
     in_epoch: u64,
@@ -112,7 +112,7 @@ impl Trainer {
         let p = self.progress;
         let run = Run {
             format: FORMAT,
-            recipe: serde_json::to_value(&self.recipe).expect("recipes are plain"),
+            recipe: serde_json::to_string(&self.recipe).expect("recipes are plain"),
             data: blake3::Hash::from_bytes(self.digest).to_hex().to_string(),
             epoch: p.epoch,
             in_epoch: p.in_epoch,
@@ -160,10 +160,14 @@ impl Trainer {
             return Err(CheckpointError::Format(format.unwrap_or(0) as u32));
         }
         let run: Run = serde_json::from_str(text).map_err(|_| CheckpointError::Damaged)?;
-        let now = serde_json::to_value(&self.recipe).expect("recipes are plain");
-        if let Some(key) = difference(&run.recipe, &now) {
+        // As texts: reading a float from JSON may change its last bit.
+        let now = serde_json::to_string(&self.recipe).expect("recipes are plain");
+        if run.recipe != now {
+            let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+            let (before, now) = (parsed(&run.recipe), parsed(&now));
+            let key = difference(&before, &now).unwrap_or_default();
             let of = |value: &serde_json::Value| value.get(&key).map_or("absent".into(), ToString::to_string);
-            return Err(CheckpointError::Recipe { before: of(&run.recipe), now: of(&now), key });
+            return Err(CheckpointError::Recipe { before: of(&before), now: of(&now), key });
         }
         if run.data != blake3::Hash::from_bytes(self.digest).to_hex().to_string() {
             return Err(CheckpointError::Data);
@@ -210,7 +214,7 @@ impl Trainer {
     }
 }
 
-/// The first key of two recipes that differs; numbers count as equal when they print alike.
+/// The first key of two recipes that differs.
 fn difference(a: &serde_json::Value, b: &serde_json::Value) -> Option<String> {
     let (a, b) = (a.as_object()?, b.as_object()?);
     a.keys().chain(b.keys()).find(|k| a.get(*k).map(ToString::to_string) != b.get(*k).map(ToString::to_string)).cloned()

@@ -196,7 +196,8 @@ impl Encoding {
     /// The samples `ids` as a batch; in training (`epoch`) augmented and, where asked for, with fresh spikes.
     pub fn batch(&self, samples: &Samples, ids: &[u32], epoch: Option<u32>, x: &mut Tensor) -> Vec<u32> {
         let n = samples.width();
-        let spiking = matches!(self.encoder, Encoder::Poisson { .. } | Encoder::Latency { .. }) || matches!(samples.frames, Frames::Steps(_));
+        let spiking =
+            matches!(self.encoder, Encoder::Poisson { .. } | Encoder::Latency { .. }) || matches!(samples.frames, Frames::Steps(_));
         x.reshape(ids.len(), if spiking { self.steps } else { 1 }, n);
         let sample = x.sample();
         x.data.par_chunks_exact_mut(sample).zip(ids).for_each(|(out, &id)| self.one(samples, id, epoch, out));
@@ -345,7 +346,8 @@ mod tests {
         assert_eq!(turned(&image, shape, &still, &mut random), image);
         assert_eq!(turned(&image, shape, &Affine { bilinear: true, ..still }, &mut random), image);
         // All that is there stays there: a large scale makes it larger, a small one smaller.
-        let area = |scale, random: &mut _| turned(&[1.0; 25], shape, &Affine { scale: (scale, scale), ..still }, random).iter().sum::<f32>();
+        let area =
+            |scale, random: &mut _| turned(&[1.0; 25], shape, &Affine { scale: (scale, scale), ..still }, random).iter().sum::<f32>();
         assert_eq!((area(1.0, &mut random), area(0.2, &mut random)), (25.0, 1.0));
         // A quarter turn moves the pixel by one, to either side.
         let mut seen = std::collections::BTreeSet::new();
@@ -366,10 +368,10 @@ mod tests {
         assert!(Samples::from_idx(&idx(&[0, 2, 2], &[]), &idx(&[0], &[])).is_err());
         assert!(images().reshape(&[3, 4]).is_err() && images().reshape(&[7]).is_err() && images().reshape(&[20]).is_ok());
         let values = spikec_data::Array { shape: vec![2, 3], data: ArrayData::F32(vec![0.5; 6]) };
-        let file = |extra: &[(&str, ArrayData)]| {
-            let all = std::iter::once(("values".to_string(), values.clone()))
-                .chain(extra.iter().map(|(k, d)| (k.to_string(), spikec_data::Array { shape: vec![2], data: d.clone() })));
-            spikec_data::write_npz(&all.collect())
+        let file = |extra: &[(&'static str, ArrayData)]| {
+            let mut all = vec![("values", values.clone())];
+            all.extend(extra.iter().map(|(k, d)| (*k, spikec_data::Array { shape: vec![2], data: d.clone() })));
+            spikec_data::write_npz(&all)
         };
         assert!(Samples::from_npz(&file(&[])).unwrap_err().to_string().contains("no labels"));
         assert!(Samples::from_npz(&file(&[("labels", ArrayData::I64(vec![0, -1]))])).unwrap_err().to_string().contains("label -1"));

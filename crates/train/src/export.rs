@@ -14,19 +14,14 @@ use spikec_net::{
     TrainedPopulation, TrainedProjection, TrainedRole,
 };
 
-fn shape_of(shape: Shape) -> Vec<u32> {
+fn shape_of(shape: Shape, map: bool) -> Vec<u32> {
     let s = |n: usize| n as u32;
-    if shape.places() == 1 { vec![s(shape.channels)] } else { vec![s(shape.channels), s(shape.height), s(shape.width)] }
+    if map { vec![s(shape.channels), s(shape.height), s(shape.width)] } else { vec![s(shape.len())] }
 }
 
 fn axes(map: Shape, kernel: usize, stride: usize, padding: usize) -> Vec<Axis> {
-    let of = |size: usize| Axis {
-        size: size as u32,
-        kernel: kernel as u32,
-        stride: stride as u32,
-        dilation: 1,
-        padding: [padding as u32; 2],
-    };
+    let of =
+        |size: usize| Axis { size: size as u32, kernel: kernel as u32, stride: stride as u32, dilation: 1, padding: [padding as u32; 2] };
     vec![of(map.height), of(map.width)]
 }
 
@@ -107,7 +102,9 @@ fn fold(norm: &Norm, operators: &mut Vec<Operator>, shape: Shape) -> bool {
 
 /// The model as a network called `name`.
 pub fn network(model: &Model, name: &str) -> Network {
-    let mut populations = vec![TrainedPopulation { name: "input".into(), shape: shape_of(model.input), role: TrainedRole::Input }];
+    // A map of one place is still a map in a network file.
+    let mut map = model.input.places() > 1;
+    let mut populations = vec![TrainedPopulation { name: "input".into(), shape: shape_of(model.input, map), role: TrainedRole::Input }];
     let mut projections = Vec::new();
     let mut operators: Vec<Operator> = Vec::new();
     let mut names: Vec<&str> = Vec::new();
@@ -131,8 +128,7 @@ pub fn network(model: &Model, name: &str) -> Network {
         };
         match layer {
             Layer::Linear(l) => {
-                // A network file keeps the shape of its inputs.
-                if operators.is_empty() && names.is_empty() && projections_are_empty(&output) && model.input.places() > 1 {
+                if std::mem::take(&mut map) {
                     operators.push(Operator::Reshape { shape: vec![l.inputs as u32] });
                     names.push("flatten");
                 }
@@ -178,12 +174,13 @@ pub fn network(model: &Model, name: &str) -> Network {
                 if pool.kind == Kind::Max {
                     // The maximum of spikes: neurons that fire when any of theirs does.
                     let chain = std::mem::take(&mut operators);
-                    join(layer_name.clone(), shape_of(out), NeuronModel::Or, chain, &mut names);
+                    join(layer_name.clone(), shape_of(out, map), NeuronModel::Or, chain, &mut names);
                 }
             }
             Layer::Flatten(flatten) if !flatten.inverse => {
                 operators.push(Operator::Reshape { shape: vec![before.len() as u32] });
                 names.push(layer_name);
+                map = false;
             }
             Layer::Flatten(_) | Layer::Dropout(_) => {}
             Layer::Neurons(neurons) => {
@@ -191,7 +188,7 @@ pub fn network(model: &Model, name: &str) -> Network {
                     reset = ResetRule::Subtract;
                 }
                 let chain = std::mem::take(&mut operators);
-                output = join(layer_name.clone(), shape_of(out), model_of(neurons, out.len()), chain, &mut names);
+                output = join(layer_name.clone(), shape_of(out, map), model_of(neurons, out.len()), chain, &mut names);
             }
         }
     }
@@ -210,18 +207,15 @@ pub fn network(model: &Model, name: &str) -> Network {
     }
 }
 
-/// True before the first neurons.
-fn projections_are_empty(output: &PopulationId) -> bool {
-    output.index() == 0
-}
-
 /// All parameters and statistics as safetensors, in PyTorch's order and names (`fc1.weight`), and a mask of each weight (`fc1.mask`, bool).
 pub fn arrays(model: &Model) -> Vec<u8> {
     let mut all: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
     let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     for (layer, name) in model.layers.iter().zip(&model.names) {
         let weight = match layer {
-            Layer::Linear(Linear { inputs, outputs, weight, .. }) => Some((outside(&weight.value, *inputs, *outputs), vec![*outputs, *inputs])),
+            Layer::Linear(Linear { inputs, outputs, weight, .. }) => {
+                Some((outside(&weight.value, *inputs, *outputs), vec![*outputs, *inputs]))
+            }
             Layer::Conv(l) => {
                 let shape = vec![l.outputs, l.map.channels, l.kernel, l.kernel];
                 Some((outside(&l.weight.value, l.map.channels, l.outputs), shape))

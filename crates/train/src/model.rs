@@ -64,7 +64,10 @@ impl Model {
             activations: Vec::new(),
             gradients: Vec::new(),
         };
-        let spatial = matches!(recipe.layers.iter().find(|l| !matches!(l, recipe::Layer::Dropout(_))), Some(recipe::Layer::Conv { .. } | recipe::Layer::Pool { .. } | recipe::Layer::BatchNorm));
+        let spatial = matches!(
+            recipe.layers.iter().find(|l| !matches!(l, recipe::Layer::Dropout(_))),
+            Some(recipe::Layer::Conv { .. } | recipe::Layer::Pool { .. } | recipe::Layer::BatchNorm)
+        );
         let mut shape = if spatial { input } else { Shape::flat(input.len()) };
         if spatial && input.places() > 1 && input.channels > 1 {
             model.push("input".into(), Layer::Flatten(Flatten { map: input, inverse: true }), input);
@@ -123,7 +126,12 @@ impl Model {
                 }
                 recipe::Layer::Dropout(share) => {
                     if !(0.0..1.0).contains(&share) {
-                        return Err(RecipeError::value(format!("layers[{k}]"), format!("Dropout({share})"), "0 up to but not 1", "0.5 is usual"));
+                        return Err(RecipeError::value(
+                            format!("layers[{k}]"),
+                            format!("Dropout({share})"),
+                            "0 up to but not 1",
+                            "0.5 is usual",
+                        ));
                     }
                     (format!("dropout{k}"), Layer::Dropout(Dropout::new(share, k as u64)), shape)
                 }
@@ -186,7 +194,12 @@ impl Model {
         }
         let resets: Vec<Reset> = neurons.iter().filter_map(|n| n.firing).map(|f| f.reset).collect();
         if resets.windows(2).any(|r| r[0] != r[1]) {
-            return Err(RecipeError::value("layers", "both resets", "one reset in all layers", "a network file has one reset rule for all"));
+            return Err(RecipeError::value(
+                "layers",
+                "both resets",
+                "one reset in all layers",
+                "a network file has one reset rule for all",
+            ));
         }
         let outputs = self.shapes.last().map_or(0, Shape::len);
         let expected = classes * self.vote;
@@ -269,7 +282,10 @@ fn window(key: &str, shape: Shape, kernel: usize, stride: usize, padding: usize)
     let most = side.saturating_add(padding.saturating_mul(2));
     if kernel == 0 || stride == 0 || padding >= kernel || kernel > most {
         let found = format!("kernel {kernel}, stride {stride}, padding {padding}");
-        let expected = format!("1 to {most} for the kernel on a map of {} x {}, a stride of at least 1, less padding than kernel", shape.height, shape.width);
+        let expected = format!(
+            "1 to {most} for the kernel on a map of {} x {}, a stride of at least 1, less padding than kernel",
+            shape.height, shape.width
+        );
         return Err(RecipeError::value(key, found, expected, "maps need [channels, height, width]: give data.shape if the file is flat"));
     }
     Ok(())

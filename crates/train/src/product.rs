@@ -203,19 +203,20 @@ mod tests {
     #[test]
     fn products_are_the_plain_sums() {
         let mut r = Xoshiro256PlusPlus::seed_from_u64(5);
-        for (case, (density, background, ones, weights)) in
-            [(0.2, 0.0, true, 1.0), (0.2, -0.4, false, 1.0), (0.9, 0.0, false, 1.0), (0.2, 0.0, true, 0.05), (0.9, 0.0, false, 0.05), (0.3, 0.25, false, 0.05)]
-                .into_iter()
-                .enumerate()
+        for (case, (density, background, ones, weights)) in [
+            (0.2, 0.0, true, 1.0),
+            (0.2, -0.4, false, 1.0),
+            (0.9, 0.0, false, 1.0),
+            (0.2, 0.0, true, 0.05),
+            (0.9, 0.0, false, 0.05),
+            (0.3, 0.25, false, 0.05),
+        ]
+        .into_iter()
+        .enumerate()
         {
             let (rows, inputs, outputs) = (71, 53, 91);
-            let x = Tensor {
-                batch: rows,
-                steps: 1,
-                size: inputs,
-                data: random(&mut r, rows * inputs, density, background, ones),
-                background,
-            };
+            let x =
+                Tensor { batch: rows, steps: 1, size: inputs, data: random(&mut r, rows * inputs, density, background, ones), background };
             let w = random(&mut r, inputs * outputs, weights, 0.0, false);
             let bias = random(&mut r, outputs, 1.0, 0.0, false);
             let dy = random(&mut r, rows * outputs, 1.0, 0.0, false);

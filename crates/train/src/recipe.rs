@@ -474,7 +474,13 @@ impl Recipe {
         if let Some(a) = self.data.augment {
             within("data.augment.degrees", a.degrees.into(), 0.0..=180.0, "0 to 180", "the paper has 30")?;
             within("data.augment.shift", a.shift.into(), 0.0..=1.0, "0 to 1", "the paper has 0.15")?;
-            within("data.augment.scale", a.scale.0.into(), 0.01..=a.scale.1.into(), "0.01 up to the second", "give the smaller scale first")?;
+            within(
+                "data.augment.scale",
+                a.scale.0.into(),
+                0.01..=a.scale.1.into(),
+                "0.01 up to the second",
+                "give the smaller scale first",
+            )?;
             within("data.augment.scale", a.scale.1.into(), 0.01..=100.0, "0.01 to 100", "the paper has (0.85, 1.11)")?;
         }
         match self.optimizer {

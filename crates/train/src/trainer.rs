@@ -238,7 +238,8 @@ impl Trainer {
         }
         let usage = self.weigh(epoch)?;
         let held = std::mem::take(&mut self.held);
-        let validation = (!held.is_empty()).then(|| judge(&mut self.model, &self.encoding, &self.samples, &held, self.recipe.batch, &mut self.x));
+        let validation =
+            (!held.is_empty()).then(|| judge(&mut self.model, &self.encoding, &self.samples, &held, self.recipe.batch, &mut self.x));
         self.held = held;
         let share = |j: &Judged| (j.loss / j.samples.max(1) as f64, j.correct as f64 / j.samples.max(1) as f64);
         let (loss, accuracy) = share(&seen);

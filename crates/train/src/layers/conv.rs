@@ -36,7 +36,14 @@ pub struct Conv {
 
 impl Conv {
     /// With the weights (kernel, kernel, channels, outputs) given.
-    pub fn new(name: &str, map: Shape, outputs: usize, [kernel, stride, padding]: [usize; 3], weight: Vec<f32>, bias: Option<Vec<f32>>) -> Self {
+    pub fn new(
+        name: &str,
+        map: Shape,
+        outputs: usize,
+        [kernel, stride, padding]: [usize; 3],
+        weight: Vec<f32>,
+        bias: Option<Vec<f32>>,
+    ) -> Self {
         assert_eq!(weight.len(), kernel * kernel * map.channels * outputs);
         Conv {
             map,
@@ -157,8 +164,7 @@ impl Conv {
             }
             gradient
         };
-        let parts: Vec<Vec<f32>> =
-            x.data.par_chunks(rows * x.size).zip(dy.data.par_chunks(rows * dy.size)).map(piece).collect();
+        let parts: Vec<Vec<f32>> = x.data.par_chunks(rows * x.size).zip(dy.data.par_chunks(rows * dy.size)).map(piece).collect();
         if let Some(dx) = dx {
             dx.reshape(x.batch, x.steps, x.size);
             dx.data.par_chunks_exact_mut(x.size).zip(dy.data.par_chunks_exact(dy.size)).for_each_init(Vec::new, |columns, (dx, dy)| {

@@ -59,8 +59,20 @@ fn gradients_are_those_of_differences() {
         4,
         true,
     );
-    check("Linear(outputs: 12), If(detach: false, surrogate: SuperSpike(2.0)), Dropout(0.4), Linear(outputs: 3), Readout()", "CrossEntropySum", flat, 4, true);
-    check("Linear(outputs: 12), Lif(detach: false, surrogate: Triangle(0.5)), Linear(outputs: 3), Readout(tau: 4.0, decay_input: false)", "CrossEntropyLast", flat, 1, false);
+    check(
+        "Linear(outputs: 12), If(detach: false, surrogate: SuperSpike(2.0)), Dropout(0.4), Linear(outputs: 3), Readout()",
+        "CrossEntropySum",
+        flat,
+        4,
+        true,
+    );
+    check(
+        "Linear(outputs: 12), Lif(detach: false, surrogate: Triangle(0.5)), Linear(outputs: 3), Readout(tau: 4.0, decay_input: false)",
+        "CrossEntropyLast",
+        flat,
+        1,
+        false,
+    );
     check(
         "Conv(outputs: 4, padding: 1), BatchNorm, Lif(detach: false), Pool(kind: Average, kernel: 2), Conv(outputs: 3, kernel: 2, bias: true), Lif(detach: false), Flatten, Linear(outputs: 3), Lif(detach: false)",
         "MseRate",

@@ -7,11 +7,11 @@ use crate::recipe::Sparsity;
 use spikec_net::Network;
 
 /// Training steps between two looks at the connectivity.
-pub const EVERY: u64 = 50;
+pub const EVERY: u64 = 25;
 /// How strongly a deviation (in logarithms) turns the logarithm of the penalty, each time.
-const GAIN: f64 = 0.15;
+const GAIN: f64 = 0.2;
 /// Most that one look turns it.
-const MOST: f64 = 0.15;
+const MOST: f64 = 0.2;
 /// Factors of the recipe's penalty within which it stays.
 const RANGE: (f64, f64) = (1e-3, 1e3);
 

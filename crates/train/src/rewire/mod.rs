@@ -79,7 +79,9 @@ impl Rewiring {
         let method = recipe.sparsity;
         let connectivity = match method {
             Sparsity::Dense => 1.0,
-            Sparsity::GradR { target, .. } | Sparsity::DeepR { target, .. } | Sparsity::Magnitude { target, .. } => target.connectivity(weights)?,
+            Sparsity::GradR { target, .. } | Sparsity::DeepR { target, .. } | Sparsity::Magnitude { target, .. } => {
+                target.connectivity(weights)?
+            }
             Sparsity::SoftDeepR { start, .. } => start,
         };
         let wanted = (connectivity * weights as f64).round() as u64;
@@ -177,10 +179,12 @@ impl Rewiring {
                 let missing = self.wanted.saturating_sub(self.count_of(parameters));
                 deep_r::grow(parameters, &mut self.synapses, &mut self.moments, missing, self.weights, self.seed, clock.step);
             }
-            Sparsity::Magnitude { from, until, every, by_layer, .. } if (clock.step + 1).is_multiple_of(every) => {
-                let at = |epoch: u32| u64::from(epoch) * clock.steps_in_epoch;
-                let keep = magnitude::share(self.wanted as f64 / self.weights as f64, clock.step + 1, at(from), at(until));
-                magnitude::prune(parameters, &mut self.synapses, keep, by_layer);
+            Sparsity::Magnitude { from, until, every, by_layer, .. } => {
+                let (at, done) = (|epoch: u32| u64::from(epoch) * clock.steps_in_epoch, clock.step + 1);
+                if (done.is_multiple_of(every) && done < at(until)) || done == at(until) {
+                    let keep = magnitude::share(self.wanted as f64 / self.weights as f64, done, at(from), at(until));
+                    magnitude::prune(parameters, &mut self.synapses, keep, by_layer);
+                }
             }
             Sparsity::GradR { .. } if !self.settled && (clock.step + 1).is_multiple_of(control::EVERY) => {
                 let found = self.count_of(parameters) as f64 / self.weights as f64;
@@ -199,9 +203,8 @@ impl Rewiring {
 fn signed(value: &mut [f32], active: Option<&[bool]>, connectivity: f64) -> Synapses {
     let sign: Vec<i8> = value.iter().map(|w| if *w < 0.0 { -1 } else { 1 }).collect();
     let grow = if active.is_some() { (1.0 / connectivity.sqrt()) as f32 } else { 1.0 };
-    let strength: Vec<f32> = (0..value.len())
-        .map(|k| if active.is_none_or(|a| a[k]) { value[k].abs() * grow } else { -f32::MIN_POSITIVE })
-        .collect();
+    let strength: Vec<f32> =
+        (0..value.len()).map(|k| if active.is_none_or(|a| a[k]) { value[k].abs() * grow } else { -f32::MIN_POSITIVE }).collect();
     value.iter_mut().zip(&strength).zip(&sign).for_each(|((w, &s), &sign)| *w = if s > 0.0 { f32::from(sign) * s } else { 0.0 });
     Synapses::Signed { strength, sign, cost: Vec::new() }
 }

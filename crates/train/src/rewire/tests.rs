@@ -136,7 +136,9 @@ fn soft_deep_r_walks_within_its_bounds() {
     let (mut grown, mut was) = (0, vec![false; 700]);
     let end = run(&recipe, &mut all, 200, |rewiring, all| {
         let Synapses::Signed { strength, .. } = &rewiring.synapses[0] else { panic!() };
-        assert!(strength.iter().all(|t| *t >= -0.05 || *t > -0.2) && strength.iter().zip(&all[0].value).all(|(t, w)| (*t > 0.0) == (*w != 0.0)));
+        assert!(
+            strength.iter().all(|t| *t >= -0.05 || *t > -0.2) && strength.iter().zip(&all[0].value).all(|(t, w)| (*t > 0.0) == (*w != 0.0))
+        );
         grown += was.iter().zip(&all[0].value).filter(|(was, w)| **was && **w != 0.0).count();
         was = all[0].value.iter().map(|w| *w == 0.0).collect();
     });

@@ -124,7 +124,8 @@ fn finish(
         text += &format!("test accuracy {:.2} % ({} of {})\n", 100.0 * accuracy, t.correct, t.samples);
     }
     if over {
-        text += "no epoch had as few synapses as the target: train longer, raise sparsity.penalty, or set sparsity.steer and sparsity.settle\n";
+        text +=
+            "no epoch had as few synapses as the target: train longer, raise sparsity.penalty, or set sparsity.steer and sparsity.settle\n";
     }
     text += &next(&args.output, &trainer.recipe);
     super::print(&text);
