@@ -110,7 +110,7 @@ fn from_files_to_a_verified_bundle() {
         let out = good(&train(folder, &recipe(encoder, layers, rest).replace("epochs: 4", "epochs: 12"), net, &[]));
         let accuracy: f64 = out.split("test accuracy ").nth(1).and_then(|t| t.split(' ').next()).unwrap().parse().unwrap();
         assert!(accuracy > 80.0, "{name}: {out}");
-        let test = format!("{name}.npz");
+        let test = format!("{name}-test.npz");
         good(&spikec(
             folder,
             &[

@@ -70,6 +70,7 @@ struct Run {
     settled: bool,
     penalty: u32,
     target: u64,
+    before: u64,
 }
 
 /// Names and bytes of everything that changes, in a fixed order.
@@ -124,6 +125,7 @@ impl Trainer {
             settled: self.rewiring.settled,
             penalty: self.rewiring.control.penalty.to_bits(),
             target: self.rewiring.control.target.to_bits(),
+            before: self.rewiring.control.before.to_bits(),
         };
         let mut arrays: Vec<(String, Dtype, Vec<u8>)> = Vec::new();
         visit(self, |name, slot| {
@@ -210,6 +212,7 @@ impl Trainer {
         self.rewiring.settled = run.settled;
         self.rewiring.control.penalty = f32::from_bits(run.penalty);
         self.rewiring.control.target = f64::from_bits(run.target);
+        self.rewiring.control.before = f64::from_bits(run.before);
         Ok(())
     }
 }

@@ -10,8 +10,12 @@ use spikec_net::Network;
 pub const EVERY: u64 = 25;
 /// How strongly a deviation (in logarithms) turns the logarithm of the penalty, each time.
 const GAIN: f64 = 0.2;
-/// Most that one look turns it.
+/// Most that one look raises it.
 const MOST: f64 = 0.2;
+/// How many times faster it falls: what is pruned by mistake is slow to regrow.
+const FALL: f64 = 4.0;
+/// Looks that it looks ahead: strengths take time to fall below 0, so what a penalty does is seen late.
+const AHEAD: u64 = 4;
 /// Factors of the recipe's penalty within which it stays.
 const RANGE: (f64, f64) = (1e-3, 1e3);
 
@@ -54,6 +58,8 @@ pub struct Control {
     pub penalty: f32,
     /// Connectivity that is wanted in the end.
     pub target: f64,
+    /// Connectivity at the last look.
+    pub before: f64,
     start: f32,
     steer: u32,
 }
@@ -65,7 +71,7 @@ impl Control {
             Sparsity::GradR { penalty, steer, .. } => (*penalty, *steer),
             _ => (0.0, 0),
         };
-        Control { penalty, target: connectivity, start: penalty, steer }
+        Control { penalty, target: connectivity, before: 1.0, start: penalty, steer }
     }
 
     /// Centre of the prior (mu), whose share above 0 is the target: `ln(2 c) / alpha` for c up to a half.
@@ -81,9 +87,12 @@ impl Control {
         if self.steer == 0 {
             return;
         }
-        let progress = (step as f64 / (u64::from(self.steer) * steps_in_epoch).max(1) as f64).min(1.0);
-        let wanted = self.target.powf(progress);
-        let turn = (GAIN * (found.max(1e-9) / wanted).ln()).clamp(-MOST, MOST);
+        let found = found.max(1e-9);
+        let then = (step + AHEAD * EVERY) as f64 / (u64::from(self.steer) * steps_in_epoch).max(1) as f64;
+        let wanted = self.target.powf(then.min(1.0));
+        let expected = found.ln() + AHEAD as f64 * (found / self.before).ln();
+        let turn = (GAIN * (expected - wanted.ln())).clamp(-FALL * MOST, MOST);
+        self.before = found;
         let start = f64::from(self.start);
         self.penalty = (f64::from(self.penalty) * turn.exp()).clamp(start * RANGE.0, start * RANGE.1) as f32;
     }
