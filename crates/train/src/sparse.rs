@@ -30,6 +30,11 @@ impl Lists {
         self.starts.len() - 1
     }
 
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// What differs from `background` in each row of (rows, `columns`), as differences from it.
     pub fn of_rows(data: &[f32], columns: usize, background: f32) -> Self {
         wide(
@@ -130,7 +135,7 @@ where
             let mut at = 0;
             macro_rules! blocks {
                 ($($width:literal)*) => {$(
-                    while at + $width <= columns {
+                    while columns - at >= $width {
                         for (r, row) in out.chunks_exact_mut(columns).enumerate() {
                             block::<$width>(lists(r), source, columns, at, row);
                         }
