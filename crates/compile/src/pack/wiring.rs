@@ -4,6 +4,7 @@
 //! Invariant: a *unit* numbers neurons and input channels of all populations in net order; each unit is one axon to a core.
 //! Cost: linear in the synapses. Why: partitioner and packer ask for the synapses of a neuron, the net stores those from one.
 
+use super::kernels::{self, Kernels};
 use crate::finding::Finding;
 use spikec_chip::cost;
 use spikec_chip::target::{Sign, Target};
@@ -51,6 +52,7 @@ pub struct Wiring {
     offsets: Vec<usize>,
     incoming: Vec<Incoming>,
     classes: Vec<WeightClass>,
+    shares: bool,
     problems: Vec<Finding>,
 }
 
@@ -67,7 +69,7 @@ pub fn stored_signs(sign: SignMode) -> [Sign; 2] {
 impl Wiring {
     /// Builds the view. What no core could ever hold (a delay below the hop, a weight width that the target lacks) is in
     /// [`Wiring::problems`].
-    pub fn new(q: &Quantized, target: &Target) -> Wiring {
+    pub fn new(q: &Quantized, target: &Target, kernels: Kernels) -> Wiring {
         let net = &q.net;
         let memory = &target.packed().synapse_memory;
         let mut problems = Vec::new();
@@ -127,7 +129,9 @@ impl Wiring {
             }
         }
         let neurons = net.populations.iter().map(|p| !p.is_input()).collect();
-        Wiring { bases, neurons, offsets, incoming, classes, problems }
+        let mut wiring = Wiring { bases, neurons, offsets, incoming, classes, shares: false, problems };
+        wiring.shares = kernels::shares(kernels, &wiring, target);
+        wiring
     }
 
     /// Number of units.
@@ -167,6 +171,10 @@ impl Wiring {
     /// Weight classes of the net.
     pub fn classes(&self) -> &[WeightClass] {
         &self.classes
+    }
+    /// Whether input axons of a core share words where their lists are translates.
+    pub fn shares(&self) -> bool {
+        self.shares
     }
     /// What no core could hold.
     pub fn problems(&self) -> &[Finding] {
