@@ -256,7 +256,7 @@ fn random_convolution(seed: u64) -> Quantized {
     for kind in 0..rng.random_range(1..=3) {
         let density = rng.random_range(0.3..1.0);
         let mut synapses = Vec::new();
-        for (o, c, ky, kx) in itertools4(outputs, channels, kernel, kernel) {
+        for (o, c, ky, kx) in quadruples(outputs, channels, kernel, kernel) {
             if !rng.random_bool(density) {
                 continue;
             }
@@ -273,7 +273,7 @@ fn random_convolution(seed: u64) -> Quantized {
     b.build()
 }
 
-fn itertools4(a: u32, b: u32, c: u32, d: u32) -> impl Iterator<Item = (u32, u32, u32, u32)> {
+fn quadruples(a: u32, b: u32, c: u32, d: u32) -> impl Iterator<Item = (u32, u32, u32, u32)> {
     (0..a * b * c * d).map(move |k| (k / (b * c * d), k / (c * d) % b, k / d % c, k % d))
 }
 
@@ -357,7 +357,7 @@ fn only_nets_that_repeat_their_weights_share_by_themselves() {
     let input = b.input(36);
     let layer = b.tensor("conv", 0, &[2, 4, 4]);
     let synapses =
-        itertools4(2, 16, 3, 3).map(|(o, at, y, x)| ((at / 4 + y) * 6 + at % 4 + x, o * 16 + at, 2 * (o * 9 + y * 3 + x) as i16 + 2, 0));
+        quadruples(2, 16, 3, 3).map(|(o, at, y, x)| ((at / 4 + y) * 6 + at % 4 + x, o * 16 + at, 2 * (o * 9 + y * 3 + x) as i16 + 2, 0));
     b.connect((input, layer), MIXED8, synapses.collect());
     let (conv, random) = (b.build(), mnist(20, all_to_all(784, 20), all_to_all(20, 10)));
     let bare = changed(|p| p.synapse_memory.max_axon_base.value = 0);
