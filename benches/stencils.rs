@@ -74,5 +74,5 @@ fn main() {
     drop(bytes);
     stage("digest", || q.net.digest());
     stage("interpreter", || spikec_net::Interpreter::new(&q.net).map(drop).expect("it runs"));
-    stage("wiring", || Wiring::new(&q, &target).synapse_count());
+    stage("wiring", || Wiring::new(&q, &target, Kernels::default()).synapse_count());
 }

@@ -171,6 +171,17 @@ pub enum CopiesArg {
     Auto,
 }
 
+/// Words of synaptic memory that input axons share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KernelsArg {
+    /// Shared where the network repeats lists of weights, as convolutions do.
+    Auto,
+    /// Shared wherever two lists of a core are equal but for an offset.
+    Shared,
+    /// Each input axon has a list of its own.
+    Unrolled,
+}
+
 /// What becomes of loops that the chip can't time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TimingPolicyArg {
@@ -222,7 +233,7 @@ pub struct MappingArgs {
     /// Effort of the search.
     #[arg(long, value_name = "E", default_value = "default")]
     pub effort: EffortArg,
-    /// Partitioner: portfolio, sequential, tiles, layers, overlap.
+    /// Partitioner: portfolio, sequential, tiles, layers, overlap, blocks.
     #[arg(long, value_name = "P", default_value = "portfolio")]
     pub partitioner: String,
     /// Keep a layer on certain physical cores, such as fc1=0..3 (0, 1, 2 and 3; may be given several times).
@@ -234,6 +245,9 @@ pub struct MappingArgs {
     /// Copies of neurons on other cores, so that messages need not go far (with --placement: those of the file).
     #[arg(long, value_name = "C", default_value = "auto")]
     pub copies: CopiesArg,
+    /// Words of synaptic memory that input axons of a core share, as the places of a convolution's kernel can.
+    #[arg(long, value_name = "K", default_value = "auto")]
+    pub kernels: KernelsArg,
     /// Loops with fewer steps of delay than the chip needs.
     #[arg(long, value_name = "P", default_value = "exact")]
     pub timing_policy: TimingPolicyArg,

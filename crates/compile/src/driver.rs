@@ -9,9 +9,11 @@ use crate::emit::{HostOptions, emit};
 use crate::explain::{self, Explanation};
 use crate::finding::{self, Finding, Severity};
 use crate::lower::{LowerOptions, LowerReport, TimingPolicy, lower_all};
+use crate::pack::kernels::Kernels;
 use crate::pack::share::words_by_projection;
 use crate::pack::usage;
 pub use crate::partition::Effort;
+use crate::partition::Partitioned;
 use crate::partition::{Bound, PARTITIONERS, Search, Unsuited, Usage, lower_bounds, partitioners, suits};
 use crate::pins::{self, Pin};
 use crate::place::Placed;
@@ -61,6 +63,8 @@ pub struct CompileOptions {
     pub placement: Option<Placement>,
     /// Whether neurons may stand on several cores; a given placement says so itself.
     pub copies: Copies,
+    /// Whether input axons share words where their lists are translates of each other.
+    pub kernels: Kernels,
     /// Removes neurons without effect.
     pub remove_dead: bool,
     /// What becomes of loops with less net delay than hops.
@@ -89,6 +93,7 @@ impl Default for CompileOptions {
             calibration: Vec::new(),
             placement: None,
             copies: Copies::default(),
+            kernels: Kernels::default(),
             remove_dead: true,
             timing: TimingPolicy::Exact,
             seed: 0,
@@ -218,6 +223,8 @@ pub struct CompileReport {
     pub memory_words: u64,
     /// Words of each projection, in the order of `quantization.projections`; they add up to `memory_words`.
     pub projection_words: Vec<u64>,
+    /// Lists that several input axons of a core read; none where no core shares words.
+    pub shared: Option<SharedReport>,
     /// Bits of synaptic memory for one synapse.
     pub bits_per_synapse: Option<f64>,
     /// Largest skew: a sample of T network steps takes T + this many chip steps.
@@ -240,6 +247,39 @@ pub struct CompileReport {
     pub quantization: QuantizeReport,
     /// Warnings.
     pub warnings: Vec<Finding>,
+}
+
+/// Words that input axons share.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SharedReport {
+    /// Cores that share words.
+    pub cores: u32,
+    /// Lists that several input axons read.
+    pub lists: u64,
+    /// Their words.
+    pub words: u64,
+    /// Input axons that read them.
+    pub in_axons: u64,
+    /// Words that these would take with a list each.
+    pub unshared_words: u64,
+}
+
+impl SharedReport {
+    fn of(partitioned: &Partitioned) -> Option<SharedReport> {
+        let mut all = SharedReport::default();
+        for part in partitioned.parts() {
+            let shared = || part.pack.lists.iter().filter(|l| l.readers > 1);
+            all.cores += u32::from(shared().next().is_some());
+            for list in shared() {
+                let (words, readers) = (u64::from(list.words), u64::from(list.readers));
+                all.lists += 1;
+                all.words += words;
+                all.in_axons += readers;
+                all.unshared_words += words * readers;
+            }
+        }
+        (all.lists > 0).then_some(all)
+    }
 }
 
 /// A population of neurons.
@@ -345,7 +385,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     progress("partitioning");
     let delays_found = !findings.is_empty();
     findings.extend(quantization.findings.iter().cloned());
-    findings.extend(board_findings(&q, target));
+    findings.extend(board_findings(&q, target, options.kernels));
     suits(&options.partitioner, &q, target).map_err(|why| CompileError::Unsuited { partitioner: options.partitioner.clone(), why })?;
     let (pinned, pin_findings) = pins::resolve(&q, target, &options.pins);
     let contradicted = !pin_findings.is_empty();
@@ -356,13 +396,16 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
         rates: if timed { rates::measure(&q, target, &options.calibration, options.default_steps) } else { Vec::new() },
         pins: if contradicted { Vec::new() } else { pinned },
         copies: options.copies,
+        kernels: options.kernels,
     };
     let certificate = OnceCell::new();
     let placed = match &options.placement {
-        Some(placement) => placement.apply(&q, target, &search.pins),
+        Some(placement) => placement.apply(&q, target, &search.pins, options.kernels),
         None => {
             let strategies = partitioners(&options.partitioner, &search, q.net.synapse_count()).expect("the name is known");
-            choose(&q, target, &strategies, &search, &|| certificate.get_or_init(|| explain::certificate(&q, target, false)).best)
+            choose(&q, target, &strategies, &search, &|| {
+                certificate.get_or_init(|| explain::certificate(&q, target, false, options.kernels)).best
+            })
         }
     };
     let search_copies = options.copies == Copies::Auto && options.placement.is_none();
@@ -391,9 +434,9 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
 }
 
 /// Resources of the whole board that are too few whatever the partition (C16).
-fn board_findings(q: &Quantized, target: &Target) -> Vec<Finding> {
+fn board_findings(q: &Quantized, target: &Target, kernels: Kernels) -> Vec<Finding> {
     let cores = u64::from(target.total_cores());
-    let beyond = lower_bounds(q, target).into_iter().filter(|bound| bound.cores > cores);
+    let beyond = lower_bounds(q, target, kernels).into_iter().filter(|bound| bound.cores > cores);
     beyond
         .map(|bound| {
             let resource = format!("{} of the whole board", bound.resource);
@@ -427,7 +470,7 @@ pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress
     let bundle = emit(&q, &placed, target, host, provenance);
     // With copies, output axons may be on other cores than the neuron: bounds that take them for the neuron's core say nothing then.
     let found = certificate.into_inner().filter(|_| copies.is_none());
-    let certificate = found.unwrap_or_else(|| explain::certificate(&q, target, copies.is_some()));
+    let certificate = found.unwrap_or_else(|| explain::certificate(&q, target, copies.is_some(), options.kernels));
     let report = CompileReport { copies, ..report(&q, &placed, target, lowering, quantization, certificate) };
     let placement = Placement::of(&q, &placed, target);
     Ok(Compiled { bundle, report, placement })
@@ -504,12 +547,13 @@ fn report(
         host_terms: net.host_term_count() as u64,
         memory_words: words,
         projection_words: lowering.relays.by_projection(words_by_projection(q, partitioned, target)),
+        shared: SharedReport::of(partitioned),
         bits_per_synapse: (synapses > 0).then(|| words as f64 * f64::from(*target.packed().synapse_memory.word_bits) / synapses as f64),
         max_skew: net.max_skew(),
         layers,
         certificate: explain::explain(certificate, &core_usage),
         core_usage,
-        lower_bounds: lower_bounds(q, target),
+        lower_bounds: lower_bounds(q, target, partitioned.kernels()),
         copies: None,
         binds,
         lowering,

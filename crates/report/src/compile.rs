@@ -55,6 +55,16 @@ pub fn text(r: &CompileReport) -> String {
         count(r.memory_words),
         count(r.host_terms)
     ));
+    if let Some(s) = &r.shared {
+        out.push_str(&format!(
+            "kernels: {} input axons of {} cores read {} shared lists of {} words, which would be {} unrolled\n",
+            count(s.in_axons),
+            s.cores,
+            count(s.lists),
+            count(s.words),
+            count(s.unshared_words)
+        ));
+    }
     let cores = r.core_usage.iter().map(|c| CoreUse {
         core: c.core,
         resources: c.resources.iter().map(|u| Use { resource: u.resource, used: u.used, available: u.available }).collect(),

@@ -86,8 +86,8 @@ fn a_divergence_is_located() {
     let symbols = &clean.symbols.populations;
     let (a, b) = (symbols[1].neurons[0].1, symbols[2].neurons[0].1);
     edit_tables(&mut broken, |t| {
-        for s in t.in_axons.iter_mut().flat_map(|x| &mut x.entries).flat_map(|e| &mut e.synapses) {
-            if (t.core, s.compartment) == (a.core, a.index) {
+        for s in t.lists.iter_mut().flat_map(|x| &mut x.entries).flat_map(|e| &mut e.synapses) {
+            if (t.core, s.index) == (a.core, a.index) {
                 s.mantissa = 10;
             }
         }

@@ -10,14 +10,14 @@
 //! and (3) the host's writes. Say that each compartment is one neuron's, and each neuron has one compartment of its own and perhaps others, its
 //! *copies*. If (1) each compartment's
 //! decays, threshold and refractory period are its neuron's, (2) for each compartment, the multiset of (pre, mantissa, exponent, delay register) that one gets
-//! by following every output axon and every host channel to the entries that it reads, pre being the neuron of the compartment that sends, is the multiset of the
+//! by following every output axon and every host channel to the entries that it reads, each synapse acting on its index plus the base of the input axon, pre being the neuron of the compartment that sends, is the multiset of the
 //! reference's synapses into its neuron, with delay register = net delay + skew(post) - skew(pre) - hop, and (3) the host writes each compartment's bias before the chip step
 //! skew(p) of its population and computes it from the same terms in the same order, then by induction over chip
 //! steps, compartment c in chip step t + skew(p) is in the state of its neuron in network step t, and it does not matter which compartment of a neuron a message comes from: for t = 0 both are zero (the host clears the
 //! core; before skew(p) no bias is set and, since every chip delay is at least the hop, nothing has arrived), and a step maps equal states and equal
 //! inputs to equal states (docs/semantics.md, section 3, is the law of both). Sums of integers don't
 //! depend on the order of synapses, so the multiset is all that matters. Zeros add zero (only filler and zeros of the reference may be stored). An input axon fed by two sources would add
-//! what no pair of neurons has, and one fed by none is memory without meaning: both are differences. So are two compartments of a neuron that serve the same core, and a copy that serves none. Every record must be in
+//! what no pair of neurons has, and one fed by none is memory without meaning: both are differences. A list that several input axons share is read once for each, with its base: the multiset is that of what is read, not of what is stored. So are two compartments of a neuron that serve the same core, and a copy that serves none. Every record must be in
 //! use and every bit must be what its tables encode to; what is not explained is reported. The decoder reads the compartments of the
 //! output population in chip steps skew .. skew + T, which are network steps 0 .. T, and so its answer is the reference's.
 //!
@@ -51,6 +51,7 @@ use serde::Serialize;
 use spikec_chip::bundle::Bundle;
 use spikec_chip::codec::CodecError;
 use spikec_net::{Fixed, FixedRules, Float, Net, NetError, Quantized, Scaling};
+use spikec_sim::MAX_SHARED;
 use thiserror::Error;
 
 /// The network that the image shall implement.
@@ -101,6 +102,14 @@ pub enum VerifyError {
         core: u32,
         /// The one before it.
         after: u32,
+    },
+    /// Input axons that share lists read more than can be compared.
+    #[error("input axons that share lists read {found} synapses beyond those that are stored, at most {limit} are compared")]
+    SharedLists {
+        /// Synapses.
+        found: u64,
+        /// Most that are compared.
+        limit: u64,
     },
     /// The reference section can't be read.
     #[error("the reference section can't be read: {0}")]
@@ -197,6 +206,7 @@ impl VerifyError {
             | VerifyError::Reference(_)
             | VerifyError::MalformedReference(_)
             | VerifyError::Registers(_) => "the bundle is damaged or was written by another version: compile it again".into(),
+            VerifyError::SharedLists { .. } => "compile with --kernels unrolled".into(),
             VerifyError::MalformedNetwork(_) => "the network's file is damaged or its reader has a bug".into(),
             VerifyError::Kind { compiled, .. } => format!("give the network in {compiled} that the bundle was compiled from"),
             VerifyError::Sample { .. } => "check the data file against the network's inputs".into(),
@@ -306,6 +316,7 @@ pub(crate) fn compare_with_reference(
     compare_rules(net, bundle, differences);
     let tables = resolve::decode(bundle)?;
     checked.cores = tables.len() as u64;
+    resolve::bounded(&tables, MAX_SHARED)?;
     host::compare_symbols(bundle, quantized, differences);
     let owners = Owners::new(bundle, net, &tables, differences);
     records::check_records(bundle, &tables, differences);

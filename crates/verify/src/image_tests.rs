@@ -148,7 +148,7 @@ fn the_digest_must_be_the_networks() {
 #[test]
 fn a_neuron_that_matters_can_not_be_left_out() {
     let (mut removed, mut refused) = (0, 0);
-    for seed in 0..60 {
+    for seed in 0..120 {
         let toy = Toy::new(Kind::Registers, seed);
         let verdict = toy.check(&toy.bundle).unwrap();
         removed += verdict.checked.removed_neurons;
@@ -293,4 +293,15 @@ fn a_bias_before_a_delayed_map_must_be_written() {
         }
     }
     assert!(needless > 2 && needed > 2, "{needless} {needed}");
+}
+
+#[test]
+fn lists_that_are_read_too_often_are_refused_before_they_are_followed() {
+    let shares = |toy: &Toy| {
+        let tables = resolve::decode(&toy.bundle).unwrap();
+        let again = resolve::bounded(&tables, 0).map_err(|e| e.to_string());
+        assert!(resolve::bounded(&tables, 1000).is_ok());
+        again.is_err_and(|e| e.contains("input axons that share lists read"))
+    };
+    assert!((0..60).any(|seed| shares(&Toy::new(Kind::Registers, seed))));
 }

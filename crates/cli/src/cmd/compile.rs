@@ -1,7 +1,8 @@
 //! `spikec compile`: a network into a bundle.
 
 use crate::args::{
-    CompileArgs, CopiesArg, DiscretizationArg, EffortArg, LayerBitsArg, MappingArgs, NetworkArgs, QuantizerArg, SignsArg, TimingPolicyArg,
+    CompileArgs, CopiesArg, DiscretizationArg, EffortArg, KernelsArg, LayerBitsArg, MappingArgs, NetworkArgs, QuantizerArg, SignsArg,
+    TimingPolicyArg,
 };
 use crate::failure::{DOES_NOT_FIT, Failure};
 use crate::files::{self, Files};
@@ -10,7 +11,7 @@ use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
 use spikec_compile::explain::Explanation;
-use spikec_compile::{CompileError, CompileOptions, Compiled, Copies, Effort, Input, Placement, Quantizer, Signs, TimingPolicy};
+use spikec_compile::{CompileError, CompileOptions, Compiled, Copies, Effort, Input, Kernels, Placement, Quantizer, Signs, TimingPolicy};
 use spikec_data::Stimulus;
 use spikec_fit::budget::Budget;
 use spikec_fit::widths::{self, Widened, WidthsFailure};
@@ -130,6 +131,11 @@ impl Job {
             copies: match mapping.copies {
                 CopiesArg::None => Copies::None,
                 CopiesArg::Auto => Copies::Auto,
+            },
+            kernels: match mapping.kernels {
+                KernelsArg::Auto => Kernels::Auto,
+                KernelsArg::Shared => Kernels::Shared,
+                KernelsArg::Unrolled => Kernels::Unrolled,
             },
             remove_dead: !mapping.keep_dead,
             timing: match mapping.timing_policy {
@@ -330,6 +336,9 @@ fn provenance(
     add("effort", format!("{:?}", mapping.effort));
     add("partitioner", mapping.partitioner.clone());
     add("copies", if mapping.copies == CopiesArg::None { "none" } else { "auto" }.into());
+    if mapping.kernels != KernelsArg::Auto {
+        add("kernels", format!("{:?}", mapping.kernels).to_lowercase());
+    }
     for pin in &mapping.pins {
         add("pin", format!("{}={}..{}", pin.layer, pin.cores.start, pin.cores.end.saturating_sub(1)));
     }

@@ -1,7 +1,9 @@
 //! `spikec quickstart`: the main job on the example that is built into the binary.
 
 use super::compile::Job;
-use crate::args::{CodingArg, CopiesArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, SignsArg, TimingPolicyArg};
+use crate::args::{
+    CodingArg, CopiesArg, EffortArg, KernelsArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, SignsArg, TimingPolicyArg,
+};
 use crate::failure::{Failure, NO};
 use crate::files::{Files, Output};
 use crate::load;
@@ -47,6 +49,7 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
         pins: Vec::new(),
         placement: None,
         copies: CopiesArg::Auto,
+        kernels: KernelsArg::Auto,
         timing_policy: TimingPolicyArg::Exact,
         keep_dead: false,
         seed: 0,

@@ -90,7 +90,7 @@ impl<'a> Finder<'a> {
             .iter()
             .enumerate()
             .map(|(index, part)| {
-                let synapses = |a: &crate::pack::PackedAxon| a.axon.entries.iter().map(|e| e.synapses.len()).sum::<usize>() as f64;
+                let synapses = |a: &crate::pack::PackedAxon| part.pack.synapses(a) as f64;
                 let received = |a: &crate::pack::PackedAxon| prices.rate(a.source) * (*ns.axon_in + *ns.synapse_sparse * synapses(a));
                 let sent = |u: u32| prices.rate(u) * (*ns.spike_out + *ns.axon_out * base.sent(u, index as u32).count() as f64);
                 Busy {
@@ -325,7 +325,7 @@ impl<'a> Finder<'a> {
         gain -= prices.compartment(self.q, unit, (n.population, n.neuron));
         let mut new = Touch { sending: *ns.neuron_access + *ns.neuron_update + rate * *ns.spike_out, ..Touch::default() };
         let known = self.sources(part);
-        let dear = prices.synapse(Compression::Dense).max(prices.synapse(Compression::Sparse));
+        let dear = prices.synapse(Compression::Dense, false).max(prices.synapse(Compression::Sparse, false));
         for (source, synapses) in sources_of(wiring, unit) {
             let rate = prices.rate(source);
             gain -= rate * f64::from(synapses) * dear;

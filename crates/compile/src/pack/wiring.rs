@@ -4,6 +4,7 @@
 //! Invariant: a *unit* numbers neurons and input channels of all populations in net order; each unit is one axon to a core.
 //! Cost: time is linear in the synapses, memory in those that are stored. Why: partitioner and packer ask for the synapses of a neuron, the net stores those from one.
 
+use super::kernels::{self, Kernels};
 use crate::finding::Finding;
 use spikec_chip::cost;
 use spikec_chip::target::{Sign, Target};
@@ -64,6 +65,7 @@ pub struct Wiring {
     entering: Vec<Vec<Entering>>,
     synapses: usize,
     classes: Vec<WeightClass>,
+    shares: bool,
     problems: Vec<Finding>,
 }
 
@@ -80,7 +82,7 @@ pub fn stored_signs(sign: SignMode) -> [Sign; 2] {
 impl Wiring {
     /// Builds the view. What no core could ever hold (a delay below the hop, a weight width that the target lacks) is in
     /// [`Wiring::problems`].
-    pub fn new(q: &Quantized, target: &Target) -> Wiring {
+    pub fn new(q: &Quantized, target: &Target, kernels: Kernels) -> Wiring {
         let net = &q.net;
         let memory = &target.packed().synapse_memory;
         let mut problems = Vec::new();
@@ -121,7 +123,9 @@ impl Wiring {
             entering[p.post.index()].push(Entering { synapses, sources: bases[p.pre.index()], skew, classes: classes_of });
         }
         let neurons = net.populations.iter().map(|p| !p.is_input()).collect();
-        Wiring { bases, neurons, entering, synapses: net.synapse_count(), classes, problems }
+        let mut wiring = Wiring { bases, neurons, entering, synapses: net.synapse_count(), classes, shares: false, problems };
+        wiring.shares = kernels::shares(kernels, &wiring, target);
+        wiring
     }
 
     /// Number of units.
@@ -179,6 +183,10 @@ impl Wiring {
     /// Weight classes of the net.
     pub fn classes(&self) -> &[WeightClass] {
         &self.classes
+    }
+    /// Whether input axons of a core share words where their lists are translates.
+    pub fn shares(&self) -> bool {
+        self.shares
     }
     /// What no core could hold.
     pub fn problems(&self) -> &[Finding] {
