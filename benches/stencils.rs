@@ -4,6 +4,7 @@
 //! `loihi1_nahuku32` by default; whether the network fits it is not asked. A stage's memory is the peak of the process while it ran, what earlier
 //! stages left included.
 
+use spikec_compile::Kernels;
 use spikec_compile::lower::{LowerOptions, lower};
 use spikec_compile::pack::Wiring;
 use spikec_compile::quantize::{QuantizeOptions, quantize_all};

@@ -23,6 +23,7 @@ pub mod operators;
 pub mod quantized;
 pub mod reference;
 pub mod synapses;
+pub mod ties;
 mod wires;
 
 pub use check::NetError;
@@ -40,4 +41,5 @@ pub use operators::{Axis, BatchNorm, Conv, ConvTranspose, GeometryError, Place, 
 pub use quantized::{Quantized, Scaling};
 pub use reference::{Interpreter, Observer, Recorder, ReferenceError, ReferenceRun, run_sample};
 pub use synapses::{Builder, Row, Synapses, Weight};
+pub use ties::{Kernels, Tap, Ties};
 pub use wires::Wires;

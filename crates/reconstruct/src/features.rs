@@ -23,6 +23,11 @@ pub struct Block {
 }
 
 impl Block {
+    /// Of a projection whose features are the taps of a kernel.
+    pub(crate) fn of_taps(projection: ProjectionId, pre: PopulationId, first: u32) -> Self {
+        Block { projection, pre, sources: Vec::new(), first, starts: Vec::new() }
+    }
+
     /// The weight of a synapse of the block, in the net that it was made from or one with the same synapses.
     pub fn weight<N: Number>(&self, net: &Net<N>, synapse: &Synapse) -> N::Weight {
         let pre = self.sources[(synapse.feature - self.first) as usize].1 as usize;

@@ -41,11 +41,12 @@ pub use tune::TuneReport;
 
 use crate::finding::{self, Finding};
 use neuron::Prepared;
+use rayon::prelude::*;
 use scale::Incoming;
 use serde::Serialize;
 use spikec_chip::Target;
 use spikec_net::{
-    Fixed, FixedRules, Float, HostProjection, Net, Population, PopulationId, Quantized, ReferenceError, ResetRule, Role, Scaling,
+    Fixed, FixedRules, Float, HostProjection, Net, Population, PopulationId, Quantized, ReferenceError, ResetRule, Role, Scaling, Ties,
     WeightFormat,
 };
 use thiserror::Error;
@@ -270,6 +271,8 @@ pub(crate) struct Draft<'a> {
     prepared: Vec<Prepared>,
     /// Scales a population may have.
     classes: Vec<usize>,
+    /// Kernels, by population.
+    ties: Vec<Option<Ties>>,
     /// By projection.
     formats: Vec<WeightFormat>,
     /// By population.
@@ -296,6 +299,7 @@ impl<'a> Draft<'a> {
         findings.extend(host_findings(net));
         let prepared = neuron::prepare(net, &registers, &mut findings);
         let classes = allot(net, *target.packed().core.threshold_profiles as usize, options.method);
+        let ties: Vec<Option<Ties>> = (0..net.populations.len()).into_par_iter().map(|p| Ties::of(net, PopulationId::from(p))).collect();
         let mut formats = vec![None; net.projections.len()];
         let mut v_units = Vec::new();
         for p in 0..net.populations.len() {
@@ -303,7 +307,15 @@ impl<'a> Draft<'a> {
             let comparable = options.comparable_outputs && id == net.output;
             let mut incoming = scale::incoming(net, id, &prepared[p], comparable, options, target, &mut findings);
             let driven = net.host_projections.iter().any(|h| h.post == id);
-            let goal = scale::Goal { rules: &rules, registers: &registers, target, fire: net.rules.fire, driven, classes: classes[p] };
+            let goal = scale::Goal {
+                rules: &rules,
+                registers: &registers,
+                target,
+                fire: net.rules.fire,
+                driven,
+                classes: classes[p],
+                ties: ties[p].as_ref(),
+            };
             v_units.push(scale::v_units(&prepared[p], &mut incoming, &goal, options.method, comparable, None));
             for Incoming { projection, format, .. } in &incoming {
                 formats[projection.index()] = Some(*format);
@@ -319,6 +331,7 @@ impl<'a> Draft<'a> {
             registers,
             prepared,
             classes,
+            ties,
             formats,
             v_units,
             chosen,

@@ -15,6 +15,7 @@
 //! **Levels.** `MaxAbs`: the largest at which no weight of the population clips. `RowScale`: the error of each neuron
 //! (sum of squared weight errors, in thresholds) at levels on a grid; the best set of classes by greedy choice and exchange; each
 //! class then moved to the best level nearby; each neuron takes its best class. A level may clip a few large weights.
+//! Neurons that share a kernel share a level, that of one which hears all of it: the kernel stays one kernel.
 //! A neuron's constant bias must fit its register; where the host drives the population, a bias of two thresholds must.
 //! A population without synapses gets [`LEVEL_GOAL`]: a bias then reaches eight thresholds in steps of 1/65536.
 
@@ -25,7 +26,7 @@ use crate::finding::Finding;
 use rayon::prelude::*;
 use spikec_chip::Target;
 use spikec_chip::target::Sign;
-use spikec_net::{FireRule, FixedRules, Float, Net, PopulationId, ProjectionId, SignMode, Synapses, WeightFormat};
+use spikec_net::{FireRule, FixedRules, Float, Net, PopulationId, ProjectionId, SignMode, Synapses, Ties, WeightFormat};
 
 /// A level at which the rounding of thresholds is not felt any more.
 pub const LEVEL_GOAL: f64 = 1024.0;
@@ -69,6 +70,15 @@ pub struct Goal<'a> {
     pub driven: bool,
     /// Levels that the population may have.
     pub classes: usize,
+    /// Kernels of the population: all neurons of a channel get one level.
+    pub ties: Option<&'a Ties>,
+}
+
+impl Goal<'_> {
+    /// The neuron that speaks for neuron j.
+    fn leader(&self, j: usize) -> usize {
+        self.ties.map_or(j, |ties| ties.leaders[ties.channel_of[j] as usize] as usize)
+    }
 }
 
 /// What level 1 is worth for each neuron, in float units of v: its threshold; 1 for readouts; the largest threshold for
@@ -138,20 +148,22 @@ pub fn v_units(
     errors: Option<&Errors>,
 ) -> Vec<f64> {
     let units = units(prepared, comparable);
-    let caps: Vec<f64> = (0..units.len()).map(|j| cap(prepared, units[j], j, goal)).collect();
+    let mut caps: Vec<f64> = (0..units.len()).map(|j| cap(prepared, units[j], j, goal)).collect();
+    (0..units.len()).for_each(|j| caps[goal.leader(j)] = caps[goal.leader(j)].min(caps[j]));
     set_exponents(prepared, incoming, goal, &caps);
     let level_unit = 2f64.powi(goal.rules.threshold_shift as i32);
     let of_weights = |slots: &[Slot], j: usize, levels: &[f64]| levels.iter().map(|&l| slots.iter().map(|s| s.error(j, l)).sum()).collect();
     let (grid, voters) = if errors.is_some() { (GRID_COSTLY, VOTERS_COSTLY) } else { (GRID, VOTERS) };
     let slots = incoming.iter().map(|i| Slot::new(i, goal.rules)).collect();
     let search = Search { slots, caps: &caps, errors: errors.unwrap_or(&of_weights), grid, voters };
-    let (finite, infinite): (Vec<usize>, Vec<usize>) = (0..units.len()).partition(|&j| prepared.neurons[j].threshold.is_finite());
+    let leaders: Vec<usize> = (0..units.len()).filter(|&j| goal.leader(j) == j).collect();
+    let (finite, infinite): (Vec<usize>, Vec<usize>) = leaders.iter().partition(|&&j| prepared.neurons[j].threshold.is_finite());
     let classes = if method == Quantizer::MaxAbs || comparable { 1 } else { goal.classes };
     // The register of a level is one less where >= fires.
     let least = if goal.fire == FireRule::GreaterEqual { 2.0 } else { 1.0 };
     let mut levels = vec![0.0; units.len()];
     let groups = if comparable {
-        vec![((0..units.len()).collect(), !finite.is_empty(), 1)]
+        vec![(leaders, !finite.is_empty(), 1)]
     } else {
         // The readouts' threshold takes a profile too.
         let rest = classes - (classes > 1 && !infinite.is_empty()) as usize;
@@ -163,7 +175,7 @@ pub fn v_units(
             levels[j] = level;
         }
     }
-    levels.iter().zip(&units).map(|(level, unit)| level * level_unit / unit).collect()
+    (0..units.len()).map(|j| levels[goal.leader(j)] * level_unit / units[j]).collect()
 }
 
 /// The largest level of neuron j whose threshold and biases fit their registers.

@@ -23,6 +23,10 @@ pub struct TuneReport {
 impl Draft<'_> {
     /// Tunes, if there is something to tune by and its cost is bearable.
     pub(super) fn tune(&mut self, guide: &Guide, taught: &Recording) -> Result<(), QuantizeError> {
+        if self.ties.iter().any(Option::is_some) {
+            // Single synapses would move away from their kernels.
+            return Ok(());
+        }
         let (before_net, _) = self.build([0; 32]);
         let limits = bias_limits(self.target);
         let before = Recording::of_registers(&before_net.net, guide.samples, guide.steps, limits)?.count_distance(taught);

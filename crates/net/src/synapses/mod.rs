@@ -251,6 +251,10 @@ impl<W: Weight> Synapses<W> {
         let Placed { template, base } = self.rows[pre];
         self.template(template, base)
     }
+    /// Number of the template of a row: rows of one template are equal up to their base.
+    pub(crate) fn template_of(&self, pre: usize) -> u32 {
+        self.rows[pre].template
+    }
     /// All rows, by presynaptic neuron.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_, W>> {
         self.rows.iter().map(|p| self.template(p.template, p.base))
