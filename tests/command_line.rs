@@ -348,7 +348,7 @@ fn check_lists_the_findings_of_every_stage_at_once() {
     assert_eq!(failed.json()["findings"], serde_json::json!([]));
 
     // Soft reset, loops without delay and neurons that no register holds are findings too.
-    let lif = "Lif(tau: 2.0, r: 1.0, v_leak: 0.0, v_threshold: [1.0, 0.0], v_reset: 0.0)";
+    let lif = "If(r: 1.0, v_threshold: [1.0, 0.0], v_reset: 0.0)";
     let trained = format!(
         "Trained(dt: 1.0, reset: Subtract,
             populations: [(name: \"in\", shape: [1], neurons: Input), (name: \"a\", shape: [2], neurons: {lif}), (name: \"b\", shape: [2], neurons: {lif})],

@@ -1,7 +1,8 @@
 //! `spikec compile`: a network into a bundle.
 
 use crate::args::{
-    CompileArgs, CopiesArg, DiscretizationArg, EffortArg, LayerBitsArg, MappingArgs, NetworkArgs, QuantizerArg, SignsArg, TimingPolicyArg,
+    CompileArgs, CopiesArg, DiscretizationArg, EffortArg, LayerBitsArg, MappingArgs, NetworkArgs, QuantizerArg, ResetArg, SignsArg,
+    TimingPolicyArg,
 };
 use crate::failure::{DOES_NOT_FIT, Failure};
 use crate::files::{self, Files};
@@ -10,7 +11,7 @@ use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
 use spikec_compile::explain::Explanation;
-use spikec_compile::{CompileError, CompileOptions, Compiled, Copies, Effort, Input, Placement, Quantizer, Signs, TimingPolicy};
+use spikec_compile::{CompileError, CompileOptions, Compiled, Copies, Effort, Input, Placement, Quantizer, Signs, SoftReset, TimingPolicy};
 use spikec_data::Stimulus;
 use spikec_fit::budget::Budget;
 use spikec_fit::widths::{self, Widened, WidthsFailure};
@@ -89,7 +90,7 @@ impl Job {
         let (model, arrays) = load::network(network)?;
         arrays.iter().try_for_each(|p| files.read_also(p))?;
         let coding = Coding::resolve(mapping.input_coding, mapping.full_scale, &model, calibration.as_ref())?;
-        let prepared = load::prepare(&network.network, model, coding)?;
+        let prepared = load::prepare(&network.network, model, coding, mapping.reset == ResetArg::Hard)?;
         if let (Some(set), Some(path)) = (&calibration, &mapping.calibration)
             && set.width as usize != prepared.data_width()
         {
@@ -136,6 +137,7 @@ impl Job {
                 TimingPolicyArg::Exact => TimingPolicy::Exact,
                 TimingPolicyArg::AllowLag => TimingPolicy::AllowLag,
             },
+            soft_reset: if mapping.reset == ResetArg::Leak { SoftReset::Leak } else { SoftReset::Exact },
             seed: mapping.seed,
             provenance: provenance(network, mapping, (&target, quantizer(mapping, &samples)), coding, &prepared, digest),
         };
@@ -341,6 +343,11 @@ fn provenance(
     }
     if mapping.timing_policy == TimingPolicyArg::AllowLag {
         add("timing-policy", "allow-lag".into());
+    }
+    match mapping.reset {
+        ResetArg::Exact => {}
+        ResetArg::Leak => add("reset", "leak".into()),
+        ResetArg::Hard => add("reset", "hard".into()),
     }
     if mapping.keep_dead {
         add("keep-dead", "true".into());

@@ -1,7 +1,9 @@
 //! `spikec quickstart`: the main job on the example that is built into the binary.
 
 use super::compile::Job;
-use crate::args::{CodingArg, CopiesArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, SignsArg, TimingPolicyArg};
+use crate::args::{
+    CodingArg, CopiesArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, ResetArg, SignsArg, TimingPolicyArg,
+};
 use crate::failure::{Failure, NO};
 use crate::files::{Files, Output};
 use crate::load;
@@ -48,6 +50,7 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
         placement: None,
         copies: CopiesArg::Auto,
         timing_policy: TimingPolicyArg::Exact,
+        reset: ResetArg::Exact,
         keep_dead: false,
         seed: 0,
     };
