@@ -54,18 +54,19 @@ pub(crate) fn contract<'a>(
     let soft = |p: usize, j: usize| known(p, j).is_some_and(|j| subtracts(given, p, j));
     let (mut taken, mut projections): (Vec<Vec<i64>>, Vec<Projection<Fixed>>) =
         (net.populations.iter().map(|p| vec![0; p.len()]).collect(), Vec::with_capacity(net.projections.len()));
-    let mut last = PopulationId::from(0);
+    let mut last = (PopulationId::from(0), i8::MAX);
     for (k, p) in net.projections.iter().enumerate() {
         if k < first {
             projections.push(p.clone());
             continue;
         }
-        if p.post < last || p.synapses.is_empty() {
+        if p.post < last.0 || (p.post == last.0 && p.format.exponent > last.1) || p.synapses.is_empty() {
             let at = || item(&p.name);
-            let (found, expected) = ("out of order, or empty".into(), "one projection for each exponent, by population".into());
+            let (found, expected) =
+                ("out of order, or empty".into(), "one projection for each exponent, the largest first, by population".into());
             differences.push(|| Difference { side: SIDE, at: at(), field: Field::Count, found, expected });
         }
-        last = p.post;
+        last = (p.post, p.format.exponent);
         for (i, j, mantissa, delay) in p.synapses.iter() {
             let at = || at(net, p.post.index(), j as usize);
             if i != j || !soft(p.post.index(), j as usize) {
