@@ -142,7 +142,7 @@ def resnet18(model, width, size, _):
         model.project(f"conv{k + 2}", a, b, [model.conv(f"conv{k + 2}", outputs, outputs), model.norm(f"bn{k + 2}", outputs, 0.3, 0.1)])
         # The next block's BatchNorm is of the sum: its constant comes with the convolution.
         skip = [] if outputs == channels and stride == 1 else [model.conv(f"skip{k}", outputs, channels, kernel=1, stride=stride)]
-        model.project(f"skip{k}", act, b, skip + [model.norm(f"skip{k}", outputs, 0.3, None)])
+        model.project(f"skip{k}", act, b, skip + [model.norm(f"skipbn{k}", outputs, 0.3, None)])
         act, k, channels = b, k + 2, outputs
     out = model.population("fc", (10,), READOUT)
     weight = model.weights("fc.weight", (10, channels), 1.0)

@@ -285,7 +285,7 @@ fn decoder(text: &str) -> Result<DecoderKind, Failure> {
 
 /// Options for the bundle's provenance: what `verify` needs to read the network in the same way, and what the user chose.
 fn provenance(
-    network: &NetworkArgs,
+    given: &NetworkArgs,
     mapping: &MappingArgs,
     (target, quantizer): (&Target, Quantizer),
     coding: Coding,
@@ -297,13 +297,16 @@ fn provenance(
     // Its name: where its file was is nobody's business.
     add("target", target.name.clone());
     if let Prepared::Trained { network, .. } = prepared {
-        add("convention", network.conventions.name.clone());
+        // Only what the user said: given again, it would pass over what the file says of its own.
+        if given.convention.is_some() {
+            add("convention", network.conventions.name.clone());
+        }
         add("dt", network.conventions.dt_s.to_string());
     }
-    if network.repair_edges {
+    if given.repair_edges {
         add("repair-edges", "uniquely".into());
     }
-    if let Some(d) = network.discretization {
+    if let Some(d) = given.discretization {
         add(
             "discretization",
             match d {
