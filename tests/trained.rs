@@ -206,9 +206,9 @@ fn a_weight_one_grid_step_away_is_found_where_others_are_clipped() {
     assert!(verdict.rounding.declared_steps <= 0.5, "{:?}", verdict.rounding);
     let quantized = spikec_net::Quantized::from_bytes(&bundle.reference).unwrap();
     let grid = 1i16 << quantized.net.projections[0].format.grid_shift();
-    for (k, &mantissa) in quantized.net.projections[0].synapses.weights.iter().enumerate() {
+    for (k, &mantissa) in quantized.net.projections[0].synapses.clone().weights_mut().iter().enumerate() {
         let mut other = quantized.clone();
-        other.net.projections[0].synapses.weights[k] = if mantissa > 128 { mantissa - grid } else { mantissa + grid };
+        other.net.projections[0].synapses.weights_mut()[k] = if mantissa > 128 { mantissa - grid } else { mantissa + grid };
         let mutant = Bundle { reference: other.to_bytes(), ..bundle.clone() };
         let found = check_image(&mutant, &given).unwrap().differences;
         let moved = |d: &spikec_verify::Difference| (d.side, d.field) == (spikec_verify::Side::Network, spikec_verify::Field::Mantissa);

@@ -52,7 +52,7 @@ def fit(folder, name, seed, *options):
     net = shared / "nets/mnist" / NETS[name] / "net.nir"
     start = time.time()
     files = ["-o", folder / "f.nir", "--bundle", folder / "f.spkb", "--json"]
-    out = json.loads(call("fit", net, *COMMON, "--input", calibration(folder, seed, 4000), *options, *files))["fit"]
+    out = json.loads(call("fit", net, *COMMON, "--input", calibration(folder, seed, 20000), *options, *files))["fit"]
     seconds = time.time() - start
     used = ", ".join(f"{u['used']} of {u['allowed']} {u['what']}" for u in out["budget"])
     kept = " + ".join(str(layer["synapses_left"]) for layer in out["layers"])

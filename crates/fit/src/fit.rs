@@ -150,7 +150,7 @@ pub struct Score {
     pub divergence: f64,
 }
 
-/// A candidate that was tried.
+/// A candidate that was tried, as it was first looked at: at the budget as it seems before rounding, a few percent off.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Candidate {
     /// How weights are stored.
@@ -294,6 +294,16 @@ fn whole_course(layers: &[Layer], options: &Options, cost: Cost, target: &Target
     courses.into_iter().flatten().min_by(|a, b| error(a).total_cmp(&error(b)))
 }
 
+/// A candidate as it was first looked at.
+fn candidate<F>(way: &Way, first: &search::Tried<F>, score: Score) -> Option<Candidate> {
+    let (compiled, _) = first.compiled.as_ref()?;
+    let Way { balance, width, shape, .. } = *way;
+    let (synapses, words, cores) = (compiled.report.synapses_on_chip, compiled.report.memory_words, compiled.report.cores);
+    Some(Candidate { width, shape, balance, score, synapses, words, cores })
+}
+
+/// Candidates whose first look is within this factor of the best one's divergence are filled up to the budget too.
+const CLOSE: f64 = 1.05;
 /// Fewest samples: some are held back.
 pub(crate) const FEWEST: usize = 10;
 /// One of this many samples is held back.
@@ -329,6 +339,9 @@ struct Way {
     shape: Shape,
     course: Course,
 }
+
+/// A way with its first look, and the score of that.
+type Look<'a, F> = (&'a Way, Option<search::Tried<F>>, Option<Score>);
 
 /// A kept set that compiles within a budget.
 struct Found<F> {
@@ -415,24 +428,37 @@ impl<'a, F> Fitter<'a, F> {
         if budget.is_empty() {
             return Err(FitFailure::NoBudget);
         }
-        let mut best: Option<(Found<F>, usize, Score)> = None;
-        let mut candidates = Vec::new();
-        let mut failure = None;
         // Budgets that hold much of a dense net leave no single synapse worth an index, and small ones no whole axon worth its room.
         let suits = |way: &Way| match way.shape {
             Shape::Whole => budget.words(self.target).is_none_or(|words| words >= WHOLE_FROM),
             Shape::Free => room(budget, self.net, self.target) <= LARGEST_START,
         };
         let any = self.courses.iter().any(suits);
-        for (k, way) in self.courses.iter().enumerate().filter(|(_, way)| !any || suits(way)) {
-            let Way { balance, width, shape, .. } = way;
-            progress(&format!(
-                "{}/{} bits, {}",
-                width.bits,
-                width.output_bits,
-                if width.signs == Signs::Split { "split signs" } else { "mixed signs" }
-            ));
-            let found = match self.within(budget, way) {
+        let mut looks: Vec<Look<F>> = Vec::new();
+        for way in self.courses.iter().filter(|way| !any || suits(way)) {
+            let Width { bits, output_bits, signs } = way.width;
+            progress(&format!("{bits}/{output_bits} bits, {}", if signs == Signs::Split { "split signs" } else { "mixed signs" }));
+            let first = self.first(budget, way)?;
+            let score = match first.as_ref().and_then(|f| f.compiled.as_ref()) {
+                Some((compiled, _)) => Some(self.score(compiled)?),
+                None => None,
+            };
+            looks.push((way, first, score));
+        }
+        let candidates: Vec<Candidate> =
+            looks.iter().filter_map(|(way, first, score)| candidate(way, first.as_ref()?, (*score)?)).collect();
+        // What has no score yet may still fit when it is smaller; sorting is stable.
+        let divergence = |score: &Option<Score>| score.map_or(f64::INFINITY, |s| s.divergence);
+        looks.sort_by(|a, b| divergence(&a.2).total_cmp(&divergence(&b.2)));
+        let worth = looks.first().map_or(0.0, |l| divergence(&l.2) * CLOSE);
+        let mut best: Option<(Found<F>, &Way, Score)> = None;
+        let mut failure = None;
+        for (way, first, score) in looks {
+            if best.is_some() && divergence(&score) > worth {
+                break;
+            }
+            progress("filling the budget");
+            let found = match self.within(budget, way, first) {
                 Ok(found) => found,
                 Err(e @ FitFailure::TooSmall(_)) => {
                     failure.get_or_insert(e);
@@ -441,21 +467,13 @@ impl<'a, F> Fitter<'a, F> {
                 Err(e) => return Err(e),
             };
             let score = self.score(&found.compiled)?;
-            candidates.push(Candidate {
-                width: *width,
-                shape: *shape,
-                balance: *balance,
-                score,
-                synapses: found.compiled.report.synapses_on_chip,
-                words: found.compiled.report.memory_words,
-                cores: found.compiled.report.cores,
-            });
             if best.as_ref().is_none_or(|(_, _, other)| score.divergence < other.divergence) {
-                best = Some((found, k, score));
+                best = Some((found, way, score));
             }
         }
-        let Some((mut found, k, mut score)) = best else { return Err(failure.unwrap_or(FitFailure::NoBudget)) };
-        let Way { balance, width, shape, .. } = self.courses[k];
+        let Some((mut found, &Way { balance, width, shape, .. }, mut score)) = best else {
+            return Err(failure.unwrap_or(FitFailure::NoBudget));
+        };
         let mut untuned = None;
         if self.options.method.reconstruct && self.options.method.tune {
             progress("tuning");

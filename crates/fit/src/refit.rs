@@ -7,7 +7,7 @@
 use crate::layer::Layer;
 use rayon::prelude::*;
 use spikec_data::Stimulus;
-use spikec_net::{Delays, Float, Interpreter, Net, PopulationId, ReferenceError, Role, Synapses};
+use spikec_net::{Builder, Float, Interpreter, Net, PopulationId, ReferenceError, Role, Synapses};
 use spikec_reconstruct::{Recording, Rows, Scale};
 
 /// Which synapses stay: by layer, row, position (see [`Layer::rows`]).
@@ -37,23 +37,11 @@ pub fn pruned(net: &Net<Float>, layers: &[Layer], kept: &Kept) -> Net<Float> {
 }
 
 fn filter(synapses: &Synapses<f32>, stays: impl Fn(usize) -> bool) -> Synapses<f32> {
-    let mut out = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) };
-    let mut delays = Vec::new();
-    for i in 0..synapses.offsets.len() - 1 {
-        for k in synapses.row(i).filter(|&k| stays(k)) {
-            out.posts.push(synapses.posts[k]);
-            out.weights.push(synapses.weights[k]);
-            if let Delays::Each(each) = &synapses.delays {
-                delays.push(each[k]);
-            }
-        }
-        out.offsets.push(out.posts.len() as u32);
+    let mut out = Builder::new();
+    for (row, start) in synapses.rows().zip(synapses.starts()) {
+        out.push_row((start..).zip(row.iter()).filter(|(k, _)| stays(*k)).map(|(_, synapse)| synapse));
     }
-    out.delays = match &synapses.delays {
-        Delays::Uniform(d) => Delays::Uniform(*d),
-        Delays::Each(_) => Delays::Each(delays),
-    };
-    out
+    out.finish()
 }
 
 /// Samples with their steps.
@@ -95,7 +83,7 @@ pub fn refit(teacher: &Net<Float>, taught: &Recording, mut net: Net<Float>, samp
         for (j, (row, (best, change))) in rows.features.rows.iter().zip(best).enumerate() {
             for (s, x) in row.iter().zip(best) {
                 let projection = rows.features.blocks[s.block as usize].projection;
-                let weight = &mut net.projections[projection.index()].synapses.weights[s.index as usize];
+                let weight = &mut net.projections[projection.index()].synapses.weights_mut()[s.index as usize];
                 let refitted = x / scales[j].factor;
                 // A weight of exactly 0 would be no synapse.
                 if refitted.is_finite() && refitted != 0.0 {

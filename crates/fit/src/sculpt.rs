@@ -62,6 +62,18 @@ pub struct Course {
     pub placeable: usize,
 }
 
+impl Course {
+    /// Synapses left after so many steps.
+    pub(crate) fn left(&self, step: usize) -> u32 {
+        self.removed.len() as u32 - self.steps[step].0
+    }
+
+    /// Whether hardly anything lies between two steps, `a` first.
+    pub(crate) fn near(&self, a: usize, b: usize) -> bool {
+        b <= a + 1 || self.steps[b].0 - self.steps[a].0 <= self.left(b) / 200
+    }
+}
+
 /// How to find a course.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {

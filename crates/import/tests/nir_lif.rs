@@ -4,7 +4,7 @@
 use spikec_data::SpikeTrain;
 use spikec_import::{ImportOptions, read_nir};
 use spikec_net::{
-    Bias, Delays, Discretization, Dynamics, Fixed, FixedNeuron, FixedRules, InputKind, Interpreter, Net, NeuronModel, Observer, Population,
+    Bias, Discretization, Dynamics, Fixed, FixedNeuron, FixedRules, InputKind, Interpreter, Net, NeuronModel, Observer, Population,
     PopulationId, Projection, Role, SignMode, Synapses, TrainedRole, WeightFormat,
 };
 use spikec_testkit::shared_dir;
@@ -160,7 +160,7 @@ fn registers() -> Net<Fixed> {
             pre: PopulationId(0),
             post: PopulationId(1),
             format: WeightFormat { bits: 8, exponent: 0, sign: SignMode::Mixed },
-            synapses: Synapses { offsets: vec![0, 1], posts: vec![0], weights: vec![10], delays: Delays::Uniform(0) },
+            synapses: Synapses::from_tuples(1, vec![(0, 0, 10, 0)]),
         }],
         host_projections: Vec::new(),
         output: PopulationId(1),

@@ -6,7 +6,8 @@
 
 use crate::constant::add_constants;
 use crate::float::Float;
-use crate::net::{Delays, HostProjection, Net, Projection, Role, Synapses};
+use crate::net::{HostProjection, Net, Projection, Role};
+use crate::synapses::Builder;
 
 /// How a sample's data become input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -170,19 +171,14 @@ fn spiking(host: &HostProjection, channels: usize, full_scale: f64) -> Result<Pr
         }
     }
     // Products that underflowed to zero are absent; then the same rows once more with the other sign.
-    let mut synapses = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(delay) };
+    let mut builder = Builder::new();
     for sign in [1.0, -1.0] {
         for c in 0..channels {
-            for k in offsets[c] as usize..offsets[c + 1] as usize {
-                if weights[k] != 0.0 {
-                    synapses.posts.push(posts[k]);
-                    synapses.weights.push(sign * weights[k]);
-                }
-            }
-            synapses.offsets.push(synapses.posts.len() as u32);
+            let row = offsets[c] as usize..offsets[c + 1] as usize;
+            builder.push_row(row.filter(|&k| weights[k] != 0.0).map(|k| (posts[k], sign * weights[k], delay)));
         }
     }
-    Ok(Projection { name: host.name.clone(), pre: host.pre, post: host.post, format: (), synapses })
+    Ok(Projection { name: host.name.clone(), pre: host.pre, post: host.post, format: (), synapses: builder.finish() })
 }
 
 #[cfg(test)]

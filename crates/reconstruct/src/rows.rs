@@ -106,10 +106,7 @@ pub fn their_neurons(population: &Population<Float>, teacher: &Net<Float>) -> (P
 
 /// Weights of a neuron in thresholds, by feature.
 pub fn weights(net: &Net<Float>, features: &Features, row: usize, factor: f32) -> Vec<(u32, f32)> {
-    let weight = |s: &crate::features::Synapse| {
-        let projection = features.blocks[s.block as usize].projection;
-        net.projection(projection).synapses.weights[s.index as usize] * factor
-    };
+    let weight = |s: &crate::features::Synapse| features.blocks[s.block as usize].weight(net, s) * factor;
     features.rows[row].iter().map(|s| (s.feature, weight(s))).collect()
 }
 

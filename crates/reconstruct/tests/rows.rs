@@ -114,7 +114,8 @@ proptest! {
             for j in 0..3 {
                 let sum: f32 = features.rows[j].iter().map(|x| {
                     let block = &features.blocks[x.block as usize];
-                    let weight = net.projection(block.projection).synapses.weights[x.index as usize];
+                    let weight = net.projection(block.projection).synapses.iter().nth(x.index as usize).unwrap().2;
+                    assert_eq!(block.weight(&net, x), weight);
                     n.gain * weight * trace(&trains, x.feature as usize, kernel)[last]
                 }).sum();
                 let v = sum + n.bias * ramp[ramp.len() - 1];

@@ -317,10 +317,12 @@ pub(crate) fn compare_with_reference(
     checked.copies = owners.copy_count();
     checked.compartments = resolve::compare_compartments(net, &tables, &owners, differences);
     let found = resolve::wires(bundle, net, &tables, &owners, differences);
-    let wanted = resolve::wanted_wires(net, &bundle.target, &owners, differences);
-    resolve::compare_wires(net, &owners, &found.acting, &wanted.acting, differences);
-    resolve::compare_zeros(net, &found.zeros, &wanted.zeros, differences);
-    checked.synapses = wanted.acting.len() as u64;
+    if resolve::comparable(net, &found, differences) {
+        let wanted = resolve::wanted_wires(net, &bundle.target, &owners, differences);
+        resolve::compare_wires(net, &owners, &found.acting, &wanted.acting, differences);
+        resolve::compare_zeros(net, &found.zeros, &wanted.zeros, differences);
+        checked.synapses = wanted.acting.len() as u64;
+    }
     host::compare_host(bundle, net, &owners, differences, checked);
     Ok(())
 }

@@ -451,6 +451,26 @@ fn without_filler(compression: Compression, synapses: &[StoredSynapse]) -> impl 
     synapses.iter().enumerate().filter(move |(k, s)| !(dense && (s.mantissa, s.delay) == (0, 0) && inner.contains(k))).map(|(_, s)| s)
 }
 
+/// Most synapses that the reference may have beside those of the image for them to be listed one by one.
+const MISSING_LISTED: usize = 1 << 24;
+
+/// False, with a difference, where the reference declares far more synapses than the image has: few bytes can, and a list of them would take
+/// more memory than any bundle that holds them.
+pub(crate) fn comparable(net: &Net<Fixed>, found: &Wires, differences: &mut Differences) -> bool {
+    let (stored, declared) = (found.acting.len() + found.zeros.len(), net.synapse_count());
+    let few = declared <= stored + MISSING_LISTED;
+    if !few {
+        differences.push(|| Difference {
+            side: Side::Image,
+            at: At::default(),
+            field: Field::Synapse,
+            found: format!("{stored} in all").into(),
+            expected: format!("{declared} in all").into(),
+        });
+    }
+    few
+}
+
 /// The synapses that the reference wants, for each compartment of the post neuron. Reports chip delays shorter than the hop.
 pub(crate) fn wanted_wires(net: &Net<Fixed>, target: &Target, owners: &Owners, differences: &mut Differences) -> Wires {
     let mut all = Wires::default();

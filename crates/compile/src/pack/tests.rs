@@ -68,9 +68,7 @@ fn listed_in_net(q: &Quantized, wiring: &Wiring) -> Listed {
     let mut out = Vec::new();
     for unit in wiring.neuron_units() {
         let post = (unit - wiring.unit(wiring.reference(unit).population, 0)) as u16;
-        out.extend(
-            wiring.incoming(unit).iter().map(|s| (s.source, post, s.mantissa, wiring.classes()[s.class as usize].exponent, s.delay)),
-        );
+        out.extend(wiring.incoming(unit).map(|s| (s.source, post, s.mantissa, wiring.classes()[s.class as usize].exponent, s.delay)));
     }
     assert_eq!(out.len(), q.net.synapse_count());
     out.sort_unstable();

@@ -340,7 +340,7 @@ fn alone(finding: Finding, q: &Quantized, wiring: &Wiring, units: &[u32]) -> Fin
     let neuron = wiring.reference(unit);
     let trained = q.net.population(neuron.population).origin[neuron.neuron as usize];
     let narrower = if finding.code == "C05" { ", or store narrower weights (--weight-bits)" } else { "" };
-    let fan_in = wiring.incoming(unit).len();
+    let fan_in = wiring.fan_in(unit);
     Finding { remedy: format!("neuron {trained} alone needs more than a core: prune its fan-in of {fan_in} synapses{narrower}"), ..finding }
 }
 

@@ -348,8 +348,8 @@ fn c12_and_c13_registers() {
         }
     }
     assert_eq!(broken(|q| q.net.projections[0].format.exponent = 8), ["C12 largest weight exponent 8 7"]);
-    assert_eq!(broken(|q| q.net.projections[0].synapses.weights[0] = 3), ["C12 weight mantissas off the grid 1 0"]);
-    assert_eq!(broken(|q| q.net.projections[0].synapses.weights[0] = 256), ["C12 largest weight mantissa 256 254"]);
+    assert_eq!(broken(|q| q.net.projections[0].synapses.weights_mut()[0] = 3), ["C12 weight mantissas off the grid 1 0"]);
+    assert_eq!(broken(|q| q.net.projections[0].synapses.weights_mut()[0] = 256), ["C12 largest weight mantissa 256 254"]);
     assert_eq!(broken(|q| neuron(q).threshold = 1 << 17), ["C13 largest threshold mantissa 131072 131071"]);
     assert_eq!(broken(|q| neuron(q).decay_u = 0), ["C13 smallest decay of u 0 1"]);
     assert_eq!(broken(|q| neuron(q).decay_v = 4096), ["C13 largest decay of v 4096 4095"]);

@@ -22,11 +22,10 @@ use super::neuron::Prepared;
 use super::weights::sign_of;
 use super::{QuantizeOptions, Quantizer, Registers, Signs, sign_finding};
 use crate::finding::Finding;
-use crate::lower::by_post;
 use rayon::prelude::*;
 use spikec_chip::Target;
 use spikec_chip::target::Sign;
-use spikec_net::{FireRule, FixedRules, Float, Net, PopulationId, ProjectionId, SignMode, WeightFormat};
+use spikec_net::{FireRule, FixedRules, Float, Net, PopulationId, ProjectionId, SignMode, Synapses, WeightFormat};
 
 /// A level at which the rounding of thresholds is not felt any more.
 pub const LEVEL_GOAL: f64 = 1024.0;
@@ -46,15 +45,13 @@ pub struct Incoming {
     pub projection: ProjectionId,
     /// Format; its exponent is set by [`v_units`].
     pub format: WeightFormat,
-    /// `offsets[j]..offsets[j + 1]` are the weights of neuron j.
-    offsets: Vec<u32>,
-    /// `weight * gain / unit`: weights in thresholds (readouts: in units of v).
-    x: Vec<f32>,
+    /// By postsynaptic neuron `weight * gain / unit`: weights in thresholds (readouts: in units of v).
+    x: Synapses<f32>,
 }
 
 impl Incoming {
     fn row(&self, j: usize) -> &[f32] {
-        &self.x[self.offsets[j] as usize..self.offsets[j + 1] as usize]
+        self.x.row(j).weights()
     }
 }
 
@@ -102,17 +99,16 @@ pub fn incoming(
     let factors: Vec<f64> = prepared.neurons.iter().zip(units(prepared, comparable)).map(|(n, unit)| n.gain / unit).collect();
     let projections = net.projections.iter().enumerate().filter(|(_, p)| p.post == post);
     let transpose = |(k, p): (usize, &spikec_net::Projection<Float>)| {
-        let (offsets, order) = by_post(&p.synapses, factors.len());
-        let relative = |&k: &u32| (p.synapses.weights[k as usize] as f64 * factors[p.synapses.posts[k as usize] as usize]) as f32;
-        let x: Vec<f32> = order.iter().map(relative).collect();
-        let mode = sign_of(x.iter().any(|&w| w > 0.0), x.iter().any(|&w| w < 0.0));
+        let x = p.synapses.transposed(factors.len(), |_, post, weight| (weight as f64 * factors[post as usize]) as f32);
+        let seen = x.distinct_weights();
+        let mode = sign_of(seen.iter().any(|&w| w > 0.0), seen.iter().any(|&w| w < 0.0));
         let bits = options.bits(&p.name);
         let sign = supported(mode, bits, options.signs, target).unwrap_or_else(|| {
             findings.push(sign_finding(SignMode::Mixed, &p.name));
             SignMode::Split
         });
         let format = WeightFormat { bits, exponent: 0, sign };
-        Incoming { projection: ProjectionId::from(k), format, offsets, x }
+        Incoming { projection: ProjectionId::from(k), format, x }
     };
     projections.map(transpose).collect()
 }
@@ -185,8 +181,10 @@ fn set_exponents(prepared: &Prepared, incoming: &mut [Incoming], goal: &Goal, ca
     let (least, most) = *goal.target.packed().weights.exponent;
     let rules = goal.rules;
     // Range of a projection: its largest weight per largest mantissa.
-    let ranges: Vec<f64> =
-        incoming.iter().map(|i| i.x.iter().fold(0f32, |a, x| a.max(x.abs())) as f64 / largest_mantissa(i.format)).collect();
+    let ranges: Vec<f64> = incoming
+        .iter()
+        .map(|i| i.x.distinct_weights().iter().fold(0f32, |a, x| a.max(x.abs())) as f64 / largest_mantissa(i.format))
+        .collect();
     let widest = ranges.iter().copied().fold(0.0, f64::max);
     if widest <= 0.0 || !widest.is_finite() {
         return;

@@ -35,6 +35,11 @@ fn units(q: &Quantized) -> &[Vec<f64>] {
     }
 }
 
+/// In the order of the synapses.
+fn weights(synapses: &spikec_net::Synapses<i16>) -> Vec<i16> {
+    synapses.iter().map(|s| s.2).collect()
+}
+
 /// One layer on `n` inputs.
 fn layer(fire: FireRule, neurons: Vec<FloatNeuron>, n: u32, synapses: Vec<(u32, u32, f32, u16)>) -> Net<Float> {
     net(fire, vec![channels(n), population("a", neurons)], vec![projection("fc", (0, 1), n as usize, synapses)])
@@ -76,12 +81,12 @@ fn one_sign_has_one_more_bit() {
     let trained = layer(FireRule::Greater, vec![IF], 2, vec![(0, 0, -1.0, 0), (1, 0, -0.003, 0)]);
     let (q, _) = quantize(&trained, [0; 32], &loihi(), &with(Quantizer::MaxAbs, 8)).unwrap();
     let p = &q.net.projections[0];
-    assert_eq!((p.format.sign, p.synapses.weights.clone()), (SignMode::Inhibitory, vec![-255, -1]));
+    assert_eq!((p.format.sign, weights(&p.synapses)), (SignMode::Inhibitory, vec![-255, -1]));
     let mut mixed = loihi();
     let spikec_chip::target::Family::Packed(packed) = &mut mixed.family;
     packed.weights.signs.value = vec![spikec_chip::target::Sign::Mixed];
     let (q, report) = quantize(&trained, [0; 32], &mixed, &with(Quantizer::MaxAbs, 8)).unwrap();
-    assert_eq!((q.net.projections[0].format.sign, q.net.projections[0].synapses.weights.clone()), (SignMode::Mixed, vec![-254]));
+    assert_eq!((q.net.projections[0].format.sign, weights(&q.net.projections[0].synapses)), (SignMode::Mixed, vec![-254]));
     assert_eq!((report.vanished, report.synapses), (1, 1));
 }
 
@@ -228,7 +233,8 @@ fn worst_cases_are_bounded_and_warned_about() {
     let (q, report) =
         quantize(&layer(FireRule::Greater, vec![neuron], 600, synapses), [0; 32], &loihi(), &with(Quantizer::MaxAbs, 8)).unwrap();
     let p = &q.net.projections[0];
-    let acting: i64 = p.synapses.weights.iter().filter(|m| **m > 0).map(|&m| q.net.rules.acting_weight(m, p.format.exponent) as i64).sum();
+    let acting: i64 =
+        weights(&p.synapses).iter().filter(|m| **m > 0).map(|&m| q.net.rules.acting_weight(m, p.format.exponent) as i64).sum();
     let bounds = &report.populations[1];
     assert_eq!(bounds.bound_q, acting as f64);
     assert_eq!(bounds.bound_u, 4.0 * acting as f64);
@@ -333,7 +339,7 @@ proptest! {
                 prop_assert!(m == 0 || (m > 0) == (w > 0.0));
             }
             prop_assert!(rest.next().is_none(), "a synapse that the network lacks");
-            for &m in &fixed.synapses.weights {
+            for &m in fixed.synapses.distinct_weights() {
                 prop_assert!(m != 0 && (least..=most).contains(&m) && fixed.format.on_grid(m) == m);
                 let acting = q.net.rules.acting_weight(m, fixed.format.exponent) as f64;
                 prop_assert_eq!(acting, m as f64 * acting_unit(fixed.format, &q.net.rules));

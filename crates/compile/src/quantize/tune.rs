@@ -59,13 +59,13 @@ impl Draft<'_> {
         let range = (least as f32 / grid as f32, most as f32 / grid as f32);
         let of = |w: f32, j: usize| ideal_mantissa(w, self.prepared[post].neurons[j].gain, self.v_units[post][j], format, &self.rules);
         let steps = (0..self.prepared[post].neurons.len()).map(|j| (grid / of(1.0, j)) as f32).collect();
-        let nearest = |k: usize| {
-            let ideal = of(projection.synapses.weights[k], projection.synapses.posts[k] as usize) / grid;
+        let nearest = |(_, post, weight, _): (u32, u32, f32, u16)| {
+            let ideal = of(weight, post as usize) / grid;
             (ideal.round() as f32).clamp(range.0, range.1)
         };
         let multiples = match &self.chosen[q] {
             Some(mantissas) => mantissas.iter().map(|&m| f32::from(m) / grid as f32).collect(),
-            None => (0..projection.synapses.len()).map(nearest).collect(),
+            None => projection.synapses.iter().map(nearest).collect(),
         };
         Standing { steps, range, multiples }
     }

@@ -3,15 +3,26 @@
 //! In: a course of removals, a budget. Out: the largest net of the course whose compiled bundle keeps the budget.
 //! Invariant: what is returned was compiled with the weights that it gets. Cost: a dozen packings, and up to [`CAREFUL_ROUNDS`] refits.
 
-use super::{FitFailure, Fitter, Found, Shape, Way};
+use super::{Filed, FitFailure, Fitter, Found, Shape, Way};
 use crate::budget::{Budget, Use};
 use crate::refit::{Kept, Samples, all, pruned, refit};
 use crate::sculpt::Course;
-use spikec_compile::{CompileError, CompileOptions, Effort, Input, compile};
+use spikec_compile::{CompileError, CompileOptions, Compiled, Effort, Input, compile};
 use spikec_net::{Float, Net};
 
 /// Refits and compilations for a budget, at most.
 const CAREFUL_ROUNDS: u32 = 6;
+
+/// A net of a course with the weights that it gets.
+pub(super) struct Tried<F> {
+    step: usize,
+    /// Share of the budget that it takes; a little more than 1 where it can't be compiled.
+    full: f64,
+    /// Its bundle, and what it takes.
+    pub(super) compiled: Option<(Compiled, Vec<Use>)>,
+    filed: Filed<F>,
+    kept: Kept,
+}
 
 impl<F> Fitter<'_, F> {
     /// The net after so many steps of a course.
@@ -32,24 +43,24 @@ impl<F> Fitter<'_, F> {
         }
     }
 
-    /// The largest net of a course within the budget.
-    pub(super) fn within(&self, budget: &Budget, way: &Way) -> Result<Found<F>, FitFailure> {
-        let Way { width, shape, course, .. } = way;
-        let width = *width;
-        // A dense layer is packed in order as well as in any.
-        let packed = self.compile_options(width, false);
-        let quick = match shape {
+    /// Options by which nets of a course are only packed.
+    fn quick(&self, way: &Way) -> CompileOptions {
+        let packed = self.compile_options(way.width, false);
+        match way.shape {
+            // A dense layer is packed in order as well as in any.
             Shape::Whole => CompileOptions { effort: Effort::Fast, partitioner: "sequential".into(), ..packed },
             Shape::Free => CompileOptions { effort: Effort::Fast, ..packed },
-        };
+        }
+    }
+
+    /// The first step of a course that keeps the budget when only packed: around where the course says that it is, then by halves.
+    fn packs(&self, budget: &Budget, way: &Way) -> Result<usize, FitFailure> {
+        let (course, quick) = (&way.course, self.quick(way));
         let last = course.steps.len() - 1;
-        let left = |step: usize| course.removed.len() as u32 - course.steps[step].0;
-        let near = |a: usize, b: usize| b <= a + 1 || course.steps[b].0 - course.steps[a].0 <= left(b) / 200;
-        // The first step that keeps the budget when only packed: around where the course says that it is, then by halves.
         let (mut fits, mut beyond) = (last, course.placeable.saturating_sub(1));
         let mut step = self.guess(budget, course).max(course.placeable).min(last);
         let mut stride = (last / 100).max(1);
-        while !near(beyond, fits) {
+        while !course.near(beyond, fits) {
             let net = pruned(self.net, &self.layers, &self.kept(course, step));
             let list = if net.synapse_count() == 0 { Some(Vec::new()) } else { self.beyond(&net, &quick, budget)? };
             match list {
@@ -64,41 +75,59 @@ impl<F> Fitter<'_, F> {
             }
             stride *= 2;
         }
-        // Then with the weights that it gets. Rounding removes synapses too, so that a larger net may keep the budget.
-        let careful = self.compile_options(width, self.options.method.reconstruct);
+        Ok(fits)
+    }
+
+    /// The net after `step` steps with the weights that it gets; `None` where nothing is left of it.
+    fn careful(&self, budget: &Budget, way: &Way, step: usize) -> Result<Option<Tried<F>>, FitFailure> {
+        let options = self.compile_options(way.width, self.options.method.reconstruct);
+        let kept = self.kept(&way.course, step);
+        let small = pruned(self.net, &self.layers, &kept);
+        let net = if self.options.method.reconstruct {
+            refit(self.net, &self.taught, small, Samples { samples: &self.used, steps: self.options.compile.default_steps })?
+        } else {
+            small
+        };
+        let filed = (self.file)(&net).map_err(FitFailure::WriteBack)?;
+        let (full, compiled) = match compile(Input::Trained { net: &filed.net, digest: filed.digest }, self.target, &options, &mut |_| ()) {
+            Ok(compiled) => {
+                let uses = budget.uses(&compiled.report, self.target);
+                let share = |u: &Use| if u.used == 0 { 0.0 } else { u.used as f64 / u.allowed as f64 };
+                (uses.iter().map(share).fold(0.0, f64::max), Some((compiled, uses)))
+            }
+            Err(CompileError::Findings(_)) => (1.0 + 1.0 / 16.0, None),
+            Err(CompileError::NothingLeft(_)) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        Ok(Some(Tried { step, full, compiled, filed, kept }))
+    }
+
+    /// A first look at a course: the net that keeps the budget when only packed, with the weights that it gets. It may take a little more then.
+    pub(super) fn first(&self, budget: &Budget, way: &Way) -> Result<Option<Tried<F>>, FitFailure> {
+        self.careful(budget, way, self.packs(budget, way)?)
+    }
+
+    /// The largest net of a course within the budget, from its first look. Rounding removes synapses too, so that a larger net may keep the budget.
+    pub(super) fn within(&self, budget: &Budget, way: &Way, first: Option<Tried<F>>) -> Result<Found<F>, FitFailure> {
+        let course = &way.course;
+        let last = course.steps.len() - 1;
         let mut found: Option<(Found<F>, usize)> = None;
         let mut next_larger: (usize, Vec<Use>) = (0, Vec::new());
-        let mut step = fits;
+        let mut next = first;
         for round in 0..CAREFUL_ROUNDS {
-            let kept = self.kept(course, step);
-            let small = pruned(self.net, &self.layers, &kept);
-            let net = if self.options.method.reconstruct {
-                refit(self.net, &self.taught, small, Samples { samples: &self.used, steps: self.options.compile.default_steps })?
-            } else {
-                small
-            };
-            let filed = (self.file)(&net).map_err(FitFailure::WriteBack)?;
-            let full = match compile(Input::Trained { net: &filed.net, digest: filed.digest }, self.target, &careful, &mut |_| ()) {
-                Ok(compiled) => {
-                    let uses = budget.uses(&compiled.report, self.target);
-                    let full = uses.iter().map(|u| if u.used == 0 { 0.0 } else { u.used as f64 / u.allowed as f64 }).fold(0.0, f64::max);
-                    if full <= 1.0 {
-                        found = Some((Found { compiled, filed, kept, next_larger: Vec::new() }, step));
-                    } else {
-                        next_larger = (step, uses);
-                    }
-                    full
-                }
-                Err(CompileError::Findings(_)) => 1.0 + 1.0 / 16.0,
-                Err(CompileError::NothingLeft(_)) => break,
-                Err(e) => return Err(e.into()),
-            };
+            let Some(Tried { step, full, compiled, filed, kept }) = next.take() else { break };
+            match compiled {
+                Some((compiled, _)) if full <= 1.0 => found = Some((Found { compiled, filed, kept, next_larger: Vec::new() }, step)),
+                Some((_, uses)) => next_larger = (step, uses),
+                None => {}
+            }
             let low = next_larger.0;
-            step = match &found {
+            let step = match &found {
                 // By as much as it is too large, and a little more each time.
                 None => {
-                    let beyond = (f64::from(left(step)) * (full - 1.0).min(0.5)) as u32 + (left(step) >> (7 - round.min(6))) + 1;
-                    let wanted = left(step).saturating_sub(beyond);
+                    let beyond =
+                        (f64::from(course.left(step)) * (full - 1.0).min(0.5)) as u32 + (course.left(step) >> (7 - round.min(6))) + 1;
+                    let wanted = course.left(step).saturating_sub(beyond);
                     course.steps.partition_point(|s| course.removed.len() as u32 - s.0 > wanted).clamp(step + 1, last.max(step + 1))
                 }
                 // Cores are whole; what is nearly full is full.
@@ -107,10 +136,11 @@ impl<F> Fitter<'_, F> {
                 {
                     break;
                 }
-                Some((_, at)) if low > 0 && near(low, *at) => break,
+                Some((_, at)) if low > 0 && course.near(low, *at) => break,
                 Some((_, at)) if low > 0 => low.midpoint(*at),
                 Some((_, at)) => {
-                    let wanted = course.steps[*at].0.saturating_sub((f64::from(left(*at)) * (1.0 / full.max(0.5) - 1.0) * 0.9) as u32);
+                    let wanted =
+                        course.steps[*at].0.saturating_sub((f64::from(course.left(*at)) * (1.0 / full.max(0.5) - 1.0) * 0.9) as u32);
                     let before = course.steps.partition_point(|s| s.0 < wanted).min(at.saturating_sub(1));
                     if budget.cores.is_some() || budget.chips.is_some() || before == *at { break } else { before }
                 }
@@ -118,10 +148,13 @@ impl<F> Fitter<'_, F> {
             if step > last {
                 break;
             }
+            if round + 1 < CAREFUL_ROUNDS {
+                next = self.careful(budget, way, step)?;
+            }
         }
         match found {
             Some((found, _)) => Ok(Found { next_larger: next_larger.1, ..found }),
-            None => Err(self.too_small(budget, &quick, course)?),
+            None => Err(self.too_small(budget, &self.quick(way), course)?),
         }
     }
 

@@ -9,7 +9,7 @@
 use super::{SIDE, item};
 use crate::difference::{At, Difference, Differences, Field, NeuronName, Value};
 use crate::image::Checked;
-use spikec_net::{Bias, Delays, Fixed, FixedNeuron, FixedRules, Net, PopulationId, Projection, Quantized, Role, Scaling, Synapses};
+use spikec_net::{Bias, Fixed, FixedNeuron, FixedRules, Net, PopulationId, Projection, Quantized, Role, Scaling, Synapses};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -52,7 +52,7 @@ pub(crate) fn contract<'a>(
 pub(crate) fn channels(net: &Net<Fixed>) -> BTreeSet<u32> {
     let mut entering: Vec<Vec<u32>> = net.populations.iter().map(|p| vec![0; p.neurons().len()]).collect();
     for p in &net.projections {
-        p.synapses.posts.iter().for_each(|&j| entering[p.post.index()][j as usize] += 1);
+        p.synapses.rows().for_each(|row| row.posts().for_each(|j| entering[p.post.index()][j as usize] += 1));
     }
     let (mut first, mut channels) = (0, BTreeSet::new());
     for (k, input) in net.populations.iter().enumerate().filter(|(_, p)| matches!(p.role, Role::SpikeInput)) {
@@ -166,8 +166,8 @@ fn repeats(rules: &FixedRules, n: &FixedNeuron, weight: i32) -> bool {
 fn check_use(net: &Net<Fixed>, given: usize, differences: &mut Differences) {
     let mut used: Vec<Vec<bool>> = net.populations[given..].iter().map(|p| vec![false; p.len()]).collect();
     for p in net.projections.iter().filter(|p| p.pre.index() >= given) {
-        for (i, row) in p.synapses.offsets.windows(2).enumerate() {
-            used[p.pre.index() - given][i] |= row[1] > row[0];
+        for (i, row) in p.synapses.rows().enumerate() {
+            used[p.pre.index() - given][i] |= !row.is_empty();
         }
     }
     for (k, used) in used.iter().enumerate() {
@@ -212,10 +212,7 @@ fn contract_projections(
         let pres = net.populations[root].len();
         match out.last_mut().filter(|o| same(o) && last.is_some_and(|l| l < p.pre)) {
             Some(o) => {
-                let whole = std::mem::replace(
-                    &mut o.synapses,
-                    Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) },
-                );
+                let whole = std::mem::take(&mut o.synapses);
                 o.synapses = Synapses::from_tuples(pres, whole.iter().chain(tuples).collect());
             }
             None => {

@@ -209,30 +209,29 @@ fn compare_weights(
     let grid = f64::from(1u32 << r.format.grid_shift());
     for (i, row) in kept[g.pre.index()].iter().enumerate() {
         let Some(row) = *row else { continue };
-        let mut found = r.synapses.row(row as usize).peekable();
-        let extra = |k: usize, differences: &mut Differences| {
+        let mut found = r.synapses.row(row as usize).iter().peekable();
+        let extra = |(post, mantissa, _): (u32, i16, u16), differences: &mut Differences| {
             let at = || At {
                 pre: Some(given_name(given, g.pre.index(), i)),
                 neuron: Some(NeuronName {
                     population: r.post.0,
                     name: given.population(g.post).name.clone(),
-                    index: reference.population(r.post).origin[r.synapses.posts[k] as usize],
+                    index: reference.population(r.post).origin[post as usize],
                 }),
                 ..item(&g.name)
             };
-            differences.compare(SIDE, Field::Synapse, Some(r.synapses.weights[k]), None, at);
+            differences.compare(SIDE, Field::Synapse, Some(mantissa), None, at);
         };
-        for k in g.synapses.row(i) {
-            let Some(j) = kept[g.post.index()][g.synapses.posts[k] as usize] else { continue };
+        for (post, weight, delay) in g.synapses.row(i).iter() {
+            let Some(j) = kept[g.post.index()][post as usize] else { continue };
             checked.given_synapses += 1;
-            let key = (j, g.synapses.delay(k));
-            let key_of = |k: usize| (r.synapses.posts[k], r.synapses.delay(k));
-            while let Some(other) = found.next_if(|&k| key_of(k) < key) {
+            let key = (j, delay);
+            while let Some(other) = found.next_if(|s| (s.0, s.2) < key) {
                 extra(other, differences);
             }
-            let mantissa = found.next_if(|&k| key_of(k) == key).map(|k| r.synapses.weights[k]);
-            let gain = given.population(g.post).neurons()[g.synapses.posts[k] as usize].gain as f64;
-            let ideal = g.synapses.weights[k] as f64 * gain * scales.v_units[r.post.index()][j as usize] / unit;
+            let mantissa = found.next_if(|s| (s.0, s.2) == key).map(|s| s.1);
+            let gain = given.population(g.post).neurons()[post as usize].gain as f64;
+            let ideal = weight as f64 * gain * scales.v_units[r.post.index()][j as usize] / unit;
             let held = reference.rules.held_mantissa(r.format, ideal);
             let beyond = (ideal - held).abs() / grid;
             rounding.clipped_weights += u64::from(beyond > 0.5);
@@ -242,7 +241,7 @@ fn compare_weights(
             rounding.weight_steps = rounding.weight_steps.max(steps);
             if steps.is_nan() || steps > scales.deviation_steps + SLACK {
                 let reach = scales.deviation_steps * grid;
-                let at = || synapse_at(given, g, i as u32, g.synapses.posts[k]);
+                let at = || synapse_at(given, g, i as u32, post);
                 let expected = Value::Within(held - reach, held + reach);
                 differences.push(|| Difference { side: SIDE, at: at(), field: Field::Mantissa, found: mantissa.into(), expected });
             }
