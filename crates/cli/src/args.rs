@@ -191,6 +191,17 @@ pub enum TimingPolicyArg {
     AllowLag,
 }
 
+/// What may stand for a reset by subtraction, on chips that reset to zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ResetArg {
+    /// Subtraction, or a refusal.
+    Exact,
+    /// Subtraction, and potentials that don't leak may leak as slowly as the chip's currents can.
+    Leak,
+    /// A reset to zero: another network, as the bundle declares.
+    Hard,
+}
+
 /// Options of mapping, shared by `check` and `compile`.
 #[derive(Debug, Clone, Args)]
 pub struct MappingArgs {
@@ -251,6 +262,10 @@ pub struct MappingArgs {
     /// Loops with fewer steps of delay than the chip needs.
     #[arg(long, value_name = "P", default_value = "exact")]
     pub timing_policy: TimingPolicyArg,
+    /// Soft reset (a spike subtracts the threshold): exact or refused, with a leak, or to zero instead. With --calibration a refusal says what the
+    /// others do to the outputs.
+    #[arg(long, value_name = "R", default_value = "exact")]
+    pub reset: ResetArg,
     /// Keep neurons that can never matter.
     #[arg(long)]
     pub keep_dead: bool,

@@ -18,13 +18,15 @@ use crate::partition::{Bound, PARTITIONERS, Search, Unsuited, Usage, lower_bound
 use crate::pins::{self, Pin};
 use crate::place::Placed;
 use crate::placement::Placement;
-use crate::quantize::{Guide, QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, Signs, adopt_all, reconstruct_all};
+use crate::quantize::{
+    Guide, QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, Signs, SoftReset, adopt_all, measure_soft_resets, reconstruct_all,
+};
 use crate::rates;
 use crate::relay::{self, RelayReport};
 use serde::Serialize;
 use spikec_chip::Target;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Provenance};
-use spikec_data::Stimulus;
+use spikec_data::{Decode, Stimulus};
 use spikec_map::proof::Certificate;
 use spikec_net::{Fixed, Float, Net, NetError, PopulationId, Quantized};
 use std::cell::OnceCell;
@@ -69,6 +71,8 @@ pub struct CompileOptions {
     pub remove_dead: bool,
     /// What becomes of loops with less net delay than hops.
     pub timing: TimingPolicy,
+    /// What may stand for a reset by subtraction (not for registers).
+    pub soft_reset: SoftReset,
     /// Seed.
     pub seed: u64,
     /// Options as the user gave them, for the bundle's provenance.
@@ -96,6 +100,7 @@ impl Default for CompileOptions {
             kernels: Kernels::default(),
             remove_dead: true,
             timing: TimingPolicy::Exact,
+            soft_reset: SoftReset::Exact,
             seed: 0,
             provenance: Vec::new(),
         }
@@ -350,6 +355,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
                 method: options.quantizer,
                 tune: options.tune,
                 comparable_outputs: options.decoder == DecoderKind::Potential,
+                soft_reset: options.soft_reset,
             };
             let teacher = options.teacher.as_ref().map(|net| lower_all(net.clone(), target, &lower_options)).transpose()?;
             let guide = Guide {
@@ -357,7 +363,8 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
                 steps: options.default_steps,
                 teacher: teacher.as_ref().map_or(&lowered.net, |t| &t.net),
             };
-            let (q, report) = reconstruct_all(&lowered.net, digest, target, &quantizing, &guide)?;
+            let (q, mut report) = reconstruct_all(&lowered.net, digest, target, &quantizing, &guide)?;
+            measure_soft_resets(&mut report.findings, net, target, &options.calibration, options.default_steps, decode(options.decoder));
             (q, lowered.report, report, lowered.findings, lowered.timed)
         }
         Input::Registers { net, digest } => {
@@ -431,6 +438,17 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     finding::sort(&mut findings);
     findings.dedup();
     Ok(Stages { q, lowering, quantization, placed, copies, certificate, findings })
+}
+
+/// The decoder as the host's arithmetic knows it.
+fn decode(kind: DecoderKind) -> Decode {
+    match kind {
+        DecoderKind::Count => Decode::Count,
+        DecoderKind::FirstSpike => Decode::FirstSpike,
+        DecoderKind::Vote(group) => Decode::Vote(group),
+        DecoderKind::Potential => Decode::Potential,
+        DecoderKind::Spikes => Decode::Spikes,
+    }
 }
 
 /// Resources of the whole board that are too few whatever the partition (C16).

@@ -32,4 +32,4 @@ pub use partition::{FitError, Kernels, NeuronRef, PARTITIONERS, Partitioned, Par
 pub use pins::Pin;
 pub use place::Placed;
 pub use placement::Placement;
-pub use quantize::{Quantizer, Signs, bias_limits};
+pub use quantize::{Quantizer, Signs, SoftReset, bias_limits};

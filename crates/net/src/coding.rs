@@ -71,8 +71,8 @@ impl CodingError {
 /// `Spikes` and `Bias` change nothing and check that every input is of that kind. `Rate` and `Latency` turn the analog input
 /// into a spike input of shape `[2, ..shape]` (positive channels, then negative ones) and its host projections into
 /// projections with weights `w * full_scale` and `-w * full_scale` (f64, rounded once), appended to the others; their
-/// constants go into the bias as `gain * constant`, or come from a constant source where the neuron has current memory
-/// (keep_u != 0). Errors: inputs of the wrong kind, several inputs to split, numbers beyond f32.
+/// constants go into the bias as `gain * constant`, or come from a constant source where the neuron has current memory (keep_u != 0) or a
+/// spike subtracts. Errors: inputs of the wrong kind, several inputs to split, numbers beyond f32.
 pub fn code_inputs(mut net: Net<Float>, coding: InputCoding) -> Result<Net<Float>, CodingError> {
     let full_scale = match coding {
         InputCoding::Spikes => {
@@ -117,6 +117,7 @@ pub fn code_inputs(mut net: Net<Float>, coding: InputCoding) -> Result<Net<Float
 
 /// Moves the constants of a host projection into the biases of its post neurons, or to a constant source.
 fn move_constants(net: &mut Net<Float>, host: &HostProjection) -> Result<(), CodingError> {
+    let rules = net.rules;
     let population = &mut net.populations[host.post.index()];
     let name = population.name.clone();
     let not_finite = |(neuron, constant): (usize, f64)| CodingError::ConstantNotFinite {
@@ -132,7 +133,7 @@ fn move_constants(net: &mut Net<Float>, host: &HostProjection) -> Result<(), Cod
         if constant == 0.0 {
             continue;
         }
-        if n.keep_u != 0.0 {
+        if rules.constant_enters_current(n) {
             into_currents[neuron] = constant;
             continue;
         }

@@ -134,7 +134,7 @@ impl Network {
     /// Turns operators into synapses and continuous time into steps (docs/semantics.md, section 2).
     ///
     /// The constants of a chain fold into the bias of the post neurons as `gain * constant`, or come from a constant source where
-    /// the neuron has current memory (keep_u != 0); from an analog input without delay they stay in the host projection.
+    /// the neuron has current memory (keep_u != 0) or a spike subtracts from its potential; from an analog input without delay they stay in the host projection.
     /// Errors: NaN or infinity anywhere, shapes that don't chain, time constants that the discretization can't step, two host
     /// projections into one population.
     pub fn elaborate(&self, inputs: InputKind) -> Result<Net<Float>, ElaborateError> {
@@ -218,6 +218,16 @@ impl Network {
             };
             projections.push(Projection { name: name.clone(), pre, post, format: (), synapses });
         }
+        let rules = FloatRules { fire: self.conventions.fire, reset: self.conventions.reset };
+        // Where a spike subtracts, a chip may keep the potential in the current: biases enter it there.
+        for (neurons, constants) in stepped.iter_mut().zip(&mut into_currents) {
+            for (n, constant) in neurons.iter_mut().zip(constants) {
+                if n.bias != 0.0 && n.keep_u as f32 == 0.0 && n.round().is_ok_and(|n| rules.constant_enters_current(&n)) {
+                    *constant += n.bias / n.gain;
+                    n.bias = 0.0;
+                }
+            }
+        }
         let mut populations = Vec::with_capacity(self.populations.len());
         for (p, neurons) in self.populations.iter().zip(&stepped) {
             let round = |(index, n): (usize, &StepNeuron)| {
@@ -236,14 +246,7 @@ impl Network {
             let origin = (0..p.len() as u32).collect();
             populations.push(Population { name: p.name.clone(), shape: p.shape.clone(), origin, skew: 0, role });
         }
-        let mut net = Net {
-            name: self.name.clone(),
-            rules: FloatRules { fire: self.conventions.fire, reset: self.conventions.reset },
-            populations,
-            projections,
-            host_projections,
-            output: self.output,
-        };
+        let mut net = Net { name: self.name.clone(), rules, populations, projections, host_projections, output: self.output };
         for (p, constants) in into_currents.iter().enumerate() {
             add_constants(&mut net, PopulationId::from(p), constants).map_err(|(neuron, constant)| {
                 let population = self.populations[p].name.clone();

@@ -74,6 +74,11 @@ pub fn text(r: &CompileReport) -> String {
     for l in &r.lowering.lags {
         out.push_str(&format!("lag: {} acts {} network step(s) later than in the network\n", l.projection, l.steps));
     }
+    for p in &r.quantization.soft {
+        let leak = if p.leak > 0.0 { format!("; {} of a potential leaks in a step", percent(p.leak, 1.0)) } else { String::new() };
+        let (neurons, synapses) = (count(p.neurons.into()), count(p.synapses));
+        out.push_str(&format!("soft reset: {neurons} neurons of {}, {synapses} synapses onto themselves take a threshold{leak}\n", p.name));
+    }
     let relays = &r.lowering.relays;
     for p in &relays.projections {
         out.push_str(&format!(

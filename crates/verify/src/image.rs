@@ -25,6 +25,9 @@
 //! no bias and no refractory period, and keeps nothing of it: it repeats a spike after the synapse's delay (docs/semantics.md, section 7). So a synapse from a relay is one from
 //! what the relay repeats, with both delays added; with every one of them replaced, no relay reaches anything, and the rest is compared.
 //!
+//! A neuron of which a spike takes the threshold is one whose potential is in u, with v its copy, and synapses onto itself that take the threshold in the
+//! next step (docs/semantics.md, section 9). With these replaced by a neuron that subtracts, the rest is compared.
+//!
 //! (b) **Reference = network.** For a network in registers everything is equal, but for dead neurons: one that no
 //! input, host map or constant source reaches, or that reaches no output, can't change an output, and `spikec_net::live` on the *given* net must
 //! say so. For a network in floats every register is the nearest to the float it stands for, within bounds that are stated here or declared by the bundle:
@@ -244,6 +247,8 @@ pub struct Checked {
     pub removed_neurons: u64,
     /// Neurons of the reference that only repeat others, each shown to.
     pub relays: u64,
+    /// Neurons of the reference from whose current a spike takes the threshold, each shown to be one whose potential it takes it from.
+    pub soft: u64,
 }
 
 /// Distances that rounding made, for a network in floats; 0 for registers.
@@ -360,6 +365,10 @@ pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, Verif
         Given::Registers { net, .. } => net.populations.len(),
     };
     let contracted = given::relays::contract(&quantized, populations, &mut differences, &mut checked);
+    let contracted = match given {
+        Given::Trained { net, .. } => contracted.and_then(|q| given::soft::contract(q, net, &mut differences, &mut checked)),
+        Given::Registers { .. } => contracted,
+    };
     let contracted = contracted.as_deref();
     match (given, &quantized.scaling) {
         (Given::Trained { net, .. }, Scaling::Scaled { .. }) => {
@@ -368,7 +377,12 @@ pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, Verif
             if let Some(Quantized { net: reference, scaling: Scaling::Scaled { v_units, deviation_steps, bias_deviation }, .. }) =
                 contracted
             {
-                let scales = given::trained::Scales { v_units, deviation_steps: *deviation_steps, bias_deviation: *bias_deviation };
+                let scales = given::trained::Scales {
+                    v_units,
+                    deviation_steps: *deviation_steps,
+                    bias_deviation: *bias_deviation,
+                    leak: bundle.provenance.options.iter().any(|(name, value)| (name.as_str(), value.as_str()) == ("reset", "leak")),
+                };
                 given::trained::compare(net, reference, &scales, &bundle.target, &mut differences, &mut checked, &mut rounding);
             }
         }

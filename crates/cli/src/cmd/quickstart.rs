@@ -2,7 +2,8 @@
 
 use super::compile::Job;
 use crate::args::{
-    CodingArg, CopiesArg, EffortArg, KernelsArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, SignsArg, TimingPolicyArg,
+    CodingArg, CopiesArg, EffortArg, KernelsArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, ResetArg, SignsArg,
+    TimingPolicyArg,
 };
 use crate::failure::{Failure, NO};
 use crate::files::{Files, Output};
@@ -51,6 +52,7 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
         copies: CopiesArg::Auto,
         kernels: KernelsArg::Auto,
         timing_policy: TimingPolicyArg::Exact,
+        reset: ResetArg::Exact,
         keep_dead: false,
         seed: 0,
     };

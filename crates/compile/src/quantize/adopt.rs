@@ -94,7 +94,7 @@ fn population_report(population: &Population<Fixed>) -> PopulationQuantized {
     }
 }
 
-fn projection_report(projection: &Projection<Fixed>) -> ProjectionQuantized {
+pub(super) fn projection_report(projection: &Projection<Fixed>) -> ProjectionQuantized {
     let format = projection.format;
     ProjectionQuantized {
         name: projection.name.clone(),

@@ -9,7 +9,7 @@
 use super::neuron::Shifted;
 use super::scale::{self, Slot};
 use super::{Draft, QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, bias_limits};
-use crate::finding::Finding;
+use crate::finding::{self, Finding};
 use rayon::prelude::*;
 use spikec_chip::Target;
 use spikec_data::Stimulus;
@@ -43,7 +43,9 @@ pub fn reconstruct_all(
     guide: &Guide,
 ) -> Result<(Quantized, QuantizeReport), QuantizeError> {
     let mut draft = Draft::new(net, target, options)?;
-    if options.method == Quantizer::Reconstruct && !guide.samples.is_empty() {
+    // What is refused is not worth the time.
+    let refused = finding::errors(&draft.findings).is_some();
+    if options.method == Quantizer::Reconstruct && !guide.samples.is_empty() && !refused {
         let taught = Recording::of_floats(guide.teacher, guide.samples, guide.steps)?;
         let order: Vec<PopulationId> = Interpreter::new(net)?.order().collect();
         for p in order {
@@ -151,7 +153,8 @@ impl Draft<'_> {
             });
         }
         for (j, (neuron, unit)) in self.prepared[p.index()].neurons.iter_mut().zip(&units).enumerate() {
-            let moved = f64::from(chosen[row_of(j)].1) * unit;
+            // A bias doesn't add up where the potential lives in the current.
+            let moved = if neuron.soft { 0.0 } else { f64::from(chosen[row_of(j)].1) * unit };
             neuron.bias += moved;
             self.bias_deviation = self.bias_deviation.max(moved.abs());
         }

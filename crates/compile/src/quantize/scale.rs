@@ -10,7 +10,7 @@
 //! an exponent smaller by k. The base exponent is 0, or the smallest at which every neuron's level can be [`LEVEL_GOAL`] or
 //! more without clipping a weight, so that one mantissa of the threshold is 0.1 % or less. It is lowered while that level
 //! passes the threshold register or a constant bias its own, or u could wrap in the worst case (every input of one sign
-//! in every step), but no further than is free: at `-grid_shift` the smallest mantissa still acts without rounding.
+//! in every step; where potentials live in u, always), but no further than is free: at `-grid_shift` the smallest mantissa still acts without rounding.
 //!
 //! **Levels.** `MaxAbs`: the largest at which no weight of the population clips. `RowScale`: the error of each neuron
 //! (sum of squared weight errors, in thresholds) at levels on a grid; the best set of classes by greedy choice and exchange; each
@@ -218,15 +218,23 @@ fn set_exponents(prepared: &Prepared, incoming: &mut [Incoming], goal: &Goal, ca
         let level = level(base);
         (0..caps.len()).all(|j| {
             let n = &prepared.neurons[j];
-            let u = sums[j] * level * 2f64.powi(rules.threshold_shift as i32) * goal.registers.decay_one as f64 / n.decay_u as f64;
+            // A potential that lives in u: one step's input and the threshold, for a spike takes the rest away.
+            let kept = if n.soft { 1.0 + 1.0 / sums[j].max(f64::MIN_POSITIVE) } else { goal.registers.decay_one as f64 / n.decay_u as f64 };
+            let u = sums[j] * level * 2f64.powi(rules.threshold_shift as i32) * kept;
             let v = if n.threshold.is_infinite() && n.decay_v > 0 { u * goal.registers.decay_one as f64 / n.decay_v as f64 } else { 0.0 };
             level <= caps[j] && u < 2f64.powi(rules.u_bits as i32 - 1) && v < rules.v_max as f64
         })
     };
     let wanted = |base: &i32| level(*base) >= LEVEL_GOAL;
     let fires = prepared.neurons.iter().any(|n| n.threshold.is_finite());
-    let mut base = if fires { (0..=most as i32).find(wanted).unwrap_or(most as i32) } else { 0 };
+    // A potential that lives in u wraps where another is clipped: it gets all the room below zero that there is.
+    let soft = prepared.neurons.iter().any(|n| n.soft);
     let lowest = free.iter().copied().min().unwrap_or(0).max(least as i32);
+    let mut base = match fires {
+        _ if soft => lowest,
+        true => (0..=most as i32).find(wanted).unwrap_or(most as i32),
+        false => 0,
+    };
     while base > lowest && !fits(base) {
         base -= 1;
     }

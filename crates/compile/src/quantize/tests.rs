@@ -8,7 +8,7 @@ use crate::lower::{LowerOptions, lower};
 use crate::testnets::{channels, loihi, population, projection, random_net, random_spikes};
 use proptest::prelude::*;
 use spikec_data::{SpikeTrain, Stimulus, Values};
-use spikec_net::{Bias, FireRule, FixedNeuron, FloatNeuron, FloatRules, Interpreter, Projection, SignMode, WeightFormat};
+use spikec_net::{Bias, FireRule, FixedNeuron, FloatNeuron, FloatRules, Interpreter, Projection, ResetRule, SignMode, WeightFormat};
 
 const IF: FloatNeuron = FloatNeuron { keep_u: 0.0, keep_v: 1.0, gain: 1.0, bias: 0.0, threshold: 1.0, v_reset: 0.0 };
 const BIAS: (i16, u8) = (4095, 7);
@@ -188,7 +188,7 @@ fn what_no_register_holds_is_refused_by_name() {
     let mut soft = plain();
     soft.rules.reset = ResetRule::Subtract;
     let error = refuse(&soft, 8);
-    assert!(error.to_string().contains("C13 a: neurons with soft reset") && error.hint().contains("two compartments"), "{error}");
+    assert!(error.to_string().contains("C13 a: neurons with soft reset") && error.hint().contains("--reset leak"), "{error}");
     let mut never = layer(FireRule::Greater, vec![FloatNeuron { threshold: 1.0, v_reset: 1.0, ..IF }], 1, vec![(0, 0, 1.0, 0)]);
     never.populations[1].origin = vec![7];
     let text = refuse(&never, 8).to_string();
@@ -200,7 +200,7 @@ fn what_no_register_holds_is_refused_by_name() {
     let found = quantize(&never, [0; 32], &target, &QuantizeOptions::default()).unwrap_err();
     let kinds: Vec<&str> = found.findings().iter().map(|f| f.resource.as_str()).collect();
     let expected = [
-        "neurons with soft reset (v - threshold)",
+        "neurons with soft reset (v - threshold) that keep more of their potential than a current can",
         "share of the potential kept, neuron 0",
         "smallest refractory period (steps)",
         "threshold above the reset potential, neuron 1",

@@ -81,7 +81,8 @@ impl Draft<'_> {
             *chosen = Some(multiples.into_iter().map(|m| m as i16 * grid).collect());
         }
         for ((prepared, changes), population) in self.prepared.iter_mut().zip(tuned.bias_changes).zip(&self.net.populations) {
-            for ((neuron, change), given) in prepared.neurons.iter_mut().zip(changes).zip(population.neurons()) {
+            let changed = prepared.neurons.iter_mut().zip(changes).zip(population.neurons());
+            for ((neuron, change), given) in changed.filter(|((n, _), _)| !n.soft) {
                 neuron.bias += f64::from(change);
                 let as_trained = f64::from(given.bias) + (neuron.keep_v - 1.0) * f64::from(given.v_reset);
                 self.bias_deviation = self.bias_deviation.max((neuron.bias - as_trained).abs());

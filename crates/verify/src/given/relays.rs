@@ -106,6 +106,14 @@ fn contract_scaling(scaling: &Scaling, net: &Net<Fixed>, given: usize, differenc
 /// For each relay, what it hears: one synapse that makes it fire, and nothing else.
 fn heard(net: &Net<Fixed>, given: usize, differences: &mut Differences) -> Vec<Vec<Option<Heard>>> {
     let mut heard: Vec<Vec<Option<Heard>>> = net.populations[given..].iter().map(|p| vec![None; p.len()]).collect();
+    // The projections into relays stand after all others, in the order of their populations: no order of the reference is left unexplained.
+    let into: Vec<usize> = net.projections.iter().map(|p| if p.post.index() >= given { p.post.index() } else { 0 }).collect();
+    for (pair, p) in into.windows(2).zip(&net.projections[1.min(net.projections.len())..]).filter(|(pair, _)| pair[1] < pair[0]) {
+        let found = Value::Text(format!("after the projection into population {}", pair[0]));
+        let at = || item(&p.name);
+        let expected = "projections into relays last, in the order of populations".into();
+        differences.push(|| Difference { side: SIDE, at: at(), field: Field::Count, found, expected });
+    }
     for p in net.projections.iter().filter(|p| p.post.index() >= given) {
         // A relay repeats its neuron or the relay before it, in the order of populations: so no ring of relays hears itself alone.
         if p.pre >= p.post {
