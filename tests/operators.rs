@@ -121,7 +121,7 @@ fn a_pruned_conv_network_verifies_with_8_bits() {
 }
 
 #[test]
-fn a_fit_of_kernels_is_refused_by_name() {
+fn a_fit_of_windows_is_refused_by_name() {
     let pool = "Trained(dt: 1.0, populations: [(name: \"in\", shape: [1, 2], neurons: Input), (name: \"n\", shape: [1, 1], neurons: If(v_threshold: 1.0))], \
                 projections: [(name: \"p\", pre: \"in\", post: \"n\", chain: [SumPool1d(kernel: 2)])], output: \"n\")";
     let network = read(Path::new("net.ron"), pool.as_bytes(), &ImportOptions::default(), &[]);

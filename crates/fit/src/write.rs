@@ -3,7 +3,7 @@
 //! In: the network as trained, its elaboration, the fitted net. Out: a network of the same operators with other weights.
 //! Invariant: elaborating it gives the fitted net up to the rounding of f32. Cost: the network's own matrices.
 
-use spikec_net::{Conv, Float, Net, Network, Operator, PopulationId};
+use spikec_net::{Conv, Float, Net, Network, NeuronModel, Operator, PopulationId, TrainedRole};
 use thiserror::Error;
 
 /// Why a fitted net can't be written back.
@@ -89,8 +89,8 @@ pub fn check(network: &Network) -> Result<(), WriteBack> {
         let fits = |o: &&Operator| {
             is_matrix(o) || matches!(o, Operator::Bias { .. } | Operator::Scale { .. } | Operator::Reshape { .. } | Operator::BatchNorm(_))
         };
-        // Max pooling and the like: the fit leaves it as it is.
-        let fixed = p.operators.iter().all(|o| o.weights().is_none());
+        // Max pooling: the fit leaves it as it is.
+        let fixed = matches!(network.populations[p.post.index()].role, TrainedRole::Neurons(NeuronModel::Or));
         let other = p.operators.iter().find(|o| !fixed && !fits(o));
         other.map_or(Ok(()), |o| Err(WriteBack::Operator(p.name.clone(), o.kind())))
     })
