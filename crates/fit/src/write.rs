@@ -36,12 +36,15 @@ fn is_matrix(operator: &Operator) -> bool {
     matches!(operator, Operator::Linear { .. } | Operator::Conv(_))
 }
 
+/// (output, number of the weight) of each synapse of a kernel, and where those of each input begin.
+type Numbers = (Vec<(u32, u32)>, Vec<usize>);
+
 /// A matrix that gets other weights.
 struct Matrix {
     outputs: usize,
     inputs: usize,
-    /// Of a kernel: the number of the weight of each of its synapses, and where those of each input begin; of a matrix `None`.
-    kernel: Option<(Vec<(u32, u32)>, Vec<usize>)>,
+    /// `None` for a matrix.
+    kernel: Option<Numbers>,
     weights: usize,
 }
 

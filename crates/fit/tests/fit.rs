@@ -113,7 +113,7 @@ fn convolved(seed: u64) -> Net<Float> {
     for kernel in weight.chunks_mut(9) {
         [0, 1, 2, 3, 6].into_iter().for_each(|k| kernel[k] = 0.0);
     }
-    let conv = Conv { channels: 1, outputs: 6, groups: 1, axes: vec![axis.clone(), axis], weight };
+    let conv = Conv { channels: 1, outputs: 6, groups: 1, axes: vec![axis, axis], weight };
     let (shape, synapses) = (conv.output_shape().unwrap(), conv.synapses().unwrap());
     let mut net = net(seed);
     let places: u32 = shape.iter().product();

@@ -239,8 +239,8 @@ struct Shifts {
 impl Shifts {
     fn of(post: Map, origin: &[u32]) -> Self {
         let size = (post.extent[0] * post.extent[1]) as usize;
-        let whole =
-            origin.len() % size == 0 && origin.chunks(size).all(|c| c[0] as usize % size == 0 && c[size - 1] - c[0] + 1 == size as u32);
+        let channel = |c: &[u32]| c[0].is_multiple_of(size as u32) && c[size - 1] - c[0] + 1 == size as u32;
+        let whole = origin.len().is_multiple_of(size) && origin.chunks(size).all(channel);
         Shifts { post, whole, seen: HashSet::new(), reach: HashMap::new() }
     }
 
