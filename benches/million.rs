@@ -12,7 +12,7 @@ use spikec_compile::pack::Wiring;
 use spikec_compile::partition::{Search, partitioners};
 use spikec_compile::place::PlaceOptions;
 use spikec_compile::place::place;
-use spikec_compile::{CompileOptions, Input, PARTITIONERS, Partitioned, compile, quantize};
+use spikec_compile::{CompileOptions, Input, Kernels, PARTITIONERS, Partitioned, compile, quantize};
 use spikec_data::{SpikeTrain, Stimulus};
 use spikec_import::{ImportOptions, Model};
 use spikec_sim::{Level, Machine, RunOptions};
@@ -82,10 +82,11 @@ fn main() {
     {
         let (lowered, _) = stage("lower", || lower(net.clone(), &target, &LowerOptions::default()).expect("it lowers"));
         let (q, _) = stage("adopt", || quantize::adopt_all(lowered, digest, &target));
-        stage("wiring", || Wiring::new(&q, &target).synapse_count());
+        stage("wiring", || Wiring::new(&q, &target, Kernels::Auto).synapse_count());
         let search = Search::default();
         let strategies = partitioners(PARTITIONERS[0], &search, q.net.synapse_count()).expect("known");
-        let proposal = stage("partition and placement", || strategies[0].propose(&q, &target));
+        let mapped = strategies.iter().find(|s| s.name() == PARTITIONERS[0]).expect("one of the portfolio");
+        let proposal = stage("partition and placement", || mapped.propose(&q, &target));
         println!("{} parts", proposal.parts.len());
         let partitioned = stage("pack and count", || Partitioned::new(&q, proposal, &target).expect("it fits"));
         let how = PlaceOptions { effort: search.effort, seed: search.seed, rates: &search.rates };

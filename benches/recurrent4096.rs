@@ -7,7 +7,8 @@
 
 use spikec_compile::{CompileOptions, Input};
 use spikec_data::{SpikeTrain, Stimulus, read_npz};
-use spikec_net::net::{Delays, Population, Projection, Role, Synapses};
+use spikec_net::Synapses;
+use spikec_net::net::{Population, Projection, Role};
 use spikec_net::{Bias, Fixed, FixedNeuron, FixedRules, Net, PopulationId, SignMode, WeightFormat};
 use spikec_sim::{Level, Machine, RunOptions};
 use std::path::{Path, PathBuf};
@@ -57,8 +58,7 @@ fn net(instance: &Instance) -> Net<Fixed> {
     let format = WeightFormat { bits: 8, exponent: 0, sign: SignMode::Mixed };
     let neuron = FixedNeuron { decay_u: 2048, decay_v: 255, threshold: 200, refractory: 1, bias: Bias::default() };
     let population = |name: &str, role| Population { name: name.into(), shape: vec![N], origin: (0..N).collect(), skew: 0, role };
-    let forced =
-        Synapses { offsets: (0..=N).collect(), posts: (0..N).collect(), weights: vec![254; N as usize], delays: Delays::Uniform(0) };
+    let forced = Synapses::from_tuples(N as usize, (0..N).map(|i| (i, i, 254, 0)).collect());
     Net {
         name: "recurrent4096".into(),
         rules: FixedRules::default(),

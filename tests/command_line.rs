@@ -348,7 +348,7 @@ fn check_lists_the_findings_of_every_stage_at_once() {
     assert_eq!(failed.json()["findings"], serde_json::json!([]));
 
     // Soft reset, loops without delay and neurons that no register holds are findings too.
-    let lif = "Lif(tau: 2.0, r: 1.0, v_leak: 0.0, v_threshold: [1.0, 0.0], v_reset: 0.0)";
+    let lif = "If(r: 1.0, v_threshold: [1.0, 0.0], v_reset: 0.0)";
     let trained = format!(
         "Trained(dt: 1.0, reset: Subtract,
             populations: [(name: \"in\", shape: [1], neurons: Input), (name: \"a\", shape: [2], neurons: {lif}), (name: \"b\", shape: [2], neurons: {lif})],
@@ -570,4 +570,55 @@ fn a_tight_loop_is_refused_or_lags_as_the_bundle_says() {
     spikec(&["data", "random", "--channels", "2", "--steps", "20", "--rate", "0.5", "--samples", "20", "-o", "d.npz"]).ok();
     let verified = spikec(&["verify", "loop.ron", "b.spkb", "--input", "d.npz"]).ok();
     assert!(verified.out.contains("behaviour: equal"), "{}", verified.out);
+}
+
+/// Two layers that subtract, and random input.
+fn subtracting(at: &Path, neurons: &str) {
+    let text = format!(
+        "Trained(dt: 1.0, convention: \"spikingjelly\", reset: Subtract,
+            populations: [(name: \"in\", shape: [4], neurons: Input), (name: \"a\", shape: [6], neurons: {neurons}), (name: \"b\", shape: [2], neurons: {neurons})],
+            projections: [
+                (pre: \"in\", post: \"a\", chain: [Linear(weight: [{}]), Bias(bias: 0.125)]),
+                (pre: \"a\", post: \"b\", chain: [Linear(weight: [1, 0.5, -0.25, 1, 0.75, -0.5, 0.5, 1, 1, -0.5, 0.25, 0.5])]),
+            ],
+            output: \"b\")",
+        (0..24).map(|k| (f64::from(k * 7 % 11) / 4.0 - 0.75).to_string()).collect::<Vec<_>>().join(", ")
+    );
+    std::fs::write(at.join("soft.ron"), text).unwrap();
+    let random =
+        ["data", "random", "--channels", "4", "--steps", "60", "--rate", "0.4", "--samples", "10", "--seed", "1", "-o", "random.npz"];
+    spikec(at, &random).ok();
+}
+
+#[test]
+fn soft_reset_is_exact_or_as_declared() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let compile = ["compile", "soft.ron", "--target", "loihi1", "-o", "soft.spkb"];
+    let verify = ["verify", "soft.ron", "soft.spkb", "--input", "random.npz"];
+    let with = |more: &[&'static str]| [&compile[..], more].concat();
+    subtracting(at, "Lif(tau: 4.0, v_threshold: 1.0)");
+    let out = spikec(at, &compile).ok().out;
+    assert!(out.contains("soft reset: 6 neurons of a, ") && !out.contains("leaks in a step"), "{out}");
+    // The file's own reset stands beside its convention, in the proof as well.
+    let out = spikec(at, &verify).ok().out;
+    assert!(out.contains("soft reset: 8 of the neurons take a threshold from their own current") && out.contains("image: equal"), "{out}");
+    // A hard reset is another network: the statement says so.
+    spikec(at, &with(&["--reset", "hard"])).ok();
+    let out = spikec(at, &verify).ok().out;
+    assert!(out.contains("reset hard") && !out.contains("take a threshold"), "{out}");
+
+    // Potentials that never leak.
+    subtracting(at, "If(v_threshold: 1.0)");
+    let says = ["soft.ron: does not fit loihi1", "keep more of their potential than a current can", "--reset leak"];
+    spikec(at, &compile).fails(3, &says);
+    let measured = [
+        "[floats, 10 samples: --reset hard: same class for ",
+        "; --reset leak: same class for 90.0 %, 0.2 of 119.6 output spikes apart a sample",
+    ];
+    spikec(at, &with(&["--calibration", "random.npz"])).fails(3, &measured);
+    let out = spikec(at, &with(&["--reset", "leak"])).ok().out;
+    assert!(out.contains("0.02 % of a potential leaks in a step"), "{out}");
+    let out = spikec(at, &verify).ok().out;
+    assert!(out.contains("reset leak") && out.contains("image: equal"), "{out}");
 }

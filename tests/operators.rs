@@ -4,7 +4,7 @@ use spikec_chip::Bundle;
 use spikec_compile::{CompileOptions, Input};
 use spikec_data::{Array, ArrayData, DataSet, Stimulus, write_npz};
 use spikec_import::{ImportOptions, Model};
-use spikec_net::{Delays, Float, InputKind, Net, Network};
+use spikec_net::{Float, InputKind, Net, Network};
 use spikec_sim::{Machine, Record, RunOptions};
 use spikec_testkit::{generate::random_spikes, shared_dir};
 use spikec_verify::{Given, check_behaviour, check_image};
@@ -75,7 +75,7 @@ fn kernels_windows_maxima_delays_and_loops_verify_on_the_chip() {
     let samples: Vec<Stimulus> = (0..8).map(|seed| Stimulus::Spikes(random_spikes(seed, 128, 60, 0.1))).collect();
     let (net, machine) = verified(&network, &samples, None);
     let fc = net.projections.iter().find(|p| p.name == "fc").unwrap();
-    assert!(matches!(fc.synapses.delays, Delays::Each(_)));
+    assert_eq!(fc.synapses.uniform_delay(), None);
 
     // On the chip, too, a maximum fires in the network step of its members, and the threshold neurons repeat what they hear.
     let options = RunOptions { record: Record { spikes: true, ..Record::default() }, ..RunOptions::default() };
@@ -121,7 +121,7 @@ fn a_pruned_conv_network_verifies_with_8_bits() {
 }
 
 #[test]
-fn a_fit_of_kernels_is_refused_by_name() {
+fn a_fit_of_windows_is_refused_by_name() {
     let pool = "Trained(dt: 1.0, populations: [(name: \"in\", shape: [1, 2], neurons: Input), (name: \"n\", shape: [1, 1], neurons: If(v_threshold: 1.0))], \
                 projections: [(name: \"p\", pre: \"in\", post: \"n\", chain: [SumPool1d(kernel: 2)])], output: \"n\")";
     let network = read(Path::new("net.ron"), pool.as_bytes(), &ImportOptions::default(), &[]);

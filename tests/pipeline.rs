@@ -202,7 +202,7 @@ fn variants() -> (Net<Fixed>, Vec<(&'static str, Net<Fixed>)>) {
     let mut out: Vec<(&'static str, Net<Fixed>)> = Vec::new();
     let grid = 1i16 << net.projections[0].format.grid_shift();
     let mut weight = net.clone();
-    let w = &mut weight.projections[0].synapses.weights[0];
+    let w = &mut weight.projections[0].synapses.weights_mut()[0];
     *w = if *w > 0 { *w - grid } else { *w + grid };
     out.push(("weight", weight));
     let change = |f: &dyn Fn(&mut spikec_net::FixedNeuron)| {
@@ -225,8 +225,8 @@ fn variants() -> (Net<Fixed>, Vec<(&'static str, Net<Fixed>)>) {
     out.push(("refractory period", change(&|n| n.refractory += 1)));
     let mut delay = net.clone();
     let s = &mut delay.projections[0].synapses;
-    let all: Vec<u16> = (0..s.len()).map(|k| s.delay(k) + u16::from(k == 0)).collect();
-    s.delays = spikec_net::Delays::Each(all);
+    let all = s.iter().enumerate().map(|(k, (i, j, w, d))| (i, j, w, d + u16::from(k == 0))).collect();
+    *s = spikec_net::Synapses::from_tuples(s.pres(), all);
     out.push(("delay", delay));
     (net, out)
 }

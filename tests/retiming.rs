@@ -333,7 +333,8 @@ fn a_skip_over_150_layers_goes_through_shared_relays() {
 fn more_relays_than_the_board_has_neurons_are_refused() {
     let mut net = random_graph(1, false, 0);
     let long = net.projections.last_mut().unwrap();
-    long.synapses.delays = Delays::Uniform(u16::MAX);
+    let delayed = long.synapses.iter().map(|(i, j, w, _)| (i, j, w, u16::MAX)).collect();
+    long.synapses = Synapses::from_tuples(long.synapses.pres(), delayed);
     let target = spikec_chip::find("tiny").expect("built in");
     let error = compile(Input::Registers { net: &net, digest: net.digest() }, &target).unwrap_err();
     assert!(error.findings().iter().any(|f| f.code == "C01" && f.resource.contains("relay neurons")), "{error:?}");

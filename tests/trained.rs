@@ -206,12 +206,46 @@ fn a_weight_one_grid_step_away_is_found_where_others_are_clipped() {
     assert!(verdict.rounding.declared_steps <= 0.5, "{:?}", verdict.rounding);
     let quantized = spikec_net::Quantized::from_bytes(&bundle.reference).unwrap();
     let grid = 1i16 << quantized.net.projections[0].format.grid_shift();
-    for (k, &mantissa) in quantized.net.projections[0].synapses.weights.iter().enumerate() {
+    for (k, &mantissa) in quantized.net.projections[0].synapses.clone().weights_mut().iter().enumerate() {
         let mut other = quantized.clone();
-        other.net.projections[0].synapses.weights[k] = if mantissa > 128 { mantissa - grid } else { mantissa + grid };
+        other.net.projections[0].synapses.weights_mut()[k] = if mantissa > 128 { mantissa - grid } else { mantissa + grid };
         let mutant = Bundle { reference: other.to_bytes(), ..bundle.clone() };
         let found = check_image(&mutant, &given).unwrap().differences;
         let moved = |d: &spikec_verify::Difference| (d.side, d.field) == (spikec_verify::Side::Network, spikec_verify::Field::Mantissa);
         assert_eq!(found.iter().filter(|d| moved(d)).count(), 1, "synapse {k}: {found:?}");
+    }
+}
+
+#[test]
+fn a_small_network_of_gradient_rewiring_compiles_and_verifies() {
+    let gradr = spikec_testkit::gradr::Gradr::new(8, 16, 0.3, 1);
+    let arrays: Vec<_> = gradr.arrays.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
+    let npz = spikec_data::write_npz(&arrays);
+    let beside = |_: &Path| Ok(npz.clone());
+    let text = gradr.text("gradr.npz");
+    let model =
+        spikec_import::read(Path::new("gradr.ron"), text.as_bytes(), &ImportOptions::default(), &beside).unwrap_or_else(|e| panic!("{e}"));
+    let Model::Trained(network) = model.model else { panic!("a network in floats") };
+    let digest = network.digest();
+    let elaborated = network.elaborate(InputKind::Analog).unwrap_or_else(|e| panic!("{e}"));
+    let values = |seed: u64| (0..3 * 16 * 16).map(|k| ((k * 7 + seed * 13) % 41) as f32 / 10.0 - 2.0).collect();
+    let sample = |seed| Stimulus::Values(spikec_data::Values { width: 768, frames: values(seed), constant: true });
+    let samples: Vec<Stimulus> = (0..3).map(sample).collect();
+    // The first layer by the host's biases, and on the chip.
+    for (coding, encoder) in [
+        (InputCoding::Bias, spikec_chip::bundle::Encoder::Bias),
+        (InputCoding::Rate { full_scale: 2.0 }, spikec_chip::bundle::Encoder::Rate { full_scale: 2.0 }),
+    ] {
+        let net = code_inputs(elaborated.clone(), coding).unwrap_or_else(|e| panic!("{e}"));
+        let decoder = spikec_chip::bundle::DecoderKind::Vote(10);
+        let options = CompileOptions { encoder, decoder, default_steps: Some(8), ..CompileOptions::default() };
+        let bundle = bundle_of(&net, digest, &options).unwrap_or_else(|e| panic!("{e}"));
+        // 3 layers, pool, 3 layers, pool, 2 layers: each a hop after the one before it, the first at once where the host drives it.
+        assert_eq!(bundle.symbols.populations.iter().map(|p| p.skew).collect::<Vec<_>>(), [0, 0, 1, 2, 4, 5, 6, 8, 9, 3, 7]);
+        verifies(&bundle, &net, digest, &samples, Some(8));
+        let loss =
+            loss(&elaborated, &bundle, &spikec_data::DataSet { width: 768, samples: samples.clone(), labels: None }, Some(8), &|| ());
+        let loss = loss.unwrap_or_else(|e| panic!("{e}"));
+        assert!(loss.populations.iter().filter(|p| p.neurons > 0).all(|p| p.quantized_rate > 0.0), "{:?}", loss.populations);
     }
 }

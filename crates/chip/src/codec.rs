@@ -31,16 +31,23 @@ pub fn encode_core(tables: &CoreTables, target: &Target) -> Result<CoreImage, Co
     let mut memory = BitWriter::default();
     let mut in_axons = BitWriter::default();
     let word_bits = *m.word_bits as usize;
+    let mut written: Vec<(usize, u32)> = Vec::with_capacity(tables.lists.len());
     for (i, axon) in tables.in_axons.iter().enumerate() {
-        let start = memory.len();
-        for entry in &axon.entries {
-            write_entry(&mut memory, entry, tables, target).map_err(at(Table::SynapseMemory, i))?;
-            memory.pad_to(start + cost::aligned(m, (memory.len() - start) as u64) as usize);
+        // Lists are named in their order: one that isn't written yet is the next.
+        if usize::from(axon.list) == written.len() {
+            let start = memory.len();
+            for entry in &tables.list(*axon).entries {
+                write_entry(&mut memory, entry, tables, target).map_err(at(Table::SynapseMemory, i))?;
+                memory.pad_to(start + cost::aligned(m, (memory.len() - start) as u64) as usize);
+            }
+            let words = cost::words(m, (memory.len() - start) as u64);
+            memory.pad_to(start + words as usize * word_bits);
+            written.push((start / word_bits, words));
         }
-        let words = cost::words(m, (memory.len() - start) as u64);
-        memory.pad_to(start + words as usize * word_bits);
-        in_axons.put((start / word_bits) as u64, l.word_pointer);
+        let (pointer, words) = written[usize::from(axon.list)];
+        in_axons.put(pointer as u64, l.word_pointer);
         in_axons.put(words.into(), l.axon_words);
+        in_axons.put(axon.base.into(), l.axon_base);
     }
     let mut compartment_profiles = BitWriter::default();
     for p in &tables.compartment_profiles {
@@ -109,15 +116,15 @@ fn write_entry(out: &mut BitWriter, entry: &SynapseEntry, tables: &CoreTables, t
     out.put(u64::from(entry.format) + 1, *m.format_id_bits as u8);
     out.put(entry.synapses.len() as u64, *m.count_bits as u8);
     if f.compression != Compression::Sparse {
-        out.put(entry.synapses[0].compartment.into(), f.index_bits);
+        out.put(entry.synapses[0].index.into(), f.index_bits);
     }
     for (i, s) in entry.synapses.iter().enumerate() {
         out.put(weight_field(weights, f, s.mantissa)?, f.weight_bits);
         out.put(s.delay.into(), f.delay_bits);
         match f.compression {
-            Compression::Sparse => out.put(s.compartment.into(), f.index_bits),
+            Compression::Sparse => out.put(s.index.into(), f.index_bits),
             Compression::RunLength => {
-                let skip = entry.synapses.get(i + 1).map_or(0, |next| next.compartment - s.compartment - 1);
+                let skip = entry.synapses.get(i + 1).map_or(0, |next| next.index - s.index - 1);
                 out.put(skip.into(), f.skip_bits);
             }
             Compression::Dense => {}
@@ -174,27 +181,49 @@ pub fn decode_core(image: &CoreImage, target: &Target) -> Result<CoreTables, Cod
     let out_axons = records(&image.out_axons, out_axon_count, l.out_axon_record(), Table::OutAxons, image.core, |r| {
         Ok(OutAxon { core: r.next(l.core)? as u32, in_axon: r.next(l.in_axon)? as u16 })
     })?;
-    let lists = records(&image.in_axons, in_axon_count, l.in_axon_record(), Table::InAxons, image.core, |r| {
-        Ok((r.next(l.word_pointer)? as usize, r.next(l.axon_words)? as usize))
+    let axons = records(&image.in_axons, in_axon_count, l.in_axon_record(), Table::InAxons, image.core, |r| {
+        Ok((r.next(l.word_pointer)? as usize, r.next(l.axon_words)? as usize, r.next(l.axon_base)? as u16))
     })?;
 
     length(&image.synapse_memory, word_count, (*m.word_bits).into()).map_err(at(Table::SynapseMemory, 0))?;
     let memory = words_of(&image.synapse_memory);
-    let mut in_axons = Vec::with_capacity(lists.len());
+    let mut in_axons = Vec::with_capacity(axons.len());
+    let mut lists: Vec<SynapseList> = Vec::new();
+    // (first word, words) of the lists so far, ascending.
+    let mut read: Vec<(usize, usize)> = Vec::new();
     let mut end = 0;
-    for (i, &(pointer, words)) in lists.iter().enumerate() {
+    for (i, &(pointer, words, base)) in axons.iter().enumerate() {
+        // A pointer into what is read already is that of a list before; an empty list is never shared.
+        if pointer < end
+            && *m.max_axon_base > 0
+            && let Ok(list) = read.binary_search(&(pointer, words))
+        {
+            in_axons.push(InAxon { list: list as u16, base });
+            continue;
+        }
         check_list(pointer, words, cost::words(m, 0) as usize..=word_count.saturating_sub(pointer), end).map_err(at(Table::InAxons, i))?;
         end = pointer + words;
         let word_bits = *m.word_bits as usize;
         let reader = BitReader::new(&memory, pointer * word_bits..end * word_bits);
-        in_axons.push(read_list(Fields(reader), words, &formats, target).map_err(at(Table::SynapseMemory, i))?);
+        in_axons.push(InAxon { list: lists.len() as u16, base });
+        lists.push(read_list(Fields(reader), words, &formats, target).map_err(at(Table::SynapseMemory, i))?);
+        read.push((pointer, words));
     }
     if end != word_count {
         let problem = CodecProblem::Words { found: word_count as u64, expected: end as u64 };
         return Err(at(Table::Registers, 0)(problem));
     }
-    let tables =
-        CoreTables { core: image.core, delay_bits, formats, in_axons, compartment_profiles, threshold_profiles, compartments, out_axons };
+    let tables = CoreTables {
+        core: image.core,
+        delay_bits,
+        formats,
+        lists,
+        in_axons,
+        compartment_profiles,
+        threshold_profiles,
+        compartments,
+        out_axons,
+    };
     check_tables(&tables, target)?;
     Ok(tables)
 }
@@ -267,16 +296,16 @@ fn check_list(pointer: usize, words: usize, allowed: RangeInclusive<usize>, expe
     Ok(())
 }
 
-/// Reads the list of one input axon, `words` words long.
-fn read_list(mut r: Fields, words: usize, formats: &[SynapseFormat], target: &Target) -> Result<InAxon, CodecProblem> {
+/// Reads a list, `words` words long.
+fn read_list(mut r: Fields, words: usize, formats: &[SynapseFormat], target: &Target) -> Result<SynapseList, CodecProblem> {
     let m = &target.packed().synapse_memory;
     let start = r.0.at();
-    let mut axon = InAxon::default();
+    let mut list = SynapseList::default();
     let mut end = start;
     // Without terminators a list also ends where no format id fits any more.
     while *m.terminator_min_free_bits > 0 || r.0.left() >= *m.format_id_bits as usize {
         match read_entry(&mut r, formats, target) {
-            Ok(Some(entry)) => axon.entries.push(entry),
+            Ok(Some(entry)) => list.entries.push(entry),
             Ok(None) => break,
             Err(CodecProblem::Length { .. }) => return Err(CodecProblem::Unterminated { words: words as u64 }),
             Err(problem) => return Err(problem),
@@ -292,7 +321,7 @@ fn read_list(mut r: Fields, words: usize, formats: &[SynapseFormat], target: &Ta
     }
     match r.0.first_one_left() {
         Some(bit) => Err(CodecProblem::Padding { bit: bit as u64 }),
-        None => Ok(axon),
+        None => Ok(list),
     }
 }
 
@@ -321,13 +350,9 @@ fn read_entry(r: &mut Fields, formats: &[SynapseFormat], target: &Target) -> Res
             Compression::RunLength => skip = r.next(f.skip_bits)?,
             Compression::Dense => {}
         }
-        let compartment = u16::try_from(next).map_err(|_| CodecProblem::Value {
-            field: "compartment",
-            found: next as i64,
-            min: 0,
-            max: u16::MAX.into(),
-        })?;
-        synapses.push(StoredSynapse { compartment, mantissa, delay });
+        let index =
+            u16::try_from(next).map_err(|_| CodecProblem::Value { field: "index", found: next as i64, min: 0, max: u16::MAX.into() })?;
+        synapses.push(StoredSynapse { index, mantissa, delay });
         next += 1 + skip;
     }
     if skip != 0 {

@@ -51,8 +51,23 @@ pub(crate) fn check_tables(t: &CoreTables, target: &Target) -> Result<(), CodecE
         return Err(at(Table::Registers, 0)(problem));
     }
     let mut words = 0;
+    // (words, end of the indices) of the lists that are named so far.
+    let mut known: Vec<(u32, usize)> = Vec::with_capacity(t.lists.len());
     for (i, axon) in t.in_axons.iter().enumerate() {
-        words += in_axon(axon, t, target).map_err(at(Table::SynapseMemory, i))? as usize;
+        if usize::from(axon.list) == known.len()
+            && let Some(new) = t.lists.get(known.len())
+        {
+            let taken = list(new, t, target).map_err(at(Table::SynapseMemory, i))?;
+            words += taken as usize;
+            known.push((taken, new.synapses().map(|s| usize::from(s.index) + 1).max().unwrap_or(0)));
+        } else {
+            shared(axon, &known, target).map_err(at(Table::InAxons, i))?;
+        }
+        base(axon, known[usize::from(axon.list)].1, t, target).map_err(at(Table::InAxons, i))?;
+    }
+    if known.len() != t.lists.len() {
+        let problem = CodecProblem::Value { field: "lists", found: t.lists.len() as i64, min: 0, max: known.len() as i64 };
+        return Err(at(Table::Registers, 0)(problem));
     }
     at_most("synaptic words", words, *target.packed().synapse_memory.usable_words).map_err(at(Table::Registers, 0))
 }
@@ -119,11 +134,33 @@ fn out_axon(o: &OutAxon, core: u32, target: &Target) -> Result<u64, CodecProblem
     Ok(cost::out_axon_entries(p, chip(o.core) != chip(core)).into())
 }
 
-/// Words that an input axon takes.
-fn in_axon(axon: &InAxon, t: &CoreTables, target: &Target) -> Result<u32, CodecProblem> {
+/// A list that another axon named before, where the target lets axons share: empty ones have no words to share.
+fn shared(axon: &InAxon, known: &[(u32, usize)], target: &Target) -> Result<(), CodecProblem> {
+    let next = known.len() as i64;
+    if i64::from(axon.list) >= next {
+        // The next list would do, if there were one.
+        let missing = i64::from(axon.list) == next;
+        return Err(CodecProblem::Value { field: "list", found: axon.list.into(), min: 0, max: next - i64::from(missing) });
+    }
+    if *target.packed().synapse_memory.max_axon_base == 0 {
+        return Err(CodecProblem::Unsupported { field: "list", found: "words that two input axons share".into() });
+    }
+    let words = i64::from(known[usize::from(axon.list)].0);
+    within("words of a shared list", words, 1, i64::MAX)
+}
+
+/// The base is within the target's, and every synapse acts on a compartment: `end` is beyond the list's indices.
+fn base(axon: &InAxon, end: usize, t: &CoreTables, target: &Target) -> Result<(), CodecProblem> {
+    within("base", axon.base.into(), 0, (*target.packed().synapse_memory.max_axon_base).into())?;
+    let last = (usize::from(axon.base) + end.max(1) - 1) as i64;
+    if end == 0 { Ok(()) } else { within("base + index", last, 0, t.compartments.len() as i64 - 1) }
+}
+
+/// Words that a list takes.
+fn list(list: &SynapseList, t: &CoreTables, target: &Target) -> Result<u32, CodecProblem> {
     let m = &target.packed().synapse_memory;
     let mut bits = 0;
-    for e in &axon.entries {
+    for e in &list.entries {
         index("format", e.format, t.formats.len())?;
         let f = &t.formats[usize::from(e.format)];
         entry(e, f, t, target)?;
@@ -139,15 +176,15 @@ fn entry(e: &SynapseEntry, f: &SynapseFormat, t: &CoreTables, target: &Target) -
     within("synapses of an entry", e.synapses.len() as i64, 1, (*m.max_synapses_per_entry).into())?;
     let delay_max = cost::delay_limit(f.delay_bits).min(cost::delay_limit(t.delay_bits)).min(*m.max_delay);
     for (i, s) in e.synapses.iter().enumerate() {
-        index("compartment", s.compartment, t.compartments.len())?;
+        index("index", s.index, t.compartments.len())?;
         if i == 0 || f.compression == Compression::Sparse {
-            within("compartment", s.compartment.into(), 0, (1i64 << f.index_bits) - 1)?;
+            within("index", s.index.into(), 0, (1i64 << f.index_bits) - 1)?;
         }
         within("delay", s.delay.into(), 0, delay_max.into())?;
         weight_field(weights, f, s.mantissa)?;
     }
     for w in e.synapses.windows(2) {
-        let (previous, found) = (w[0].compartment, w[1].compartment);
+        let (previous, found) = (w[0].index, w[1].index);
         let gap = i64::from(found) - i64::from(previous) - 1;
         let storable = match f.compression {
             Compression::Sparse => gap >= -1,

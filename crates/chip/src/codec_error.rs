@@ -94,14 +94,14 @@ pub enum CodecProblem {
         /// Limit of the target.
         limit: u64,
     },
-    /// Compartments of an entry in an order that its compression can't store.
-    #[error("compartment {found} after {previous} can't stand in one {compression:?} entry")]
+    /// Indices of an entry in an order that its compression can't store.
+    #[error("index {found} after {previous} can't stand in one {compression:?} entry")]
     Order {
         /// Compression of the entry.
         compression: Compression,
-        /// Compartment before.
+        /// Index before.
         previous: u16,
-        /// Compartment.
+        /// Index.
         found: u16,
     },
     /// A table of the wrong length.

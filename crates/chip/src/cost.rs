@@ -345,7 +345,8 @@ mod tests {
                 core: 0,
                 delay_bits: 3,
                 formats: vec![f],
-                in_axons: vec![InAxon { entries }],
+                lists: vec![SynapseList { entries }],
+                in_axons: vec![InAxon { list: 0, base: 0 }],
                 compartment_profiles: vec![CompartmentProfile { decay_u: 1, decay_v: 0, refractory: 1 }],
                 threshold_profiles: vec![0],
                 compartments: vec![

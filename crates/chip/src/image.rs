@@ -68,8 +68,8 @@ pub struct SynapseFormat {
 /// One synapse as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoredSynapse {
-    /// Compartment of this core.
-    pub compartment: u16,
+    /// Compartment of this core, less the base of the input axon that reads the list.
+    pub index: u16,
     /// Weight mantissa on the format's grid, -256 ..= 255.
     pub mantissa: i16,
     /// Delay register in chip steps: arrival is 1 + delay steps after a neuron's spike, delay steps after a host spike.
@@ -77,19 +77,50 @@ pub struct StoredSynapse {
 }
 
 /// One synaptic entry: synapses of one format under one header. Dense entries may hold zeros (filler).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SynapseEntry {
     /// Index into `CoreTables::formats` (the stored id is one more: id 0 terminates).
     pub format: u8,
-    /// The synapses, compartments ascending (strictly for RunLength and Dense).
+    /// The synapses, indices ascending (strictly for RunLength and Dense).
     pub synapses: Vec<StoredSynapse>,
 }
 
-/// An input axon: the entries that its spike reads.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct InAxon {
+/// A list of synaptic memory: what a spike reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct SynapseList {
     /// Entries in the order of memory.
     pub entries: Vec<SynapseEntry>,
+}
+
+impl SynapseList {
+    /// All synapses, filler included.
+    pub fn synapses(&self) -> impl Iterator<Item = &StoredSynapse> {
+        self.entries.iter().flat_map(|e| &e.synapses)
+    }
+    /// Number of synapses, filler included.
+    pub fn len(&self) -> usize {
+        self.entries.iter().map(|e| e.synapses.len()).sum()
+    }
+    /// True without synapses.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// An input axon: the list that its spike reads, and where it acts. Axons may share a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InAxon {
+    /// Index into `CoreTables::lists`.
+    pub list: u16,
+    /// Compartment on which a synapse of index 0 acts.
+    pub base: u16,
+}
+
+impl InAxon {
+    /// Compartment on which a synapse of the list acts.
+    pub fn compartment(&self, synapse: &StoredSynapse) -> usize {
+        usize::from(self.base) + usize::from(synapse.index)
+    }
 }
 
 /// Compartment profile record.
@@ -138,6 +169,8 @@ pub struct CoreTables {
     pub delay_bits: u8,
     /// Synapse formats.
     pub formats: Vec<SynapseFormat>,
+    /// Lists of synaptic memory, in the order in which input axons name them first.
+    pub lists: Vec<SynapseList>,
     /// Input axons.
     pub in_axons: Vec<InAxon>,
     /// Compartment profiles.
@@ -148,4 +181,42 @@ pub struct CoreTables {
     pub compartments: Vec<Compartment>,
     /// Output axons. An off-chip destination takes its extra entries by the target's cost, counted, not stored.
     pub out_axons: Vec<OutAxon>,
+}
+
+impl CoreTables {
+    /// The list that an input axon reads; empty where there is no such list.
+    pub fn list(&self, axon: InAxon) -> &SynapseList {
+        static EMPTY: SynapseList = SynapseList { entries: Vec::new() };
+        self.lists.get(usize::from(axon.list)).unwrap_or(&EMPTY)
+    }
+    /// Input axons that read each list.
+    pub fn readers(&self) -> Vec<u32> {
+        let mut readers = vec![0; self.lists.len()];
+        for axon in &self.in_axons {
+            if let Some(count) = readers.get_mut(usize::from(axon.list)) {
+                *count += 1;
+            }
+        }
+        readers
+    }
+    /// Adds an input axon with a list of its own, whose indices are compartments: its number.
+    pub fn push_axon(&mut self, entries: Vec<SynapseEntry>) -> u16 {
+        self.in_axons.push(InAxon { list: self.lists.len() as u16, base: 0 });
+        self.lists.push(SynapseList { entries });
+        (self.in_axons.len() - 1) as u16
+    }
+    /// Puts lists into the order in which input axons name them first, and leaves out those that none names.
+    pub fn order_lists(&mut self) {
+        let mut new = vec![None; self.lists.len()];
+        let mut lists = Vec::with_capacity(self.lists.len());
+        for axon in &mut self.in_axons {
+            let Some(number) = new.get_mut(usize::from(axon.list)) else { continue };
+            let number = *number.get_or_insert_with(|| {
+                lists.push(std::mem::take(&mut self.lists[usize::from(axon.list)]));
+                (lists.len() - 1) as u16
+            });
+            axon.list = number;
+        }
+        self.lists = lists;
+    }
 }

@@ -22,6 +22,7 @@ pub(crate) struct Layout {
     // Input axon record. An empty list without a terminator may start where the memory ends.
     pub(crate) word_pointer: u8,
     pub(crate) axon_words: u8,
+    pub(crate) axon_base: u8,
     // Format record (and the registers' `delay_code`).
     pub(crate) weight_code: u8,
     pub(crate) index_code: u8,
@@ -67,6 +68,7 @@ impl Layout {
             word_count: count(*m.usable_words),
             word_pointer: if *m.terminator_min_free_bits == 0 { count(*m.usable_words) } else { index(*m.usable_words) },
             axon_words: count(*m.max_words_per_axon),
+            axon_base: count(*m.max_axon_base),
             weight_code: codes(&m.weight_bits),
             index_code: codes(&m.index_bits),
             skip_code: codes(&m.skip_bits),
@@ -99,7 +101,7 @@ impl Layout {
     }
 
     pub(crate) fn in_axon_record(&self) -> u64 {
-        sum(&[self.word_pointer, self.axon_words])
+        sum(&[self.word_pointer, self.axon_words, self.axon_base])
     }
 
     pub(crate) fn format_record(&self) -> u64 {

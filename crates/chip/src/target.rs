@@ -226,6 +226,14 @@ pub struct SynapseMemory {
     pub max_delay: Sourced<u32>,
     /// Compressions.
     pub compressions: Sourced<Vec<Compression>>,
+    /// Largest compartment base of an input axon; 0: input axons have no base, and none shares the words of another.
+    #[serde(default = "no_base")]
+    pub max_axon_base: Sourced<u32>,
+}
+
+/// What a target file says that is silent about bases.
+fn no_base() -> Sourced<u32> {
+    Sourced { value: 0, source: "not given: no input axon shares words".into(), confidence: Confidence::Assumed }
 }
 
 /// How an entry names its posts.

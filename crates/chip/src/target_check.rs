@@ -162,6 +162,7 @@ impl Checker {
         self.require("synapse_memory.index_bits", &*m.index_bits, reach, format_args!("a width that holds {} indices", *core.compartments));
         self.widths("synapse_memory.delay_bits", &m.delay_bits, 0, 8);
         self.range("synapse_memory.max_delay", *m.max_delay, 0, u8::MAX.into());
+        self.range("synapse_memory.max_axon_base", *m.max_axon_base, 0, u16::MAX.into());
         let reach = m.delay_bits.iter().map(|&w| delay_limit(w)).max().unwrap_or(0);
         let needed = format_args!("a width that reaches the largest delay {} (2^bits - 2)", *m.max_delay).to_string();
         self.require("synapse_memory.delay_bits", &*m.delay_bits, reach >= *m.max_delay, needed);
@@ -312,6 +313,7 @@ mod tests {
             (|t| p(t).synapse_memory.delay_bits.value = vec![0, 3], "synapse_memory.delay_bits"),
             (|t| p(t).core.delay_slots_total.value = 32, "synapse_memory.delay_bits"),
             (|t| p(t).synapse_memory.max_delay.value = 300, "synapse_memory.max_delay"),
+            (|t| p(t).synapse_memory.max_axon_base.value = 65536, "synapse_memory.max_axon_base"),
             (|t| p(t).synapse_memory.skip_bits.value = vec![], "synapse_memory.skip_bits"),
             (|t| p(t).synapse_memory.weight_bits.value = vec![1, 9], "synapse_memory.weight_bits"),
             (|t| p(t).synapse_memory.weight_bits.value = vec![1], "synapse_memory.weight_bits"),

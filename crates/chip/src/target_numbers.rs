@@ -104,6 +104,7 @@ macro_rules! numbers {
                         delay_bits,
                         max_delay,
                         compressions,
+                        max_axon_base,
                     }
                 );
                 group!(

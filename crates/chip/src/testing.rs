@@ -53,6 +53,7 @@ pub(crate) fn odd_target() -> Target {
     m.skip_bits.value = vec![1, 4];
     m.delay_bits.value = vec![0, 2];
     m.max_delay.value = 2;
+    m.max_axon_base.value = 11;
     p.weights.exponent.value = (-9, 2);
     p.neuron.threshold_mantissa_bits.value = 20;
     p.neuron.bias_mantissa_bits.value = 7;
@@ -99,12 +100,12 @@ pub(crate) fn random_entries(
     for s in sections {
         let mut synapses: Vec<StoredSynapse> = Vec::new();
         for &post in &posts[s.range] {
-            while f.compression == Compression::Dense && synapses.last().is_some_and(|l| l.compartment + 1 < post) {
-                let compartment = synapses[synapses.len() - 1].compartment + 1;
-                synapses.push(StoredSynapse { compartment, mantissa: 0, delay: 0 });
+            while f.compression == Compression::Dense && synapses.last().is_some_and(|l| l.index + 1 < post) {
+                let index = synapses[synapses.len() - 1].index + 1;
+                synapses.push(StoredSynapse { index, mantissa: 0, delay: 0 });
             }
             let mantissa = mantissa_of(weights, f, rng.random_range(0..1u64 << f.weight_bits));
-            synapses.push(StoredSynapse { compartment: post, mantissa, delay: rng.random_range(0..=delay_max) as u8 });
+            synapses.push(StoredSynapse { index: post, mantissa, delay: rng.random_range(0..=delay_max) as u8 });
         }
         assert_eq!(synapses.len(), usize::from(s.stored));
         entries.push(SynapseEntry { format, synapses });
@@ -119,22 +120,33 @@ pub(crate) fn random_tables(seed: u64, size: usize, target: &Target) -> CoreTabl
     let delay_bits = pick(rng, &m.delay_bits);
     let compartments = rng.random_range(1..=size.min(*core.compartments as usize).min(*core.delay_slots_total as usize >> delay_bits));
     let formats: Vec<_> = (0..rng.random_range(1..=*m.max_formats)).map(|_| random_format(rng, target)).collect();
-    let mut in_axons = Vec::new();
+    let (mut lists, mut in_axons): (Vec<SynapseList>, Vec<InAxon>) = Default::default();
     for _ in 0..rng.random_range(0..=size.min(*core.in_axons as usize)) {
-        let mut axon = InAxon::default();
+        let most_base = (*m.max_axon_base).min(compartments as u32 - 1) as u16;
+        if most_base > 0 && !lists.is_empty() && rng.random_bool(0.3) {
+            let list = rng.random_range(0..lists.len());
+            let end = lists[list].synapses().map(|s| s.index + 1).max().unwrap_or(0);
+            if end > 0 {
+                in_axons.push(InAxon { list: list as u16, base: rng.random_range(0..=most_base.min(compartments as u16 - end)) });
+                continue;
+            }
+        }
+        let base = if rng.random_bool(0.5) { 0 } else { rng.random_range(0..=most_base) };
+        let mut list = SynapseList::default();
         for _ in 0..rng.random_range(0..3) {
             let format = rng.random_range(0..formats.len()) as u8;
             let f = &formats[usize::from(format)];
-            let end = compartments.min(1 << f.index_bits);
+            let end = (compartments - usize::from(base)).min(1 << f.index_bits);
             let density = rng.random_range(0.0..1.0);
             let mut posts: Vec<u16> = (0..end as u16).filter(|_| rng.random_bool(density)).collect();
             if f.compression == Compression::Sparse && rng.random_bool(0.3) {
                 posts = posts.iter().flat_map(|&p| [p, p]).collect();
             }
             let fill = rng.random_bool(0.5);
-            axon.entries.extend(random_entries(rng, target, &formats, format, &posts, delay_bits, fill));
+            list.entries.extend(random_entries(rng, target, &formats, format, &posts, delay_bits, fill));
         }
-        in_axons.push(axon);
+        in_axons.push(InAxon { list: lists.len() as u16, base });
+        lists.push(list);
     }
     let limit = *core.out_axon_entries as usize / cost::out_axon_entries(core, true) as usize;
     let out_axons: Vec<_> = (0..rng.random_range(0..=size.min(limit)))
@@ -165,7 +177,7 @@ pub(crate) fn random_tables(seed: u64, size: usize, target: &Target) -> CoreTabl
             }
         })
         .collect();
-    CoreTables { core: 1, delay_bits, formats, in_axons, compartment_profiles, threshold_profiles, compartments, out_axons }
+    CoreTables { core: 1, delay_bits, formats, lists, in_axons, compartment_profiles, threshold_profiles, compartments, out_axons }
 }
 
 /// A small valid bundle: three input channels, two cores of four neurons in all, three outputs of which one is removed.
@@ -181,8 +193,8 @@ pub(crate) fn small_bundle() -> crate::bundle::Bundle {
         sign: Sign::Mixed,
         exponent: 0,
     };
-    let axon = |compartment, mantissa| InAxon {
-        entries: vec![SynapseEntry { format: 0, synapses: vec![StoredSynapse { compartment, mantissa, delay: 0 }] }],
+    let list = |index, mantissa| SynapseList {
+        entries: vec![SynapseEntry { format: 0, synapses: vec![StoredSynapse { index, mantissa, delay: 0 }] }],
     };
     let compartment = |out_axon_start, out_axon_count| Compartment {
         profile: 0,
@@ -192,11 +204,12 @@ pub(crate) fn small_bundle() -> crate::bundle::Bundle {
         out_axon_start,
         out_axon_count,
     };
-    let core = |core, in_axons, compartments, out_axons| CoreTables {
+    let core = |core, lists: Vec<SynapseList>, compartments, out_axons| CoreTables {
         core,
         delay_bits: 0,
         formats: vec![format],
-        in_axons,
+        in_axons: (0..lists.len() as u16).map(|list| InAxon { list, base: 0 }).collect(),
+        lists,
         compartment_profiles: vec![CompartmentProfile { decay_u: 4096, decay_v: 0, refractory: 1 }],
         threshold_profiles: vec![100],
         compartments,
@@ -204,11 +217,11 @@ pub(crate) fn small_bundle() -> crate::bundle::Bundle {
     };
     let hidden = core(
         2,
-        vec![axon(0, 64), axon(1, -32)],
+        vec![list(0, 64), list(1, -32)],
         vec![compartment(0, 1), compartment(1, 1)],
         vec![OutAxon { core: 9, in_axon: 0 }, OutAxon { core: 9, in_axon: 1 }],
     );
-    let output = core(9, vec![axon(0, 20), axon(1, 22)], vec![compartment(0, 0); 2], vec![]);
+    let output = core(9, vec![list(0, 20), list(1, 22)], vec![compartment(0, 0); 2], vec![]);
     let cores = [hidden, output].iter().map(|t| crate::codec::encode_core(t, &target).unwrap()).collect();
     let place = |core, index| Place { core, index };
     let symbols = |name: &str, shape: &[u32], skew, input, neurons: &[(u32, Place)]| PopulationSymbols {

@@ -175,6 +175,17 @@ pub enum CopiesArg {
     Auto,
 }
 
+/// Words of synaptic memory that input axons share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KernelsArg {
+    /// Shared where the network repeats lists of weights, as convolutions do.
+    Auto,
+    /// Shared wherever two lists of a core are equal but for an offset.
+    Shared,
+    /// Each input axon has a list of its own.
+    Unrolled,
+}
+
 /// What becomes of loops that the chip can't time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TimingPolicyArg {
@@ -182,6 +193,17 @@ pub enum TimingPolicyArg {
     Exact,
     /// Their longest edge acts later, as the bundle declares.
     AllowLag,
+}
+
+/// What may stand for a reset by subtraction, on chips that reset to zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ResetArg {
+    /// Subtraction, or a refusal.
+    Exact,
+    /// Subtraction, and potentials that don't leak may leak as slowly as the chip's currents can.
+    Leak,
+    /// A reset to zero: another network, as the bundle declares.
+    Hard,
 }
 
 /// Options of mapping, shared by `check` and `compile`.
@@ -226,7 +248,7 @@ pub struct MappingArgs {
     /// Effort of the search.
     #[arg(long, value_name = "E", default_value = "default")]
     pub effort: EffortArg,
-    /// Partitioner: portfolio, sequential, tiles, layers, overlap.
+    /// Partitioner: portfolio, sequential, tiles, layers, overlap, blocks.
     #[arg(long, value_name = "P", default_value = "portfolio")]
     pub partitioner: String,
     /// Keep a layer on certain physical cores, such as fc1=0..3 (0, 1, 2 and 3; may be given several times).
@@ -238,9 +260,16 @@ pub struct MappingArgs {
     /// Copies of neurons on other cores, so that messages need not go far (with --placement: those of the file).
     #[arg(long, value_name = "C", default_value = "auto")]
     pub copies: CopiesArg,
+    /// Words of synaptic memory that input axons of a core share, as the places of a convolution's kernel can.
+    #[arg(long, value_name = "K", default_value = "auto")]
+    pub kernels: KernelsArg,
     /// Loops with fewer steps of delay than the chip needs.
     #[arg(long, value_name = "P", default_value = "exact")]
     pub timing_policy: TimingPolicyArg,
+    /// Soft reset (a spike subtracts the threshold): exact or refused, with a leak, or to zero instead. With --calibration a refusal says what the
+    /// others do to the outputs.
+    #[arg(long, value_name = "R", default_value = "exact")]
+    pub reset: ResetArg,
     /// Keep neurons that can never matter.
     #[arg(long)]
     pub keep_dead: bool,

@@ -8,7 +8,7 @@ use spikec_chip::Target;
 use spikec_chip::bundle::{DecoderKind, Encoder};
 use spikec_data::{DataSet, Stimulus, Values};
 use spikec_import::{ImportError, ImportOptions, Imported, Model};
-use spikec_net::{Discretization, Fixed, Float, InputCoding, InputKind, Net, Network, code_inputs};
+use spikec_net::{Discretization, Fixed, Float, InputCoding, InputKind, Net, Network, ResetRule, code_inputs};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
@@ -249,7 +249,7 @@ fn largest_value(set: &DataSet) -> Option<f64> {
 pub enum Prepared {
     /// From floats.
     Trained {
-        /// As read.
+        /// As read, but for the reset that was asked for.
         network: Box<Network>,
         /// Neurons and synapses, inputs coded.
         net: Net<Float>,
@@ -280,8 +280,9 @@ impl Prepared {
     }
 }
 
-/// Elaborates a model and codes its inputs.
-pub fn prepare(path: &Path, model: Model, coding: Coding) -> Result<Prepared, Failure> {
+/// Elaborates a model and codes its inputs. With `hard`, a spike resets to zero even where the network subtracts; what the float reference runs and
+/// the digest stay the network's own.
+pub fn prepare(path: &Path, model: Model, coding: Coding, hard: bool) -> Result<Prepared, Failure> {
     match model {
         Model::Registers(_) if coding != if hears_values(&model) { Coding::Bias } else { Coding::Spikes } => {
             let inputs = if hears_values(&model) { "values that become biases" } else { "spikes" };
@@ -292,7 +293,8 @@ pub fn prepare(path: &Path, model: Model, coding: Coding) -> Result<Prepared, Fa
             let digest = net.digest();
             Ok(Prepared::Registers { net, digest })
         }
-        Model::Trained(network) => {
+        Model::Trained(mut network) => {
+            let digest = network.digest();
             let kind = if coding == Coding::Spikes { InputKind::Spikes } else { InputKind::Analog };
             let plain = network.elaborate(kind).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
             let coded = match coding {
@@ -301,8 +303,12 @@ pub fn prepare(path: &Path, model: Model, coding: Coding) -> Result<Prepared, Fa
                 Coding::Rate(full_scale) => InputCoding::Rate { full_scale },
                 Coding::Latency(full_scale) => InputCoding::Latency { full_scale },
             };
-            let net = code_inputs(plain.clone(), coded).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
-            let digest = network.digest();
+            let mut reset = plain.clone();
+            if hard && network.conventions.reset == ResetRule::Subtract {
+                network.conventions.reset = ResetRule::ToValue;
+                reset = network.elaborate(kind).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
+            }
+            let net = code_inputs(reset, coded).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
             Ok(Prepared::Trained { network: Box::new(network), net, plain, digest })
         }
     }

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use spikec_chip::Target;
 use spikec_compile::partition::{Effort, Partitioned, Partitioner, Sequential};
-use spikec_compile::{CompileOptions, Input, compile};
+use spikec_compile::{CompileOptions, Input, Kernels, compile};
 use spikec_net::{
     Bias, Fixed, FixedNeuron, FixedRules, Net, Population, PopulationId, Projection, Quantized, Role, SignMode, Synapses, WeightFormat,
 };
@@ -46,8 +46,8 @@ fn bench(name: &str, net: &Net<Fixed>, target: &Target) {
         Err(e) => return println!("{name}: {e}"),
     };
     let q = Quantized::from_bytes(&compiled.bundle.reference).expect("our own bytes");
-    let propose = best(|| Sequential { effort: Effort::Default }.propose(&q, target));
-    let parts = Sequential { effort: Effort::Default }.propose(&q, target).parts;
+    let propose = best(|| Sequential { effort: Effort::Default, kernels: Kernels::Auto }.propose(&q, target));
+    let parts = Sequential { effort: Effort::Default, kernels: Kernels::Auto }.propose(&q, target).parts;
     let prove = best(|| Partitioned::new(&q, parts.clone(), target).expect("it compiled"));
     let whole = best(|| compile(input, target, &options, &mut |_| ()).expect("it compiled"));
     println!(

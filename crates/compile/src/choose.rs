@@ -7,6 +7,7 @@
 
 use crate::copies::{self, Copies};
 use crate::finding::sort;
+use crate::pack::PackedAxon;
 use crate::partition::{FitError, LARGE, Partitioned, Partitioner, Proposal, Search};
 use crate::pins;
 use crate::place::{PlaceOptions, Placed, messages, place};
@@ -42,7 +43,8 @@ pub(crate) fn choose(
                 }
                 // For large nets the next one would take long; for others, a proof that it can't save a core is cheap beside it.
                 let cores = best.as_ref().map_or(u64::MAX, |(rank, _)| rank.cores as u64);
-                let last = k + 1 == strategies.len() || q.net.synapse_count() >= LARGE;
+                let large = q.net.synapse_count() >= LARGE && strategy.name() != "blocks";
+                let last = k + 1 == strategies.len() || large;
                 if last || cores == 1 || cores <= certificate() {
                     break;
                 }
@@ -105,8 +107,9 @@ pub(crate) fn rank(placed: &Placed, target: &Target, rates: &[f32]) -> Rank {
     let rate = |unit: u32| f64::from(rates.get(unit as usize).copied().unwrap_or(1.0));
     let busy = |part: usize| {
         let pack = &parts[part].pack;
-        let synapses = |axon: &spikec_chip::image::InAxon| axon.entries.iter().map(|e| e.synapses.len()).sum::<usize>() as f64;
-        let received: f64 = pack.in_axons.iter().map(|a| rate(a.source) * (*ns.axon_in + *ns.synapse_sparse * synapses(&a.axon))).sum();
+        let each = |a: &PackedAxon| if pack.list(a).readers > 1 { *ns.synapse_conv } else { *ns.synapse_sparse };
+        let received = |a: &PackedAxon| rate(a.source) * (*ns.axon_in + each(a) * pack.synapses(a) as f64);
+        let received: f64 = pack.in_axons.iter().map(received).sum();
         let links = |u: u32| partitioned.sent(u, part as u32).count() as f64;
         let sent: f64 = pack.units.iter().map(|&u| rate(u) * (*ns.spike_out + *ns.axon_out * links(u))).sum();
         let updates = pack.units.len() as f64 * (*ns.neuron_access + *ns.neuron_update);

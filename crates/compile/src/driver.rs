@@ -9,20 +9,24 @@ use crate::emit::{HostOptions, emit};
 use crate::explain::{self, Explanation};
 use crate::finding::{self, Finding, Severity};
 use crate::lower::{LowerOptions, LowerReport, TimingPolicy, lower_all};
+use crate::pack::kernels::Kernels;
 use crate::pack::share::words_by_projection;
 use crate::pack::usage;
 pub use crate::partition::Effort;
+use crate::partition::Partitioned;
 use crate::partition::{Bound, PARTITIONERS, Search, Unsuited, Usage, lower_bounds, partitioners, suits};
 use crate::pins::{self, Pin};
 use crate::place::Placed;
 use crate::placement::Placement;
-use crate::quantize::{Guide, QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, Signs, adopt_all, reconstruct_all};
+use crate::quantize::{
+    Guide, QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, Signs, SoftReset, adopt_all, measure_soft_resets, reconstruct_all,
+};
 use crate::rates;
 use crate::relay::{self, RelayReport};
 use serde::Serialize;
 use spikec_chip::Target;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Provenance};
-use spikec_data::Stimulus;
+use spikec_data::{Decode, Stimulus};
 use spikec_map::proof::Certificate;
 use spikec_net::{Fixed, Float, Net, NetError, PopulationId, Quantized};
 use std::cell::OnceCell;
@@ -61,10 +65,14 @@ pub struct CompileOptions {
     pub placement: Option<Placement>,
     /// Whether neurons may stand on several cores; a given placement says so itself.
     pub copies: Copies,
+    /// Whether input axons share words where their lists are translates of each other.
+    pub kernels: Kernels,
     /// Removes neurons without effect.
     pub remove_dead: bool,
     /// What becomes of loops with less net delay than hops.
     pub timing: TimingPolicy,
+    /// What may stand for a reset by subtraction (not for registers).
+    pub soft_reset: SoftReset,
     /// Seed.
     pub seed: u64,
     /// Options as the user gave them, for the bundle's provenance.
@@ -89,8 +97,10 @@ impl Default for CompileOptions {
             calibration: Vec::new(),
             placement: None,
             copies: Copies::default(),
+            kernels: Kernels::default(),
             remove_dead: true,
             timing: TimingPolicy::Exact,
+            soft_reset: SoftReset::Exact,
             seed: 0,
             provenance: Vec::new(),
         }
@@ -218,6 +228,8 @@ pub struct CompileReport {
     pub memory_words: u64,
     /// Words of each projection, in the order of `quantization.projections`; they add up to `memory_words`.
     pub projection_words: Vec<u64>,
+    /// Lists that several input axons of a core read; none where no core shares words.
+    pub shared: Option<SharedReport>,
     /// Bits of synaptic memory for one synapse.
     pub bits_per_synapse: Option<f64>,
     /// Largest skew: a sample of T network steps takes T + this many chip steps.
@@ -240,6 +252,39 @@ pub struct CompileReport {
     pub quantization: QuantizeReport,
     /// Warnings.
     pub warnings: Vec<Finding>,
+}
+
+/// Words that input axons share.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SharedReport {
+    /// Cores that share words.
+    pub cores: u32,
+    /// Lists that several input axons read.
+    pub lists: u64,
+    /// Their words.
+    pub words: u64,
+    /// Input axons that read them.
+    pub in_axons: u64,
+    /// Words that these would take with a list each.
+    pub unshared_words: u64,
+}
+
+impl SharedReport {
+    fn of(partitioned: &Partitioned) -> Option<SharedReport> {
+        let mut all = SharedReport::default();
+        for part in partitioned.parts() {
+            let shared = || part.pack.lists.iter().filter(|l| l.readers > 1);
+            all.cores += u32::from(shared().next().is_some());
+            for list in shared() {
+                let (words, readers) = (u64::from(list.words), u64::from(list.readers));
+                all.lists += 1;
+                all.words += words;
+                all.in_axons += readers;
+                all.unshared_words += words * readers;
+            }
+        }
+        (all.lists > 0).then_some(all)
+    }
 }
 
 /// A population of neurons.
@@ -310,6 +355,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
                 method: options.quantizer,
                 tune: options.tune,
                 comparable_outputs: options.decoder == DecoderKind::Potential,
+                soft_reset: options.soft_reset,
             };
             let teacher = options.teacher.as_ref().map(|net| lower_all(net.clone(), target, &lower_options)).transpose()?;
             let guide = Guide {
@@ -317,7 +363,8 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
                 steps: options.default_steps,
                 teacher: teacher.as_ref().map_or(&lowered.net, |t| &t.net),
             };
-            let (q, report) = reconstruct_all(&lowered.net, digest, target, &quantizing, &guide)?;
+            let (q, mut report) = reconstruct_all(&lowered.net, digest, target, &quantizing, &guide)?;
+            measure_soft_resets(&mut report.findings, net, target, &options.calibration, options.default_steps, decode(options.decoder));
             (q, lowered.report, report, lowered.findings, lowered.timed)
         }
         Input::Registers { net, digest } => {
@@ -345,7 +392,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     progress("partitioning");
     let delays_found = !findings.is_empty();
     findings.extend(quantization.findings.iter().cloned());
-    findings.extend(board_findings(&q, target));
+    findings.extend(board_findings(&q, target, options.kernels));
     suits(&options.partitioner, &q, target).map_err(|why| CompileError::Unsuited { partitioner: options.partitioner.clone(), why })?;
     let (pinned, pin_findings) = pins::resolve(&q, target, &options.pins);
     let contradicted = !pin_findings.is_empty();
@@ -356,13 +403,16 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
         rates: if timed { rates::measure(&q, target, &options.calibration, options.default_steps) } else { Vec::new() },
         pins: if contradicted { Vec::new() } else { pinned },
         copies: options.copies,
+        kernels: options.kernels,
     };
     let certificate = OnceCell::new();
     let placed = match &options.placement {
-        Some(placement) => placement.apply(&q, target, &search.pins),
+        Some(placement) => placement.apply(&q, target, &search.pins, options.kernels),
         None => {
             let strategies = partitioners(&options.partitioner, &search, q.net.synapse_count()).expect("the name is known");
-            choose(&q, target, &strategies, &search, &|| certificate.get_or_init(|| explain::certificate(&q, target, false)).best)
+            choose(&q, target, &strategies, &search, &|| {
+                certificate.get_or_init(|| explain::certificate(&q, target, false, options.kernels)).best
+            })
         }
     };
     let search_copies = options.copies == Copies::Auto && options.placement.is_none();
@@ -390,10 +440,21 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     Ok(Stages { q, lowering, quantization, placed, copies, certificate, findings })
 }
 
+/// The decoder as the host's arithmetic knows it.
+fn decode(kind: DecoderKind) -> Decode {
+    match kind {
+        DecoderKind::Count => Decode::Count,
+        DecoderKind::FirstSpike => Decode::FirstSpike,
+        DecoderKind::Vote(group) => Decode::Vote(group),
+        DecoderKind::Potential => Decode::Potential,
+        DecoderKind::Spikes => Decode::Spikes,
+    }
+}
+
 /// Resources of the whole board that are too few whatever the partition (C16).
-fn board_findings(q: &Quantized, target: &Target) -> Vec<Finding> {
+fn board_findings(q: &Quantized, target: &Target, kernels: Kernels) -> Vec<Finding> {
     let cores = u64::from(target.total_cores());
-    let beyond = lower_bounds(q, target).into_iter().filter(|bound| bound.cores > cores);
+    let beyond = lower_bounds(q, target, kernels).into_iter().filter(|bound| bound.cores > cores);
     beyond
         .map(|bound| {
             let resource = format!("{} of the whole board", bound.resource);
@@ -427,7 +488,7 @@ pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress
     let bundle = emit(&q, &placed, target, host, provenance);
     // With copies, output axons may be on other cores than the neuron: bounds that take them for the neuron's core say nothing then.
     let found = certificate.into_inner().filter(|_| copies.is_none());
-    let certificate = found.unwrap_or_else(|| explain::certificate(&q, target, copies.is_some()));
+    let certificate = found.unwrap_or_else(|| explain::certificate(&q, target, copies.is_some(), options.kernels));
     let report = CompileReport { copies, ..report(&q, &placed, target, lowering, quantization, certificate) };
     let placement = Placement::of(&q, &placed, target);
     Ok(Compiled { bundle, report, placement })
@@ -504,12 +565,13 @@ fn report(
         host_terms: net.host_term_count() as u64,
         memory_words: words,
         projection_words: lowering.relays.by_projection(words_by_projection(q, partitioned, target)),
+        shared: SharedReport::of(partitioned),
         bits_per_synapse: (synapses > 0).then(|| words as f64 * f64::from(*target.packed().synapse_memory.word_bits) / synapses as f64),
         max_skew: net.max_skew(),
         layers,
         certificate: explain::explain(certificate, &core_usage),
         core_usage,
-        lower_bounds: lower_bounds(q, target),
+        lower_bounds: lower_bounds(q, target, partitioned.kernels()),
         copies: None,
         binds,
         lowering,

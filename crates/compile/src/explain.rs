@@ -8,6 +8,7 @@
 
 use crate::driver::CoreUsage;
 use crate::pack::Wiring;
+use crate::pack::kernels::Kernels;
 use crate::partition::{View, lower_bounds};
 use serde::Serialize;
 use spikec_chip::cost;
@@ -65,8 +66,8 @@ pub fn explain(certificate: Certificate, usage: &[CoreUsage]) -> Explanation {
 
 /// Lower bounds of the number of cores, with their argument. With `copies`, neurons may stand on several cores: what a core holds is
 /// bounded all the same, for it fits without the copies too, but its neurons' out entries may be on other cores.
-pub fn certificate(q: &Quantized, target: &Target, copies: bool) -> Certificate {
-    let wiring = Wiring::new(q, target);
+pub fn certificate(q: &Quantized, target: &Target, copies: bool, kernels: Kernels) -> Certificate {
+    let wiring = Wiring::new(q, target, kernels);
     let (graph, mut limits) = problem(q, &wiring, target);
     if copies {
         (limits.out_entries, limits.out_per_neuron) = (FREE, FREE);
@@ -77,7 +78,7 @@ pub fn certificate(q: &Quantized, target: &Target, copies: bool) -> Certificate 
         layer.checked_sub(1).map_or_else(String::new, |l| populations[l].to_string())
     };
     let mut found = certificate_named(&graph, &limits, &name, WORK);
-    for bound in lower_bounds(q, target) {
+    for bound in lower_bounds(q, target, kernels) {
         let (resource, cores) = (bound.resource, bound.cores);
         if cores > found.best {
             (found.best, found.binding) = (cores, resource.into());
@@ -120,6 +121,8 @@ fn problem(q: &Quantized, wiring: &Wiring, target: &Target) -> (Hypergraph, Limi
         parallel = 1;
     }
     let (words_of, class_of_axon) = tables(&widths, |widths| words_table(memory, widths, places, parallel));
+    // Axons that share words have no least of their own.
+    let (words_of, class_of_axon) = if wiring.shares() { (vec![vec![0]], Vec::new()) } else { (words_of, class_of_axon) };
     (graph, Limits { off_chip_extra: 0, words_of, class_of_axon, ..limits })
 }
 
@@ -278,7 +281,8 @@ mod tests {
 
     /// Fewest cores over all partitions; `None` when none fits.
     fn fewest(q: &Quantized, target: &Target) -> Option<u64> {
-        let neurons: Vec<NeuronRef> = Wiring::new(q, target).neuron_units().map(|u| Wiring::new(q, target).reference(u)).collect();
+        let neurons: Vec<NeuronRef> =
+            Wiring::new(q, target, Kernels::Auto).neuron_units().map(|u| Wiring::new(q, target, Kernels::Auto).reference(u)).collect();
         let mut best = None;
         let mut stack = vec![(Vec::<usize>::new(), 0)];
         while let Some((places, cores)) = stack.pop() {
@@ -336,7 +340,7 @@ mod tests {
                     p.synapse_memory.max_words_per_axon.value = r.random_range(1..4);
                 }
             });
-            let found = certificate(&q, &target, false);
+            let found = certificate(&q, &target, false, Kernels::Auto);
             if let Some(fewest) = fewest(&q, &target) {
                 (fit, met) = (fit + 1, met + u32::from(found.best == fewest));
                 assert!(found.bounds.iter().all(|b| b.cores <= fewest), "seed {seed}: {fewest} are enough: {found:?}");
@@ -379,14 +383,14 @@ mod tests {
     fn dense_layers_are_explained_by_name() {
         let q = mnist(800, all_to_all(784, 800), all_to_all(800, 10));
         let target = spikec_chip::target_file::find("loihi1_nengo").unwrap();
-        let found = certificate(&q, &target, false);
+        let found = certificate(&q, &target, false, Kernels::Auto);
         println!("{}", found.argument.join("\n"));
         assert_eq!((found.best, found.binding.as_str()), (13, "classes of equal neurons"));
         assert!(found.argument.contains(&"A: 800 neurons of hidden, each with the same 784 input axons.".into()), "{found:?}");
         assert!(found.argument.iter().all(|l| !l.contains("layer ")), "{found:?}");
         let usage =
             |used| CoreUsage { core: 0, resources: vec![crate::pack::Usage { code: "C05", resource: "words", used, available: 100 }] };
-        let e = explain(certificate(&q, &target, false), &[usage(90), usage(60)]);
+        let e = explain(certificate(&q, &target, false, Kernels::Auto), &[usage(90), usage(60)]);
         assert!(!e.optimal && e.totals[0].used == 150 && e.totals[0].fullest == 90);
         assert!(e.one_less.iter().any(|l| l.contains("25.0 % left (90 of 100 on the fullest core)")), "{e:?}");
     }

@@ -89,9 +89,10 @@ pub fn quantized(net: Net<Fixed>) -> Quantized {
     Quantized { net, scaling: Scaling::Exact, network_digest: [0; 32] }
 }
 
-/// Every pair, with nonzero weights.
+/// Every pair, with nonzero weights in no pattern: no two rows are alike.
 pub fn all_to_all(pres: u32, posts: u32) -> Vec<(u32, u32, i16, u16)> {
-    (0..pres).flat_map(|i| (0..posts).map(move |j| (i, j, 2 * ((i + j) % 100) as i16 + 2, 0))).collect()
+    let weight = |i: u32, j: u32| 2 * (((i * posts + j).wrapping_mul(0x9e37_79b1) >> 16) % 100);
+    (0..pres).flat_map(|i| (0..posts).map(move |j| (i, j, 2 + weight(i, j) as i16, 0))).collect()
 }
 
 /// `count` random pairs without repetition.

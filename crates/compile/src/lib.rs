@@ -25,11 +25,11 @@ pub mod retime;
 mod testnets;
 
 pub use copies::{Copies, CopiesReport};
-pub use driver::{CompileError, CompileOptions, CompileReport, Compiled, Effort, Input, check, compile};
+pub use driver::{CompileError, CompileOptions, CompileReport, Compiled, Effort, Input, SharedReport, check, compile};
 pub use finding::{Finding, Severity};
 pub use lower::TimingPolicy;
-pub use partition::{FitError, NeuronRef, PARTITIONERS, Partitioned, Partitioner};
+pub use partition::{FitError, Kernels, NeuronRef, PARTITIONERS, Partitioned, Partitioner};
 pub use pins::Pin;
 pub use place::Placed;
 pub use placement::Placement;
-pub use quantize::{Quantizer, Signs, bias_limits};
+pub use quantize::{Quantizer, Signs, SoftReset, bias_limits};

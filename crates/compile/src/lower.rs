@@ -11,7 +11,7 @@ use crate::relay::RelayReport;
 use crate::retime::{self, RetimeError, TightLoop};
 use serde::Serialize;
 use spikec_chip::Target;
-use spikec_net::{Delays, HostProjection, Liveness, Net, NetError, Number, Population, PopulationId, Projection, Role, Synapses, live};
+use spikec_net::{Builder, Entering, HostProjection, Liveness, Net, NetError, Number, Population, Role, Synapses, Weight, live_of};
 use thiserror::Error;
 
 /// What lowering does.
@@ -151,12 +151,15 @@ pub fn lower<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptions) 
 /// As [`lower`], but goes on where the chip can't time the net, so that later stages can look for more.
 ///
 /// Errors: a net that is not well formed.
-pub fn lower_all<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptions) -> Result<Lowered<N>, NetError> {
+pub fn lower_all<N: Liveness>(mut net: Net<N>, target: &Target, options: &LowerOptions) -> Result<Lowered<N>, NetError> {
     net.check()?;
-    let keep = if options.remove_dead { live(&net) } else { net.populations.iter().map(|p| vec![true; p.len()]).collect() };
-    let way_out = ways_out(&net);
-    let before: Vec<u64> = net.projections.iter().map(|p| p.synapses.len() as u64).collect();
-    let (mut lowered, kept_projections) = compact(&net, &keep);
+    let entering = Entering::new(&net);
+    let all = || net.populations.iter().map(|p| vec![true; p.len()]).collect();
+    let keep = if options.remove_dead { live_of(&net, &entering) } else { all() };
+    let way_out = entering.ways_out(&net);
+    drop(entering);
+    let before: Vec<(String, u64)> = net.projections.iter().map(|p| (p.name.clone(), p.synapses.len() as u64)).collect();
+    let (mut lowered, kept_projections) = compact(&mut net, &keep);
     let mut findings = Vec::new();
     let mut lags = Vec::new();
     let skews = loop {
@@ -187,16 +190,16 @@ pub fn lower_all<N: Liveness>(net: Net<N>, target: &Target, options: &LowerOptio
     });
     let projections = lowered.projections.iter().zip(&kept_projections).map(|(p, &k)| ProjectionLowered {
         name: p.name.clone(),
-        synapses: (before[k], p.synapses.len() as u64),
+        synapses: (before[k].1, p.synapses.len() as u64),
         net_delay: p.synapses.delay_bounds(),
         chip_delay: retime::chip_delay_range(&lowered, p),
     });
-    let dropped = (0..net.projections.len()).filter(|k| kept_projections.binary_search(k).is_err());
+    let dropped = (0..before.len()).filter(|k| kept_projections.binary_search(k).is_err());
     let report = LowerReport {
         populations: populations.collect(),
         projections: projections.collect(),
-        dropped_projections: dropped.map(|k| net.projections[k].name.clone()).collect(),
-        synapses: (net.synapse_count() as u64, lowered.synapse_count() as u64),
+        dropped_projections: dropped.map(|k| before[k].0.clone()).collect(),
+        synapses: (before.iter().map(|b| b.1).sum(), lowered.synapse_count() as u64),
         host_terms: (net.host_term_count() as u64, lowered.host_term_count() as u64),
         relays: RelayReport::default(),
         lags,
@@ -230,59 +233,11 @@ fn untimed(error: &RetimeError) -> Finding {
     Finding::error("C11", resource, need, limit, error.hint())
 }
 
-/// Which neurons have a path of synapses to the output population, itself included.
-fn ways_out<N: Number>(net: &Net<N>) -> Vec<Vec<bool>> {
-    /// What ends at a population: (pre population, offsets by post, presynaptic neurons).
-    type Entering = Vec<(PopulationId, Vec<u32>, Vec<u32>)>;
-    let mut entering: Vec<Entering> = net.populations.iter().map(|_| Vec::new()).collect();
-    for p in &net.projections {
-        let (offsets, order) = by_post(&p.synapses, net.population(p.post).len());
-        let pres: Vec<u32> = p.synapses.iter().map(|s| s.0).collect();
-        let pres = order.iter().map(|&k| pres[k as usize]).collect();
-        entering[p.post.index()].push((p.pre, offsets, pres));
-    }
-    for h in &net.host_projections {
-        entering[h.post.index()].push((h.pre, h.offsets.clone(), h.channels.clone()));
-    }
-    let mut reached: Vec<Vec<bool>> = net.populations.iter().map(|p| vec![false; p.len()]).collect();
-    reached[net.output.index()].fill(true);
-    let mut open: Vec<(PopulationId, u32)> = (0..net.population(net.output).len() as u32).map(|j| (net.output, j)).collect();
-    while let Some((p, j)) = open.pop() {
-        for (q, offsets, pres) in &entering[p.index()] {
-            for &i in &pres[offsets[j as usize] as usize..offsets[j as usize + 1] as usize] {
-                if !std::mem::replace(&mut reached[q.index()][i as usize], true) {
-                    open.push((*q, i));
-                }
-            }
-        }
-    }
-    reached
-}
-
-/// The synapses in the order of their postsynaptic neurons (stable): offsets (`posts + 1` of them) and synapse indices.
-pub(crate) fn by_post<W>(synapses: &Synapses<W>, posts: usize) -> (Vec<u32>, Vec<u32>) {
-    let mut offsets = vec![0u32; posts + 1];
-    for &j in &synapses.posts {
-        offsets[j as usize + 1] += 1;
-    }
-    for j in 0..posts {
-        offsets[j + 1] += offsets[j];
-    }
-    let (mut next, mut order) = (offsets.clone(), vec![0u32; synapses.posts.len()]);
-    for (k, &j) in synapses.posts.iter().enumerate() {
-        order[next[j as usize] as usize] = k as u32;
-        next[j as usize] += 1;
-    }
-    (offsets, order)
-}
-
 /// How many neurons of each population no synapse and no host term reaches, but their bias alone may make fire.
 fn constants<N: Liveness>(net: &Net<N>) -> Vec<u32> {
     let mut driven: Vec<Vec<bool>> = net.populations.iter().map(|p| vec![false; p.len()]).collect();
     for p in &net.projections {
-        for &j in &p.synapses.posts {
-            driven[p.post.index()][j as usize] = true;
-        }
+        p.synapses.rows().for_each(|row| row.posts().for_each(|j| driven[p.post.index()][j as usize] = true));
     }
     for h in &net.host_projections {
         for (j, row) in h.offsets.windows(2).enumerate() {
@@ -295,10 +250,10 @@ fn constants<N: Liveness>(net: &Net<N>) -> Vec<u32> {
     net.populations.iter().zip(&driven).map(alone).collect()
 }
 
-/// The net with only the neurons and channels of `keep`, and the indices of the projections that are left.
-fn compact<N: Number>(net: &Net<N>, keep: &[Vec<bool>]) -> (Net<N>, Vec<usize>) {
+/// The net with only the neurons and channels of `keep`, and the indices of the projections that are left; takes the net's projections.
+fn compact<N: Number>(net: &mut Net<N>, keep: &[Vec<bool>]) -> (Net<N>, Vec<usize>) {
     let renumber: Vec<Vec<Option<u32>>> = keep.iter().map(|k| new_indices(k)).collect();
-    let populations = net.populations.iter().zip(keep).map(|(p, k)| Population {
+    let kept_of = |(p, k): (&Population<N>, &Vec<bool>)| Population {
         name: p.name.clone(),
         shape: p.shape.clone(),
         origin: kept(&p.origin, k),
@@ -308,12 +263,16 @@ fn compact<N: Number>(net: &Net<N>, keep: &[Vec<bool>]) -> (Net<N>, Vec<usize>) 
             Role::AnalogInput => Role::AnalogInput,
             Role::Neurons(neurons) => Role::Neurons(kept(neurons, k)),
         },
-    });
+    };
+    let populations = net.populations.iter().zip(keep).map(kept_of).collect();
     let (mut projections, mut indices) = (Vec::new(), Vec::new());
-    for (k, p) in net.projections.iter().enumerate() {
-        let synapses = compact_synapses(&p.synapses, &renumber[p.pre.index()], &renumber[p.post.index()]);
-        if !synapses.is_empty() {
-            projections.push(Projection { name: p.name.clone(), pre: p.pre, post: p.post, format: p.format.clone(), synapses });
+    for (k, mut p) in std::mem::take(&mut net.projections).into_iter().enumerate() {
+        let (pre, post) = (&renumber[p.pre.index()], &renumber[p.post.index()]);
+        if !pre.iter().chain(post).all(Option::is_some) {
+            p.synapses = compact_synapses(&p.synapses, pre, post);
+        }
+        if !p.synapses.is_empty() {
+            projections.push(p);
             indices.push(k);
         }
     }
@@ -321,7 +280,7 @@ fn compact<N: Number>(net: &Net<N>, keep: &[Vec<bool>]) -> (Net<N>, Vec<usize>) 
     let lowered = Net {
         name: net.name.clone(),
         rules: net.rules.clone(),
-        populations: populations.collect(),
+        populations,
         projections,
         host_projections: host.filter(|h| !h.constants.is_empty()).collect(),
         output: net.output,
@@ -343,27 +302,12 @@ fn kept<T: Clone>(values: &[T], keep: &[bool]) -> Vec<T> {
 }
 
 /// Synapses between kept neurons, renumbered; order and delays stay.
-fn compact_synapses<W: Copy>(synapses: &Synapses<W>, pre: &[Option<u32>], post: &[Option<u32>]) -> Synapses<W> {
-    let mut out = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) };
-    let mut delays = Vec::new();
-    for (i, _) in pre.iter().enumerate().filter(|(_, kept)| kept.is_some()) {
-        for k in synapses.row(i) {
-            if let Some(j) = post[synapses.posts[k] as usize] {
-                out.posts.push(j);
-                out.weights.push(synapses.weights[k]);
-                delays.push(synapses.delay(k));
-            }
-        }
-        out.offsets.push(out.posts.len() as u32);
+fn compact_synapses<W: Weight>(synapses: &Synapses<W>, pre: &[Option<u32>], post: &[Option<u32>]) -> Synapses<W> {
+    let mut out = Builder::new();
+    for (row, _) in synapses.rows().zip(pre).filter(|(_, kept)| kept.is_some()) {
+        out.push_row(row.iter().filter_map(|(j, weight, delay)| post[j as usize].map(|j| (j, weight, delay))));
     }
-    out.delays = as_delays(delays);
-    out
-}
-
-/// `Uniform` where all delays are equal.
-pub(crate) fn as_delays(delays: Vec<u16>) -> Delays {
-    let first = delays.first().copied().unwrap_or(0);
-    if delays.iter().all(|&d| d == first) { Delays::Uniform(first) } else { Delays::Each(delays) }
+    out.finish()
 }
 
 /// Rows of kept posts, terms of kept channels. A dead channel of a live post can't be: a term makes it live.
@@ -397,7 +341,7 @@ mod tests {
     use crate::quantize::{QuantizeOptions, quantize};
     use crate::testnets::{channels, loihi, population, projection, random_net, random_spikes};
     use proptest::prelude::*;
-    use spikec_net::{FireRule, Fixed, Float, FloatNeuron, FloatRules, Interpreter, ResetRule};
+    use spikec_net::{FireRule, Fixed, Float, FloatNeuron, FloatRules, Interpreter, PopulationId, Projection, ResetRule};
 
     const LIF: FloatNeuron = FloatNeuron { keep_u: 0.0, keep_v: 0.5, gain: 0.5, bias: 0.0, threshold: 1.0, v_reset: 0.0 };
 

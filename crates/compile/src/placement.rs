@@ -5,6 +5,7 @@
 //! Cost: linear in the neurons.
 
 use crate::finding::{Finding, sort};
+use crate::pack::kernels::Kernels;
 use crate::pack::usage::remedy;
 use crate::partition::{FitError, NeuronRef, Partitioned, Proposal};
 use crate::pins;
@@ -78,7 +79,13 @@ impl Placement {
     /// Layers (P20) and neurons (P21) that the net does not have (or that were removed as dead), cores twice (P22), more neurons than the board has
     /// compartments (C01), and all that
     /// [`Partitioned::new`], [`Placed::new`] and pins refuse.
-    pub(crate) fn apply(&self, q: &Quantized, target: &Target, pinned: &[(PopulationId, Range<u32>)]) -> Result<Placed, FitError> {
+    pub(crate) fn apply(
+        &self,
+        q: &Quantized,
+        target: &Target,
+        pinned: &[(PopulationId, Range<u32>)],
+        kernels: Kernels,
+    ) -> Result<Placed, FitError> {
         let mut findings = Vec::new();
         let mut unknown: BTreeMap<&str, u64> = BTreeMap::new();
         let mut seen: BTreeMap<u32, u32> = BTreeMap::new();
@@ -117,7 +124,7 @@ impl Placement {
             sort(&mut findings);
             return Err(FitError { findings });
         }
-        let partitioned = Partitioned::new(q, Proposal { parts, cores: Some(cores.clone()), copies }, target)?;
+        let partitioned = Partitioned::new(q, Proposal { parts, cores: Some(cores.clone()), copies, kernels }, target)?;
         let placed = Placed::new(partitioned, cores, target)?;
         let findings = pins::violations(q, &placed, pinned);
         if findings.is_empty() { Ok(placed) } else { Err(FitError { findings }) }

@@ -9,7 +9,6 @@
 //! the relays that its own synapses need. docs/semantics.md, section 7, is the law.
 
 use crate::finding::Finding;
-use crate::lower::as_delays;
 use crate::quantize::{Registers, fixed_rules};
 use crate::retime::delay_findings;
 use serde::Serialize;
@@ -17,7 +16,7 @@ use spikec_chip::Target;
 use spikec_chip::cost::stored_weight_bits;
 use spikec_chip::target::Sign;
 use spikec_net::{
-    Bias, Delays, Fixed, FixedNeuron, FixedRules, Net, Population, PopulationId, Projection, Quantized, Role, Scaling, SignMode, Synapses,
+    Bias, Builder, Fixed, FixedNeuron, FixedRules, Net, Population, PopulationId, Projection, Quantized, Role, Scaling, SignMode,
     WeightFormat,
 };
 
@@ -205,16 +204,11 @@ fn build(q: Quantized, chains: &[Chain], hops: &[i64], reach: &Reach, kind: &Kin
             let (id, steps) = (PopulationId::from(populations.len()), reach.offset(k + 1, hops[p]));
             let name = free_name(&populations, &format!("relay {} of {}", k + 1, population.name));
             let posts = |i: usize| rows[i].map(|_| index[i]);
-            let mut synapses = Synapses {
-                offsets: vec![0],
-                posts: Vec::new(),
-                weights: vec![kind.weight; neurons.len()],
-                delays: Delays::Uniform(n - before),
-            };
+            let mut synapses = Builder::new();
             for post in (0..population.len()).filter_map(posts) {
-                synapses.posts.extend(post);
-                synapses.offsets.push(synapses.posts.len() as u32);
+                synapses.push_row(post.map(|post| (post, kind.weight, n - before)));
             }
+            let synapses = synapses.finish();
             feeders.push(Projection { name: name.clone(), pre, post: id, format: kind.format, synapses });
             report.neurons += neurons.len() as u64;
             report.populations.push(RelayPopulation {
@@ -281,17 +275,11 @@ fn piece(
     mine: impl Fn(u16) -> bool,
 ) -> Projection<Fixed> {
     let whole = &projection.synapses;
-    let mut synapses = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) };
-    let mut delays = Vec::new();
-    for i in (0..whole.offsets.len() - 1).filter(|&i| relay.is_none_or(|r| r[i].is_some())) {
-        for k in whole.row(i).filter(|&k| mine(whole.delay(k))) {
-            synapses.posts.push(whole.posts[k]);
-            synapses.weights.push(whole.weights[k]);
-            delays.push(whole.delay(k) - before);
-        }
-        synapses.offsets.push(synapses.posts.len() as u32);
+    let mut synapses = Builder::new();
+    for (_, row) in whole.rows().enumerate().filter(|(i, _)| relay.is_none_or(|r| r[*i].is_some())) {
+        synapses.push_row(row.iter().filter(|s| mine(s.2)).map(|(post, weight, delay)| (post, weight, delay - before)));
     }
-    synapses.delays = as_delays(delays);
+    let synapses = synapses.finish();
     Projection { name: projection.name.clone(), pre, post: projection.post, format: projection.format, synapses }
 }
 

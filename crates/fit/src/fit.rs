@@ -6,7 +6,7 @@
 
 use crate::budget::{Budget, Use};
 use crate::layer::Layer;
-use crate::refit::Kept;
+use crate::refit::{Kept, pruned};
 use crate::sculpt::{Block, Cost, Course, Options, Saliency};
 use crate::whole;
 use rayon::prelude::*;
@@ -15,7 +15,7 @@ use spikec_chip::Target;
 use spikec_chip::bundle::DecoderKind;
 use spikec_compile::{CompileError, CompileOptions, Compiled, Input, Quantizer, Signs, bias_limits, compile};
 use spikec_data::{Decode, Stimulus, predict};
-use spikec_net::{Float, Net, PopulationId, Quantized, ReferenceError};
+use spikec_net::{Float, Net, PopulationId, Quantized, ReferenceError, Ties};
 use spikec_reconstruct::rows::LARGEST_FEATURES;
 use spikec_reconstruct::{Features, Recording};
 use thiserror::Error;
@@ -186,6 +186,8 @@ pub struct LayerFit {
     pub synapses: u64,
     /// Synapses that stay (the quantizer may round some to 0).
     pub synapses_left: u64,
+    /// Weights of the layer's kernels as trained, and left, where neurons share them.
+    pub kernel_weights: Option<(u64, u64)>,
 }
 
 /// What was done.
@@ -283,6 +285,9 @@ fn room(budget: &Budget, net: &Net<Float>, target: &Target) -> usize {
 
 /// The whole removals that leave the least error, of those by which the cores of the budgets can be dealt out.
 fn whole_course(layers: &[Layer], options: &Options, cost: Cost, target: &Target, budgets: &[Budget]) -> Option<Course> {
+    if layers.iter().any(|l| l.ties.is_some()) {
+        return None;
+    }
     let cores = budgets.iter().filter_map(|b| b.all_cores(target)).max();
     let plans = cores.map_or_else(Vec::new, |cores| whole::Plan::of_cores(layers, options.output, target, cores as usize));
     if plans.is_empty() {
@@ -373,7 +378,8 @@ impl<'a, F> Fitter<'a, F> {
             return Err(FitFailure::Decoder);
         }
         for (p, population) in net.populations.iter().enumerate() {
-            let (features, limit) = (Features::at_most(net, PopulationId::from(p)), LARGEST_FEATURES);
+            let (id, limit) = (PopulationId::from(p), LARGEST_FEATURES);
+            let features = Ties::of(net, id).map_or_else(|| Features::at_most(net, id), |ties| ties.tap_count());
             if features > limit {
                 return Err(FitFailure::TooWide { population: population.name.clone(), features, limit });
             }
@@ -384,9 +390,7 @@ impl<'a, F> Fitter<'a, F> {
         let steps = options.compile.default_steps;
         let taught = Recording::of_floats(net, &used, steps)?;
         let wanted = Recording::of_floats(net, &held_back, steps)?;
-        let with_synapses = |p: &usize| net.projections.iter().any(|q| q.post.index() == *p && !q.synapses.is_empty());
-        let layers: Vec<Layer> =
-            (0..net.populations.len()).filter(with_synapses).map(|p| Layer::of(net, PopulationId::from(p), &taught)).collect();
+        let layers = Layer::all(net, &taught);
         let spikes: usize = net.projections.iter().map(|p| taught.spikes(p.pre)).sum();
         if spikes == 0 {
             return Err(FitFailure::Silent);
@@ -547,21 +551,34 @@ impl<'a, F> Fitter<'a, F> {
     }
 
     fn layer_fits(&self, kept: &Kept) -> Vec<LayerFit> {
-        let one = |(layer, kept): (&Layer, &Vec<Vec<bool>>)| {
-            let mut axons = vec![false; layer.features.count];
-            for (row, kept) in layer.features.rows.iter().zip(kept) {
-                row.iter().zip(kept).filter(|(_, k)| **k).for_each(|(s, _)| axons[s.feature as usize] = true);
-            }
+        let small = pruned(self.net, &self.layers, kept);
+        let reached = |net: &Net<Float>, p: PopulationId| {
+            let into = || net.projections.iter().filter(move |q| q.post == p);
+            let mut neurons = vec![false; net.population(p).len()];
+            into().flat_map(|q| q.synapses.iter()).for_each(|(_, post, _, _)| neurons[post as usize] = true);
+            let axons = into().map(|q| q.synapses.rows().filter(|row| !row.is_empty()).count() as u64).sum();
+            let synapses = into().map(|q| q.synapses.len() as u64).sum();
+            (neurons.iter().filter(|n| **n).count() as u64, axons, synapses)
+        };
+        let one = |layer: &Layer| {
+            let population = self.net.population(layer.population);
+            let ((_, axons, synapses), (neurons_left, axons_left, synapses_left)) =
+                (reached(self.net, layer.population), reached(&small, layer.population));
+            let weights = layer.ties.is_some().then(|| {
+                let left = kept[self.layers.iter().position(|l| l.population == layer.population).unwrap_or(0)].iter().flatten();
+                (layer.rows.iter().map(|r| r.len() as u64).sum(), left.filter(|k| **k).count() as u64)
+            });
             LayerFit {
-                name: self.net.population(layer.population).name.clone(),
-                neurons: layer.rows.len() as u64,
-                neurons_left: kept.iter().filter(|r| r.contains(&true)).count() as u64,
-                axons: layer.features.count as u64,
-                axons_left: axons.iter().filter(|a| **a).count() as u64,
-                synapses: layer.rows.iter().map(|r| r.len() as u64).sum(),
-                synapses_left: kept.iter().flatten().filter(|k| **k).count() as u64,
+                name: population.name.clone(),
+                neurons: population.len() as u64,
+                neurons_left,
+                axons,
+                axons_left,
+                synapses,
+                synapses_left,
+                kernel_weights: weights,
             }
         };
-        self.layers.iter().zip(kept).map(one).collect()
+        self.layers.iter().map(one).collect()
     }
 }

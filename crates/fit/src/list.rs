@@ -80,6 +80,12 @@ impl<'a> Lists<'a> {
         bits
     }
 
+    /// Words of one synapse of a long list.
+    pub fn words_of_one(&self) -> f64 {
+        let bits = self.formats.iter().map(cost::synapse_bits).min().unwrap_or(1);
+        bits as f64 / f64::from(*self.memory.word_bits)
+    }
+
     /// Words of a list, not whole where it is long.
     pub fn cost(&self, posts: &[u32]) -> f64 {
         if posts.is_empty() {

@@ -7,8 +7,8 @@
 use crate::layer::Layer;
 use rayon::prelude::*;
 use spikec_data::Stimulus;
-use spikec_net::{Delays, Float, Interpreter, Net, PopulationId, ReferenceError, Role, Synapses};
-use spikec_reconstruct::{Recording, Rows, Scale};
+use spikec_net::{Builder, Float, Interpreter, Net, PopulationId, ReferenceError, Role, Synapses};
+use spikec_reconstruct::{Ears, Recording, Rows, Scale, is_gate};
 
 /// Which synapses stay: by layer, row, position (see [`Layer::rows`]).
 pub type Kept = Vec<Vec<Vec<bool>>>;
@@ -22,6 +22,16 @@ pub fn all(layers: &[Layer]) -> Kept {
 pub fn pruned(net: &Net<Float>, layers: &[Layer], kept: &Kept) -> Net<Float> {
     let mut stays: Vec<Vec<bool>> = net.projections.iter().map(|p| vec![true; p.synapses.len()]).collect();
     for (layer, kept) in layers.iter().zip(kept) {
+        if let Some(ties) = &layer.ties {
+            for (b, kernels) in ties.kernels.iter().enumerate() {
+                let mut weights = vec![true; kernels.taps().len()];
+                for (row, kept) in layer.features.rows.iter().zip(kept) {
+                    row.iter().zip(kept).filter(|(s, _)| s.block as usize == b).for_each(|(s, &kept)| weights[s.index as usize] = kept);
+                }
+                stays[kernels.projection.index()] = ties.spread(net, kernels.projection, &weights);
+            }
+            continue;
+        }
         for (row, kept) in layer.features.rows.iter().zip(kept) {
             for (s, &kept) in row.iter().zip(kept) {
                 let projection = layer.features.blocks[s.block as usize].projection;
@@ -37,23 +47,11 @@ pub fn pruned(net: &Net<Float>, layers: &[Layer], kept: &Kept) -> Net<Float> {
 }
 
 fn filter(synapses: &Synapses<f32>, stays: impl Fn(usize) -> bool) -> Synapses<f32> {
-    let mut out = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) };
-    let mut delays = Vec::new();
-    for i in 0..synapses.offsets.len() - 1 {
-        for k in synapses.row(i).filter(|&k| stays(k)) {
-            out.posts.push(synapses.posts[k]);
-            out.weights.push(synapses.weights[k]);
-            if let Delays::Each(each) = &synapses.delays {
-                delays.push(each[k]);
-            }
-        }
-        out.offsets.push(out.posts.len() as u32);
+    let mut out = Builder::new();
+    for (row, start) in synapses.rows().zip(synapses.starts()) {
+        out.push_row((start..).zip(row.iter()).filter(|(k, _)| stays(*k)).map(|(_, synapse)| synapse));
     }
-    out.delays = match &synapses.delays {
-        Delays::Uniform(d) => Delays::Uniform(*d),
-        Delays::Each(_) => Delays::Each(delays),
-    };
-    out
+    out.finish()
 }
 
 /// Samples with their steps.
@@ -80,9 +78,13 @@ pub fn refit(teacher: &Net<Float>, taught: &Recording, mut net: Net<Float>, samp
             true => None,
             false => Some(Recording::of_floats(&net, samples.samples, samples.steps)?),
         };
+        if is_gate(&net, p) {
+            continue;
+        }
         let neurons = net.population(p).neurons();
-        let scales: Vec<Scale> = neurons.iter().map(Scale::of).collect();
-        let rows = Rows::of(&net, p, (teacher, taught), heard.as_ref(), scales.clone());
+        let ties = Ears::ties(&net, p, teacher);
+        let scales = Ears::scales(ties.as_ref(), neurons.iter().map(Scale::of).collect());
+        let rows = Rows::of(&net, p, ties.as_ref(), (teacher, taught), heard.as_ref(), scales.clone());
         let best: Vec<(Vec<f32>, f32)> = (0..rows.len())
             .into_par_iter()
             .map(|j| {
@@ -91,21 +93,40 @@ pub fn refit(teacher: &Net<Float>, taught: &Recording, mut net: Net<Float>, samp
                 (work.best, change)
             })
             .collect();
-        let mut changes = Vec::with_capacity(best.len());
-        for (j, (row, (best, change))) in rows.features.rows.iter().zip(best).enumerate() {
-            for (s, x) in row.iter().zip(best) {
-                let projection = rows.features.blocks[s.block as usize].projection;
-                let weight = &mut net.projections[projection.index()].synapses.weights[s.index as usize];
-                let refitted = x / scales[j].factor;
-                // A weight of exactly 0 would be no synapse.
-                if refitted.is_finite() && refitted != 0.0 {
-                    *weight = refitted;
+        let changes: Vec<f32> = best.iter().map(|b| b.1).collect();
+        for (b, block) in rows.features.blocks.iter().enumerate() {
+            // A weight of exactly 0 would be no synapse.
+            let usable = |x: f32| x.is_finite() && x != 0.0;
+            let refitted = rows.features.rows.iter().zip(&best).zip(&scales).flat_map(|((row, (best, _)), scale)| {
+                row.iter().zip(best).filter(|(s, _)| s.block as usize == b).map(|(s, x)| (s.index as usize, x / scale.factor))
+            });
+            match &ties {
+                Some(ties) => {
+                    let mut weights = ties.kernels[b].weights().to_vec();
+                    refitted.filter(|r| usable(r.1)).for_each(|(k, x)| weights[k] = x);
+                    let mut weights = ties.spread(&net, block.projection, &weights).into_iter();
+                    let synapses = &mut net.projections[block.projection.index()].synapses;
+                    *synapses = synapses.map_weights(|_, _, w| weights.next().unwrap_or(w));
+                }
+                None => {
+                    let weights = net.projections[block.projection.index()].synapses.weights_mut();
+                    refitted.filter(|r| usable(r.1)).for_each(|(k, x)| weights[k] = x);
                 }
             }
-            changes.push(change);
+        }
+        let row_of = |j: usize| ties.as_ref().map_or(j, |t| t.channel_of[j] as usize);
+        // A neuron that hears nothing has nothing to make up for: with a bias of its own it might begin to fire.
+        let mut hears = vec![false; net.population(p).len()];
+        for q in net.projections.iter().filter(|q| q.post == p) {
+            q.synapses.iter().for_each(|(_, post, _, _)| hears[post as usize] = true);
         }
         if let Role::Neurons(neurons) = &mut net.populations[p.index()].role {
-            neurons.iter_mut().zip(changes).filter(|(_, c)| c.is_finite()).for_each(|(n, change)| n.bias += change * Scale::unit(n));
+            for (j, n) in neurons.iter_mut().enumerate().filter(|(j, _)| hears[*j]) {
+                let change = changes[row_of(j)];
+                if change.is_finite() {
+                    n.bias += change * Scale::unit(n);
+                }
+            }
         }
     }
     Ok(net)

@@ -54,7 +54,7 @@ pub struct At {
 /// Removals in order.
 #[derive(Debug, Clone, Default)]
 pub struct Course {
-    /// All synapses, first to last.
+    /// All synapses (of a kernel: its weights), first to last.
     pub removed: Vec<At>,
     /// (removals so far, cost of what is left, error so far) after each step, from none removed on.
     pub steps: Vec<(u32, f64, f64)>,
@@ -101,6 +101,8 @@ struct Member {
     /// Lists of its own spikes.
     out: Vec<u32>,
     may_go: bool,
+    /// Synapses of each weight, where the row is a kernel.
+    sizes: Option<Vec<u32>>,
 }
 
 /// An axon's list: synapses of one projection from one neuron or channel.
@@ -108,9 +110,13 @@ struct Member {
 struct List {
     /// (member, position), members ascending.
     synapses: Vec<(u32, u32)>,
-    /// Member that spikes on it; `None` for inputs.
+    /// Member that spikes on it; `None` for inputs, and where several do.
     source: Option<u32>,
     cost: f64,
+    /// Goes with its source or with what it drives, never alone.
+    gate: bool,
+    /// Part of the source's neurons that spike on it.
+    share: f32,
 }
 
 #[derive(PartialEq)]
@@ -169,6 +175,11 @@ impl Block {
     }
 }
 
+/// The part of a row's neurons that spike on one feature of another layer: a kernel hears all places of a channel, a neuron one.
+fn share(from: &Layer, to: &Layer, row: u32) -> f32 {
+    if to.ties.is_some() { 1.0 } else { 1.0 / from.neurons_of(row).max(1) as f32 }
+}
+
 /// Sum of the squared weights (in thresholds) with which each neuron of each layer drives others, times their importance.
 fn importances(layers: &[Layer], output: PopulationId, balance: f32) -> Vec<Vec<f32>> {
     let mut of: Vec<Vec<f32>> = layers.iter().map(|l| vec![if l.population == output { 1.0 } else { 0.0 }; l.rows.len()]).collect();
@@ -179,9 +190,11 @@ fn importances(layers: &[Layer], output: PopulationId, balance: f32) -> Vec<Vec<
         for (l, layer) in layers.iter().enumerate() {
             for (j, row) in layer.features.rows.iter().enumerate() {
                 for (s, &w) in row.iter().zip(&layer.rows[j]) {
-                    let block = &layer.features.blocks[s.block as usize];
-                    if let Some(from) = layer_of(block.pre) {
-                        next[from][block.sources[(s.feature - block.first) as usize].1 as usize] += balance * w * w * of[l][j];
+                    if let Some(from) = layer_of(layer.features.blocks[s.block as usize].pre) {
+                        let square = if layer.gate { 1.0 } else { w * w };
+                        for &row in &layer.sources[s.feature as usize] {
+                            next[from][row as usize] += balance * square * of[l][j] * share(&layers[from], layer, row);
+                        }
                     }
                 }
             }
@@ -192,7 +205,7 @@ fn importances(layers: &[Layer], output: PopulationId, balance: f32) -> Vec<Vec<
 }
 
 impl Block {
-    /// Of the layers of a net.
+    /// Of the layers of a net, connected.
     pub fn new(layers: &[Layer], options: Options) -> Self {
         let importance = importances(layers, options.output, options.balance);
         let all: usize = layers.iter().flat_map(|l| &l.rows).map(Vec::len).sum();
@@ -213,11 +226,12 @@ impl Block {
             let alive = alive[l][j].clone();
             let left = alive.iter().filter(|a| **a).count() as u32;
             let importance = match options.saliency {
-                Saliency::SecondOrder => importance[l][j],
+                Saliency::SecondOrder => importance[l][j] * layers[l].share,
                 _ => 1.0,
             };
             let may_go = layers[l].population != options.output;
-            members.push(Member { layer: l as u32, row: j as u32, state, alive, left, importance, out: Vec::new(), may_go });
+            let sizes = layers[l].ties.as_ref().map(|_| (0..alive.len()).map(|k| layers[l].size(j, k)).collect());
+            members.push(Member { layer: l as u32, row: j as u32, state, alive, left, importance, out: Vec::new(), may_go, sizes });
         }
         let first_member: Vec<u32> = layers
             .iter()
@@ -232,11 +246,18 @@ impl Block {
         let mut list_of: Vec<Vec<u32>> = members.iter().map(|m| vec![u32::MAX; m.alive.len()]).collect();
         for (l, layer) in layers.iter().enumerate() {
             let base = lists.len() as u32;
-            for block in &layer.features.blocks {
-                let from = layers.iter().position(|l| l.population == block.pre);
-                for &(_, i) in &block.sources {
-                    lists.push(List { synapses: Vec::new(), source: from.map(|from| first_member[from] + i), cost: 0.0 });
-                }
+            let pre_of: Vec<PopulationId> = {
+                let blocks = layer.features.blocks.iter();
+                let ends = layer.features.blocks.iter().skip(1).map(|b| b.first as usize).chain([layer.features.count]);
+                blocks.zip(ends).flat_map(|(b, end)| std::iter::repeat_n(b.pre, end - b.first as usize)).collect()
+            };
+            for (sources, pre) in layer.sources.iter().zip(pre_of) {
+                let from = layers.iter().position(|l| l.population == pre);
+                let (source, share) = match (from, &sources[..]) {
+                    (Some(from), &[row]) => (Some(first_member[from] + row), share(&layers[from], layer, row)),
+                    _ => (None, 1.0),
+                };
+                lists.push(List { synapses: Vec::new(), source, cost: 0.0, gate: layer.gate, share });
             }
             for (j, row) in layer.features.rows.iter().enumerate() {
                 let member = first_member[l] + j as u32;
@@ -302,24 +323,36 @@ impl<'a> Sculpture<'a> {
         }
         self.cost = 0.0;
         for k in 0..self.block.lists.len() {
-            let cost = self.list_cost(self.block.lists[k].synapses.iter().map(|s| s.0));
+            let cost = self.list_cost(self.block.lists[k].synapses.iter().copied());
             self.block.lists[k].cost = cost;
             self.cost += cost;
         }
     }
 
-    fn list_cost(&self, members: impl Iterator<Item = u32>) -> f64 {
-        if self.sizes.is_empty() {
-            return members.count() as f64;
-        }
+    /// Synapses of a weight; `None` where it is one, of a neuron.
+    fn size(&self, (member, position): (u32, u32)) -> Option<f64> {
+        self.block.members[member as usize].sizes.as_ref().map(|sizes| f64::from(sizes[position as usize]))
+    }
+
+    /// What each synapse of a kernel's weight saves: it is one of the long lists of many axons.
+    fn cost_of_one(&self, member: u32) -> f64 {
+        self.sizes.get(self.block.members[member as usize].layer as usize).map_or(1.0, Lists::words_of_one)
+    }
+
+    fn list_cost(&self, synapses: impl Iterator<Item = (u32, u32)>) -> f64 {
         let mut layer = 0;
-        let posts: Vec<u32> = members
-            .map(|m| {
-                layer = self.block.members[m as usize].layer;
-                self.compartment[m as usize]
-            })
-            .collect();
-        self.sizes[layer as usize].cost(&posts)
+        let (mut posts, mut of_kernels) = (Vec::new(), 0.0);
+        for (member, position) in synapses {
+            match self.size((member, position)) {
+                Some(size) => of_kernels += size * self.cost_of_one(member),
+                None => {
+                    layer = self.block.members[member as usize].layer;
+                    posts.push(self.compartment[member as usize]);
+                }
+            }
+        }
+        let of_neurons = self.sizes.get(layer as usize).map_or(posts.len() as f64, |lists| lists.cost(&posts));
+        of_kernels + of_neurons
     }
 
     fn price_of(&self, (member, position): (u32, u32)) -> f64 {
@@ -329,8 +362,15 @@ impl<'a> Sculpture<'a> {
 
     /// Best removal from a list: how many of its least salient synapses (in that order), and the price.
     fn judge(&self, list: &List) -> Option<(Vec<(u32, u32)>, f64)> {
-        if list.synapses.is_empty() {
+        if list.synapses.is_empty() || list.gate {
             return None;
+        }
+        if let Some(&(member, _)) = list.synapses.first().filter(|s| self.size(**s).is_some()) {
+            // Each weight of a kernel saves its own synapses.
+            let one = self.cost_of_one(member);
+            let price = |s: &(u32, u32)| self.price_of(*s) / (self.size(*s).unwrap_or(1.0) * one);
+            let least = list.synapses.iter().map(|s| (price(s), *s)).min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))?;
+            return Some((vec![least.1], least.0));
         }
         let mut order: Vec<(f64, u32, u32)> = list.synapses.iter().map(|&s| (self.price_of(s), s.0, s.1)).collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
@@ -345,7 +385,7 @@ impl<'a> Sculpture<'a> {
             counted = k;
             let mut kept: Vec<u32> = order[k..].iter().map(|o| o.1).collect();
             kept.sort_unstable();
-            let saved = list.cost - self.list_cost(kept.into_iter());
+            let saved = list.cost - self.list_cost(kept.into_iter().map(|m| (m, 0)));
             if saved > 1e-9 && error / saved < best.0 {
                 best = (error / saved, k);
             }
@@ -361,6 +401,10 @@ impl<'a> Sculpture<'a> {
     fn judge_neuron(&self, member: u32) -> Option<f64> {
         let m = &self.block.members[member as usize];
         if !m.may_go || m.left == 0 && m.out.iter().all(|&l| self.block.lists[l as usize].synapses.is_empty()) {
+            return None;
+        }
+        if m.out.iter().any(|&l| self.block.lists[l as usize].gate) {
+            // What its spikes carry is known only behind the gate.
             return None;
         }
         let mut saved: f64 = m.out.iter().map(|&l| self.block.lists[l as usize].cost).sum();
@@ -450,7 +494,7 @@ impl<'a> Sculpture<'a> {
             }
             let l = self.block.list_of[member as usize][position as usize] as usize;
             self.block.lists[l].synapses.retain(|&other| other != (member, position));
-            let cost = self.list_cost(self.block.lists[l].synapses.iter().map(|s| s.0));
+            let cost = self.list_cost(self.block.lists[l].synapses.iter().copied());
             self.cost += cost - self.block.lists[l].cost;
             self.block.lists[l].cost = cost;
             self.recount(member);
@@ -479,12 +523,12 @@ impl<'a> Sculpture<'a> {
         if self.block.options.saliency != Saliency::SecondOrder || !self.block.members[member as usize].may_go {
             return;
         }
-        let lists = &self.block.members[member as usize].out;
-        let square = |&(m, position): &(u32, u32)| {
+        let lists = self.block.members[member as usize].out.iter().map(|&l| &self.block.lists[l as usize]);
+        let square = |list: &List, &(m, position): &(u32, u32)| {
             let m = &self.block.members[m as usize];
-            m.state.weight(position).powi(2) * m.importance
+            (if list.gate { 1.0 } else { m.state.weight(position).powi(2) }) * m.importance * list.share
         };
-        let sum: f32 = lists.iter().flat_map(|&l| &self.block.lists[l as usize].synapses).map(square).sum();
+        let sum: f32 = lists.map(|list| list.synapses.iter().map(|s| square(list, s)).sum::<f32>()).sum();
         self.block.members[member as usize].importance = self.block.options.balance * sum;
     }
 }

@@ -3,23 +3,26 @@
 //! In: the network as trained, its elaboration, the fitted net. Out: a network of the same operators with other weights.
 //! Invariant: elaborating it gives the fitted net up to the rounding of f32. Cost: the network's own matrices.
 
-use spikec_net::{Float, Net, Network, Operator, PopulationId};
+use spikec_net::{Conv, Float, Net, Network, NeuronModel, Operator, PopulationId, TrainedRole};
 use thiserror::Error;
 
 /// Why a fitted net can't be written back.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WriteBack {
     /// A chain that is not one matrix.
-    #[error("projection {0} is a chain with {1} matrices: only a chain with one can be written back")]
+    #[error("projection {0} is a chain with {1} matrices and kernels: only a chain with one can be written back")]
     Matrices(String, usize),
     /// A chain with an operator that shares its weights, or moves values.
     #[error(
-        "projection {0} has a {1}: a fit changes synapses one by one, and they can't be written back as it; unroll it into a Linear first"
+        "projection {0} has a {1}: a fit changes synapses one by one, or kernels, and they can't be written back as it; unroll it into a Linear first"
     )]
     Operator(String, &'static str),
     /// A projection that the network file does not have.
     #[error("projection {0} was made when the network was read: its weights have no place in the file")]
     Made(String),
+    /// Synapses of one weight of a kernel that have become different.
+    #[error("projection {0}: synapses of one weight of the kernel went different ways; its neurons differ within a channel")]
+    Kernel(String),
     /// A scale of 0, which no weight passes.
     #[error("projection {0} scales neuron {1} by 0: no weight passes it")]
     Scale(String, u32),
@@ -28,16 +31,70 @@ pub enum WriteBack {
     Bias(String),
 }
 
+/// A matrix, or a kernel whose places stay tied.
+fn is_matrix(operator: &Operator) -> bool {
+    matches!(operator, Operator::Linear { .. } | Operator::Conv(_))
+}
+
+/// (output, number of the weight) of each synapse of a kernel, and where those of each input begin.
+type Numbers = (Vec<(u32, u32)>, Vec<usize>);
+
+/// A matrix that gets other weights.
+struct Matrix {
+    outputs: usize,
+    inputs: usize,
+    /// `None` for a matrix.
+    kernel: Option<Numbers>,
+    weights: usize,
+}
+
+impl Matrix {
+    fn of(operator: &Operator) -> Option<Self> {
+        match operator {
+            Operator::Linear { outputs, inputs, .. } => {
+                let (outputs, inputs) = (*outputs as usize, *inputs as usize);
+                Some(Matrix { outputs, inputs, kernel: None, weights: outputs * inputs })
+            }
+            Operator::Conv(conv) => {
+                // The same kernel with numbers for weights says where each weight goes; f32 holds whole numbers up to 2^24.
+                let weights = conv.weight.len();
+                if weights >= 1 << 24 {
+                    return None;
+                }
+                let numbered = Conv { weight: (1..=weights).map(|k| k as f32).collect(), ..conv.clone() };
+                let synapses = numbered.synapses().ok()?;
+                let outputs = conv.output_shape().ok()?.iter().map(|&d| d as usize).product();
+                let numbers = synapses.iter().map(|(_, post, number, _)| (post, number as u32 - 1)).collect();
+                Some(Matrix { outputs, inputs: synapses.starts().len() - 1, kernel: Some((numbers, synapses.starts())), weights })
+            }
+            _ => None,
+        }
+    }
+
+    /// Index of the weight from input `i` to output `j`.
+    fn index(&self, i: u32, j: u32) -> Option<usize> {
+        match &self.kernel {
+            None => Some(j as usize * self.inputs + i as usize),
+            Some((numbers, starts)) => {
+                let row = &numbers[starts[i as usize]..starts[i as usize + 1]];
+                row.binary_search_by_key(&j, |n| n.0).ok().map(|at| row[at].1 as usize)
+            }
+        }
+    }
+}
+
 /// Can what a fit changes be written back?
 ///
 /// # Errors
 /// The first operator that is neither a matrix nor works elementwise.
 pub fn check(network: &Network) -> Result<(), WriteBack> {
     network.projections.iter().try_for_each(|p| {
-        let other = p
-            .operators
-            .iter()
-            .find(|o| !matches!(o, Operator::Linear { .. } | Operator::Bias { .. } | Operator::Scale { .. } | Operator::Reshape { .. }));
+        let fits = |o: &&Operator| {
+            is_matrix(o) || matches!(o, Operator::Bias { .. } | Operator::Scale { .. } | Operator::Reshape { .. } | Operator::BatchNorm(_))
+        };
+        // Max pooling: the fit leaves it as it is.
+        let fixed = matches!(network.populations[p.post.index()].role, TrainedRole::Neurons(NeuronModel::Or));
+        let other = p.operators.iter().find(|o| !fixed && !fits(o));
         other.map_or(Ok(()), |o| Err(WriteBack::Operator(p.name.clone(), o.kind())))
     })
 }
@@ -66,33 +123,46 @@ pub fn network_of(network: &Network, plain: &Net<Float>, fitted: &Net<Float>) ->
             return Err(WriteBack::Made(projection.name.clone()));
         };
         check(network)?;
-        let matrices: Vec<usize> =
-            (0..trained.operators.len()).filter(|&o| matches!(trained.operators[o], Operator::Linear { .. })).collect();
+        let matrices: Vec<usize> = (0..trained.operators.len()).filter(|&o| is_matrix(&trained.operators[o])).collect();
         let [at] = matrices[..] else { return Err(WriteBack::Matrices(projection.name.clone(), matrices.len())) };
-        let (outputs, inputs) = match &trained.operators[at] {
-            Operator::Linear { outputs, inputs, .. } => (*outputs as usize, *inputs as usize),
-            _ => unreachable!("it is a matrix"),
+        let Some(matrix) = Matrix::of(&trained.operators[at]) else {
+            return Err(WriteBack::Operator(projection.name.clone(), trained.operators[at].kind()));
         };
+        let (outputs, inputs) = (matrix.outputs, matrix.inputs);
         // What diagonals before and after the matrix multiply a weight by.
         let factors = |operators: &[Operator], n: usize| {
             let mut factors = vec![1f64; n];
             for operator in operators {
-                if let Operator::Scale { scale } = operator {
-                    factors.iter_mut().zip(scale).for_each(|(f, &s)| *f *= f64::from(s));
+                match operator {
+                    Operator::Scale { scale } => factors.iter_mut().zip(scale).for_each(|(f, &s)| *f *= f64::from(s)),
+                    Operator::BatchNorm(norm) => {
+                        let of_channel = norm.factors();
+                        let places = (n / of_channel.len().max(1)).max(1);
+                        factors.chunks_mut(places).zip(of_channel).for_each(|(c, s)| c.iter_mut().for_each(|f| *f *= s));
+                    }
+                    _ => {}
                 }
             }
             factors
         };
         let (before_it, after_it) = (factors(&trained.operators[..at], inputs), factors(&trained.operators[at + 1..], outputs));
-        let mut weight = vec![0f32; outputs * inputs];
+        let mut weight = vec![0f32; matrix.weights];
         for (i, j, w, _) in projection.synapses.iter() {
             let factor = before_it[i as usize] * after_it[j as usize];
             if factor == 0.0 {
                 return Err(WriteBack::Scale(projection.name.clone(), j));
             }
-            weight[j as usize * inputs + i as usize] = if factor == 1.0 { w } else { (f64::from(w) / factor) as f32 };
+            let value = if factor == 1.0 { w } else { (f64::from(w) / factor) as f32 };
+            let known = matrix.index(i, j).and_then(|k| weight.get_mut(k)).ok_or_else(|| WriteBack::Kernel(projection.name.clone()))?;
+            if *known != 0.0 && *known != value {
+                return Err(WriteBack::Kernel(projection.name.clone()));
+            }
+            *known = value;
         }
-        trained.operators[at] = Operator::Linear { outputs: outputs as u32, inputs: inputs as u32, weight };
+        match &mut trained.operators[at] {
+            Operator::Conv(conv) => conv.weight = weight,
+            other => *other = Operator::Linear { outputs: outputs as u32, inputs: inputs as u32, weight },
+        }
         if let Some(change) = change {
             let population = plain.population(projection.post);
             let mut bias = vec![0f32; outputs];

@@ -11,7 +11,10 @@ use spikec_fit::budget::Budget;
 use spikec_fit::fit::{Filed, FitFailure, FitOptions, Fitted, Fitter, Method, Shape, Width};
 use spikec_fit::layer::Layer;
 use spikec_fit::sculpt::{Block, Cost, Options, Saliency};
-use spikec_net::{FireRule, Float, FloatNeuron, FloatRules, Net, Population, PopulationId, Projection, ResetRule, Role, Synapses};
+use spikec_net::{
+    Axis, Conv, FireRule, Float, FloatNeuron, FloatRules, Net, Population, PopulationId, Projection, Quantized, ResetRule, Role, Synapses,
+    Ties,
+};
 use spikec_reconstruct::Recording;
 
 const INPUTS: u32 = 40;
@@ -102,6 +105,70 @@ fn budgets_are_kept_and_nearly_used() {
     }
 }
 
+/// A convolution of 3x3 in steps of two on 8x8 places, and a dense layer; the corner hears nothing, for the kernel's first row and column are 0.
+fn convolved(seed: u64) -> Net<Float> {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let axis = Axis { size: 8, kernel: 3, stride: 2, dilation: 1, padding: [2, 1] };
+    let mut weight: Vec<f32> = (0..6 * 9).map(|_| rng.random_range(-0.5..1.0)).collect();
+    for kernel in weight.chunks_mut(9) {
+        [0, 1, 2, 3, 6].into_iter().for_each(|k| kernel[k] = 0.0);
+    }
+    let conv = Conv { channels: 1, outputs: 6, groups: 1, axes: vec![axis, axis], weight };
+    let (shape, synapses) = (conv.output_shape().unwrap(), conv.synapses().unwrap());
+    let mut net = net(seed);
+    let places: u32 = shape.iter().product();
+    let neuron = net.populations[1].neurons()[0];
+    let dense = (0..places).flat_map(|i| (0..OUTPUTS).map(move |j| (i, j)));
+    let dense = dense.map(|(i, j)| (i, j, rng.random_range(-0.4..0.5f32), 0)).collect();
+    net.populations[0] = Population { name: "in".into(), shape: vec![1, 8, 8], origin: (0..64).collect(), skew: 0, role: Role::SpikeInput };
+    let role = Role::Neurons(vec![neuron; places as usize]);
+    net.populations[1] = Population { name: "map".into(), shape, origin: (0..places).collect(), skew: 0, role };
+    net.projections[0].synapses = synapses;
+    net.projections[1].synapses = Synapses::from_tuples(places as usize, dense);
+    net
+}
+
+#[test]
+fn kernels_are_pruned_as_kernels() {
+    let net = convolved(5);
+    let samples: Vec<Stimulus> = {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(6);
+        let mut one = || {
+            let bright: Vec<bool> = (0..64).map(|_| rng.random_bool(0.4)).collect();
+            let frames = (0..8).map(|_| (0..64).filter(|&i| bright[i as usize] && rng.random_bool(0.6)).collect::<Vec<u32>>());
+            Stimulus::Spikes(SpikeTrain::from_steps(64, frames.collect::<Vec<_>>()))
+        };
+        (0..100).map(|_| one()).collect()
+    };
+    let all = net.synapse_count() as u64;
+    for (method, share) in
+        [(Method::default(), 0.35), (Method { saliency: Saliency::Magnitude, chip_cost: false, ..Method::default() }, 0.4)]
+    {
+        let budget = Budget { synapses: Some((all as f64 * share) as u64), ..Budget::default() };
+        let fitted = fit(&net, &samples, method, &budget).unwrap();
+        let used = &fitted.report.budget[0];
+        assert!(used.used <= used.allowed && used.used * 10 >= used.allowed * 7, "{used:?}");
+        // What is left of the map is kernels with fewer weights: each at every place, with one weight.
+        let (before, after) = (Ties::of(&net, PopulationId(1)).unwrap(), Ties::of(&fitted.filed.net, PopulationId(1)).unwrap());
+        let (trained, left) = fitted.report.layers[0].kernel_weights.unwrap();
+        assert_eq!((before.kernels[0].taps().len() as u64, after.kernels[0].taps().len() as u64), (trained, left));
+        // By magnitude alone the dense layer may go first.
+        assert!((left < trained || !method.chip_cost) && fitted.report.layers[1].kernel_weights.is_none());
+        let kept = |pre, post| after.kernels[0].index(pre, post, 0).is_some();
+        let expected = net.projections[0].synapses.iter().filter(|s| kept(s.0, s.1)).count();
+        assert_eq!(fitted.filed.net.projections[0].synapses.len(), expected);
+        // And in the chip's integers.
+        let q = Quantized::from_bytes(&fitted.compiled.bundle.reference).unwrap();
+        let mut mantissas = std::collections::BTreeMap::new();
+        let map = &q.net.projections[0];
+        let (pres, posts) = (&q.net.population(map.pre).origin, &q.net.population(map.post).origin);
+        for (pre, post, mantissa, _) in map.synapses.iter() {
+            let k = after.kernels[0].index(pres[pre as usize], posts[post as usize], 0).unwrap();
+            assert_eq!(*mantissas.entry(k).or_insert(mantissa), mantissa, "a kernel's weight is one mantissa");
+        }
+    }
+}
+
 #[test]
 fn second_order_with_reconstruction_keeps_more_than_magnitude() {
     let (net, samples) = (net(2), samples(2, 400, 0.6));
@@ -130,7 +197,7 @@ fn the_same_on_any_number_of_threads() {
 fn a_course_takes_every_synapse_once_and_costs_fall_to_nothing() {
     let (net, samples) = (net(4), samples(4, 60, 0.6));
     let taught = Recording::of_floats(&net, &samples, None).unwrap();
-    let layers: Vec<Layer> = [1, 2].map(|p| Layer::of(&net, PopulationId(p), &taught)).into();
+    let layers = Layer::all(&net, &taught);
     let target = loihi();
     for saliency in [Saliency::Magnitude, Saliency::LayerMagnitude, Saliency::Activity, Saliency::SecondOrder] {
         for start in [usize::MAX, 300] {
@@ -173,7 +240,7 @@ fn wide_samples(inputs: u32) -> Vec<Stimulus> {
 fn rows_too_long_for_an_inverse_lose_the_least_salient_first_and_wider_ones_are_refused() {
     let net = wide(1100);
     let taught = Recording::of_floats(&net, &wide_samples(1100), None).unwrap();
-    let layers = [Layer::of(&net, PopulationId(1), &taught)];
+    let layers = Layer::all(&net, &taught);
     let options = Options { saliency: Saliency::SecondOrder, balance: 0.5, start: usize::MAX, output: net.output };
     let course = Block::new(&layers, options).course(Cost::Synapses);
     let mut removed = course.removed.clone();
@@ -203,7 +270,7 @@ fn one_fitter_serves_large_and_small_budgets() {
 fn the_largest_weights_stay_by_magnitude() {
     let (net, samples) = (net(5), samples(5, 20, 0.6));
     let taught = Recording::of_floats(&net, &samples, None).unwrap();
-    let layers: Vec<Layer> = [1, 2].map(|p| Layer::of(&net, PopulationId(p), &taught)).into();
+    let layers = Layer::all(&net, &taught);
     let block = Block::new(&layers, Options { saliency: Saliency::Magnitude, balance: 1.0, start: usize::MAX, output: net.output });
     let weight = |at: &spikec_fit::sculpt::At| layers[at.layer as usize].rows[at.row as usize][at.position as usize].abs();
     let course = block.course(Cost::Synapses);

@@ -3,8 +3,8 @@
 use spikec_data::{Array, ArrayData, write_npy, write_npz};
 use spikec_import::{ImportError, ImportOptions, Imported, Model, conventions, read};
 use spikec_net::{
-    Bias, Delays, Discretization, FireRule, Fixed, FixedNeuron, InputKind, Net, Network, NeuronModel, Operator, PopulationId, ResetRule,
-    Role, SignMode, TrainedRole, WeightFormat,
+    Bias, Discretization, FireRule, Fixed, FixedNeuron, InputKind, Net, Network, NeuronModel, Operator, PopulationId, ResetRule, Role,
+    SignMode, TrainedRole, WeightFormat,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -191,7 +191,7 @@ fn the_register_example() {
     assert_eq!(n.projections[0].format, WeightFormat { bits: 8, exponent: 0, sign: SignMode::Excitatory });
     // Mixed, 6 bits: multiples of 8. 13 -> 8, -13 -> -8, 7 -> 0 (gone), 16 is masked.
     assert_eq!(all(1), [(0, 1, -8, 3), (1, 0, 8, 3), (2, 0, 8, 3)]);
-    assert_eq!(n.projections[1].synapses.delays, Delays::Uniform(3));
+    assert_eq!(n.projections[1].synapses.uniform_delay(), Some(3));
     assert_eq!(all(2), [(0, 2, -20, 6), (2, 1, -10, 1)]);
     assert_eq!(n.output, PopulationId(1));
     assert_eq!(

@@ -141,7 +141,7 @@ fn nodes_with_places_of_the_nir_package() {
     );
     assert_eq!(*model(&n, 2), NeuronModel::Threshold { v_threshold: vec![0.25; 18] });
     let net = n.elaborate(InputKind::Spikes).unwrap();
-    assert!(matches!(net.projections[1].synapses.delays, spikec_net::Delays::Each(_)));
+    assert_eq!(net.projections[1].synapses.uniform_delay(), None);
 }
 
 #[test]

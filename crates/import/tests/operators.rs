@@ -295,7 +295,7 @@ fn branches_are_concatenated_by_their_places() {
     );
     let n = read(&model, &[]).unwrap();
     let net = n.elaborate(InputKind::Spikes).unwrap();
-    assert_eq!(net.projections[0].synapses.weights, [1.0, 2.0]);
-    assert_eq!(net.projections[1].synapses.weights, [3.0, 4.0, 5.0]);
+    assert_eq!(net.projections[0].synapses.iter().map(|s| s.2).collect::<Vec<_>>(), [1.0, 2.0]);
+    assert_eq!(net.projections[1].synapses.iter().map(|s| s.2).collect::<Vec<_>>(), [3.0, 4.0, 5.0]);
     again(&n);
 }

@@ -5,7 +5,7 @@
 //! Cost: linear in the synapses.
 
 use crate::ids::PopulationId;
-use crate::net::{Delays, HostProjection, Net, Number, Projection, Role};
+use crate::net::{HostProjection, Net, Number, Projection, Role};
 
 /// Most neurons or channels of a population as trained (input coding may double those of the network): results are by index as trained.
 pub const MAX_TRAINED: u32 = 2 * crate::elaborate::MAX_POPULATION as u32;
@@ -100,18 +100,11 @@ impl<N: Number> Net<N> {
 
     fn check_projection(&self, p: &Projection<N>) -> Result<(), NetError> {
         let (pre, post) = self.check_ends(&p.name, p.pre, p.post, false)?;
-        let s = &p.synapses;
-        let n = s.posts.len();
-        same_length(&p.name, "weights", s.weights.len(), n)?;
-        if let Delays::Each(d) = &s.delays {
-            same_length(&p.name, "delays", d.len(), n)?;
+        same_length(&p.name, "rows", p.synapses.pres(), pre)?;
+        match p.synapses.misplaced(post) {
+            None => Ok(()),
+            Some((row, index)) => Err(NetError::Index { projection: p.name.clone(), row, index, limit: post }),
         }
-        rows(&p.name, &s.offsets, pre, n)?;
-        for row in 0..pre {
-            let keys = s.row(row).map(|k| (s.posts[k], s.delay(k)));
-            ordered(&p.name, row, keys, post, |a, b| a <= b)?;
-        }
-        Ok(())
     }
 
     fn check_host(&self, h: &HostProjection) -> Result<(), NetError> {
@@ -121,8 +114,7 @@ impl<N: Number> Net<N> {
         same_length(&h.name, "gains", h.gains.len(), post)?;
         rows(&h.name, &h.offsets, post, h.channels.len())?;
         for row in 0..post {
-            let keys = h.channels[h.offsets[row] as usize..h.offsets[row + 1] as usize].iter().map(|&c| (c, 0));
-            ordered(&h.name, row, keys, pre, |a, b| a.0 < b.0)?;
+            ordered(&h.name, row, &h.channels[h.offsets[row] as usize..h.offsets[row + 1] as usize], pre)?;
         }
         Ok(())
     }
@@ -157,19 +149,13 @@ fn rows(projection: &str, offsets: &[u32], rows: usize, entries: usize) -> Resul
     if offsets[rows] as usize != entries { error(rows) } else { Ok(()) }
 }
 
-fn ordered(
-    projection: &str,
-    row: usize,
-    keys: impl Iterator<Item = (u32, u16)>,
-    limit: usize,
-    in_order: impl Fn((u32, u16), (u32, u16)) -> bool,
-) -> Result<(), NetError> {
+fn ordered(projection: &str, row: usize, channels: &[u32], limit: usize) -> Result<(), NetError> {
     let mut last = None;
-    for key in keys {
-        if key.0 as usize >= limit || last.is_some_and(|l| !in_order(l, key)) {
-            return Err(NetError::Index { projection: projection.to_string(), row, index: key.0, limit });
+    for &index in channels {
+        if index as usize >= limit || last.is_some_and(|l| l >= index) {
+            return Err(NetError::Index { projection: projection.to_string(), row, index, limit });
         }
-        last = Some(key);
+        last = Some(index);
     }
     Ok(())
 }
@@ -178,7 +164,8 @@ fn ordered(
 mod tests {
     use super::*;
     use crate::fixed::{Bias, Fixed, FixedNeuron, FixedRules, SignMode, WeightFormat};
-    use crate::net::{Population, Synapses};
+    use crate::net::Population;
+    use crate::synapses::{Builder, Synapses};
 
     fn net() -> Net<Fixed> {
         let neuron = FixedNeuron { decay_u: 4096, decay_v: 0, threshold: 1, refractory: 1, bias: Bias::default() };
@@ -214,6 +201,12 @@ mod tests {
         }
     }
 
+    fn rows(rows: &[&[(u32, u16)]]) -> Synapses<i16> {
+        let mut builder = Builder::new();
+        rows.iter().for_each(|row| builder.push_row(row.iter().map(|&(post, delay)| (post, 2, delay))));
+        builder.finish()
+    }
+
     #[test]
     fn a_sound_net_passes() {
         assert_eq!(net().check(), Ok(()));
@@ -235,15 +228,11 @@ mod tests {
             (|n| n.projections[0].pre = PopulationId(1), "can't go from values"),
             (|n| n.projections[0].post = PopulationId(0), "can't go from"),
             (|n| n.host_projections[0].pre = PopulationId(2), "can't go from"),
-            (|n| n.projections[0].synapses.weights.truncate(1), "weights has 1 entries, expected 4"),
-            (|n| n.projections[0].synapses.delays = Delays::Each(vec![0]), "delays has 1"),
-            (|n| n.projections[0].synapses.offsets = vec![0, 4], "offsets has 2"),
-            (|n| n.projections[0].synapses.offsets = vec![0, 9, 4], "offsets of row 1"),
-            (|n| n.projections[0].synapses.offsets = vec![1, 3, 4], "offsets of row 0"),
-            (|n| n.projections[0].synapses.offsets = vec![0, 3, 3], "offsets of row 2"),
-            (|n| n.projections[0].synapses.posts[3] = 2, "row 1: index 2"),
-            (|n| n.projections[0].synapses.posts.swap(0, 2), "row 0: index"),
-            (|n| n.projections[0].synapses.delays = Delays::Each(vec![0, 3, 0, 0]), "row 0: index 1"),
+            (|n| n.projections[0].synapses = Synapses::from_tuples(1, vec![]), "rows has 1 entries, expected 2"),
+            (|n| n.projections[0].synapses = rows(&[&[(0, 0)], &[(2, 0)]]), "row 1: index 2"),
+            (|n| n.projections[0].synapses = rows(&[&[], &[(1, 0), (2, 0)]]), "row 1: index 2"),
+            (|n| n.projections[0].synapses = rows(&[&[(0, 1), (0, 0)], &[]]), "row 0: index 0"),
+            (|n| n.projections[0].synapses = rows(&[&[], &[(1, 0), (0, 0)]]), "row 1: index"),
             (|n| n.host_projections[0].weights.truncate(2), "weights has 2"),
             (|n| n.host_projections[0].constants.truncate(1), "constants has 1"),
             (|n| n.host_projections[0].gains.truncate(1), "gains has 1"),

@@ -6,7 +6,8 @@
 
 use crate::constant::add_constants;
 use crate::float::Float;
-use crate::net::{Delays, HostProjection, Net, Projection, Role, Synapses};
+use crate::net::{HostProjection, Net, Projection, Role};
+use crate::synapses::Builder;
 
 /// How a sample's data become input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,8 +71,8 @@ impl CodingError {
 /// `Spikes` and `Bias` change nothing and check that every input is of that kind. `Rate` and `Latency` turn the analog input
 /// into a spike input of shape `[2, ..shape]` (positive channels, then negative ones) and its host projections into
 /// projections with weights `w * full_scale` and `-w * full_scale` (f64, rounded once), appended to the others; their
-/// constants go into the bias as `gain * constant`, or come from a constant source where the neuron has current memory
-/// (keep_u != 0). Errors: inputs of the wrong kind, several inputs to split, numbers beyond f32.
+/// constants go into the bias as `gain * constant`, or come from a constant source where the neuron has current memory (keep_u != 0) or a
+/// spike subtracts. Errors: inputs of the wrong kind, several inputs to split, numbers beyond f32.
 pub fn code_inputs(mut net: Net<Float>, coding: InputCoding) -> Result<Net<Float>, CodingError> {
     let full_scale = match coding {
         InputCoding::Spikes => {
@@ -116,6 +117,7 @@ pub fn code_inputs(mut net: Net<Float>, coding: InputCoding) -> Result<Net<Float
 
 /// Moves the constants of a host projection into the biases of its post neurons, or to a constant source.
 fn move_constants(net: &mut Net<Float>, host: &HostProjection) -> Result<(), CodingError> {
+    let rules = net.rules;
     let population = &mut net.populations[host.post.index()];
     let name = population.name.clone();
     let not_finite = |(neuron, constant): (usize, f64)| CodingError::ConstantNotFinite {
@@ -131,7 +133,7 @@ fn move_constants(net: &mut Net<Float>, host: &HostProjection) -> Result<(), Cod
         if constant == 0.0 {
             continue;
         }
-        if n.keep_u != 0.0 {
+        if rules.constant_enters_current(n) {
             into_currents[neuron] = constant;
             continue;
         }
@@ -169,19 +171,14 @@ fn spiking(host: &HostProjection, channels: usize, full_scale: f64) -> Result<Pr
         }
     }
     // Products that underflowed to zero are absent; then the same rows once more with the other sign.
-    let mut synapses = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(delay) };
+    let mut builder = Builder::new();
     for sign in [1.0, -1.0] {
         for c in 0..channels {
-            for k in offsets[c] as usize..offsets[c + 1] as usize {
-                if weights[k] != 0.0 {
-                    synapses.posts.push(posts[k]);
-                    synapses.weights.push(sign * weights[k]);
-                }
-            }
-            synapses.offsets.push(synapses.posts.len() as u32);
+            let row = offsets[c] as usize..offsets[c + 1] as usize;
+            builder.push_row(row.filter(|&k| weights[k] != 0.0).map(|k| (posts[k], sign * weights[k], delay)));
         }
     }
-    Ok(Projection { name: host.name.clone(), pre: host.pre, post: host.post, format: (), synapses })
+    Ok(Projection { name: host.name.clone(), pre: host.pre, post: host.post, format: (), synapses: builder.finish() })
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@
 
 use crate::float::{Float, FloatNeuron};
 use crate::ids::PopulationId;
-use crate::net::{Delays, Net, Population, Projection, Role, Synapses};
+use crate::net::{Net, Population, Projection, Role};
+use crate::synapses::Builder;
 
 /// Its bias is two thresholds and v keeps nothing: it fires by either fire rule, after either reset, from step 0 on.
 const SOURCE: FloatNeuron = FloatNeuron { keep_u: 0.0, keep_v: 0.0, gain: 1.0, bias: 2.0, threshold: 1.0, v_reset: 0.0 };
@@ -22,14 +23,14 @@ pub(crate) fn add_constants(net: &mut Net<Float>, post: PopulationId, constants:
     if let Some((neuron, _)) = rounded().find(|(_, w)| !w.is_finite()) {
         return Err((neuron, constants[neuron]));
     }
-    let (posts, weights): (Vec<u32>, Vec<f32>) = rounded().filter(|(_, w)| *w != 0.0).map(|(j, w)| (j as u32, w)).unzip();
-    if posts.is_empty() {
+    let mut builder = Builder::new();
+    builder.push_row(rounded().filter(|(_, w)| *w != 0.0).map(|(j, w)| (j as u32, w, 0)));
+    if builder.is_empty() {
         return Ok(());
     }
     let pre = source(net);
     let name = format!("{} -> {}", net.population(pre).name, net.population(post).name);
-    let synapses = Synapses { offsets: vec![0, posts.len() as u32], posts, weights, delays: Delays::Uniform(0) };
-    net.projections.push(Projection { name, pre, post, format: (), synapses });
+    net.projections.push(Projection { name, pre, post, format: (), synapses: builder.finish() });
     Ok(())
 }
 

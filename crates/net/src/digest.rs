@@ -6,9 +6,12 @@
 //! compile here. Why not the name: it is the file's where the file holds none, and a copy of a file is the same network.
 
 use crate::float::{FireRule, ResetRule};
-use crate::net::{Net, Number};
+use crate::ids::PopulationId;
+use crate::net::{Net, Number, Projection};
 use crate::network::{Conventions, Discretization, Network, NeuronModel, Operator, TrainedPopulation, TrainedProjection, TrainedRole};
 use crate::operators::{Axis, BatchNorm, Conv, ConvTranspose, Place, Pool, PoolKind};
+use crate::synapses::Logical;
+use serde::Serialize;
 
 struct Encoder(blake3::Hasher);
 
@@ -172,13 +175,32 @@ impl Network {
     }
 }
 
+/// A projection with every synapse by itself.
+#[derive(Serialize)]
+#[serde(bound = "")]
+struct Listed<'a, N: Number> {
+    name: &'a str,
+    pre: PopulationId,
+    post: PopulationId,
+    format: &'a N::Format,
+    synapses: Logical<'a, N::Weight>,
+}
+
+impl<'a, N: Number> Listed<'a, N> {
+    fn of(projection: &'a Projection<N>) -> Self {
+        let Projection { name, pre, post, format, synapses } = projection;
+        Listed { name, pre: *pre, post: *post, format, synapses: Logical(synapses) }
+    }
+}
+
 impl<N: Number> Net<N> {
-    /// BLAKE3 of the net's postcard encoding, its name left out.
+    /// BLAKE3 of the net's postcard encoding with the synapses listed one by one, its name left out.
     pub fn digest(&self) -> [u8; 32] {
         let Net { name: _, rules, populations, projections, host_projections, output } = self;
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"spikec net 2");
         let writer = std::io::BufWriter::with_capacity(1 << 16, hasher);
+        let projections: Vec<_> = projections.iter().map(Listed::of).collect();
         let content = (rules, populations, projections, host_projections, output);
         let writer = postcard::to_io(&content, writer).expect("a hasher takes every byte, and a net has no type that postcard refuses");
         writer.into_inner().expect("a hasher takes every byte").finalize().into()
@@ -331,7 +353,7 @@ mod tests {
         let mut other = net.clone();
         other.name.push('x');
         assert_eq!(net.digest(), other.digest());
-        other.projections[0].synapses.weights[3] += 1.0;
+        other.projections[0].synapses.weights_mut()[3] += 1.0;
         assert_ne!(net.digest(), other.digest());
     }
 }

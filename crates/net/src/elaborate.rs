@@ -10,11 +10,12 @@
 use crate::constant::add_constants;
 use crate::discretize::{StepNeuron, discretize};
 use crate::float::{Float, FloatRules};
-use crate::fold::{fold, product};
+use crate::fold::{Terms, fold, product};
 use crate::ids::PopulationId;
-use crate::net::{Delays, HostProjection, Net, Population, Projection, Role, Synapses};
+use crate::net::{HostProjection, Net, Population, Projection, Role};
 use crate::network::{Network, NeuronModel, TrainedRole};
 use crate::operators::GeometryError;
+use crate::synapses::Synapses;
 
 /// What the inputs of a network carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +134,7 @@ impl Network {
     /// Turns operators into synapses and continuous time into steps (docs/semantics.md, section 2).
     ///
     /// The constants of a chain fold into the bias of the post neurons as `gain * constant`, or come from a constant source where
-    /// the neuron has current memory (keep_u != 0); from an analog input without delay they stay in the host projection.
+    /// the neuron has current memory (keep_u != 0) or a spike subtracts from its potential; from an analog input without delay they stay in the host projection.
     /// Errors: NaN or infinity anywhere, shapes that don't chain, time constants that the discretization can't step, two host
     /// projections into one population.
     pub fn elaborate(&self, inputs: InputKind) -> Result<Net<Float>, ElaborateError> {
@@ -160,13 +161,14 @@ impl Network {
             let name = &projection.name;
             self.check_ends(name, projection.pre, projection.post)?;
             let (pre, post) = (projection.pre, projection.post);
-            let map = fold(name, sizes[pre.index()], sizes[post.index()], &projection.operators, dt_s)?;
-            let terms = map.terms(name)?;
+            let mut map = fold(name, sizes[pre.index()], sizes[post.index()], &projection.operators, dt_s)?;
             let analog = inputs == InputKind::Analog && matches!(self.populations[pre.index()].role, TrainedRole::Input);
+            let delay_steps = projection.delay_steps.saturating_add(map.delay());
+            let links = if analog { Links::Host(map.terms()?) } else { Links::Chip(map.synapses(delay_steps)?) };
             if matches!(self.populations[post.index()].role, TrainedRole::Neurons(NeuronModel::Or)) {
                 let found = match () {
                     () if analog => Some("analog values"),
-                    () if terms.weights.iter().any(|&w| w != 1.0) => Some("other weights"),
+                    () if links.weights().iter().any(|&w| w != 1.0) => Some("other weights"),
                     () if (0..sizes[post.index()]).any(|j| map.constant(j) != 0.0) => Some("a constant"),
                     () => None,
                 };
@@ -176,7 +178,6 @@ impl Network {
                 }
             }
             // The constants of a host map come with its frames; those of a delayed one must act before the first frame does.
-            let delay_steps = projection.delay_steps.saturating_add(map.delay());
             let with_frames = analog && delay_steps == 0;
             for (neuron, n) in stepped[post.index()].iter_mut().enumerate().filter(|_| !with_frames) {
                 let constant = map.constant(neuron);
@@ -186,37 +187,46 @@ impl Network {
                     n.bias += n.gain * constant;
                 }
             }
-            if analog {
-                if terms.delays.windows(2).any(|w| w[0] != w[1]) {
-                    return Err(ElaborateError::HostDelays { projection: name.clone() });
-                }
-                let delay_steps = delay_steps.saturating_add(terms.delays.first().copied().unwrap_or(0).into());
-                if let Some(first) = host_projections.iter().find(|h| h.post == post) {
-                    return Err(ElaborateError::TwoHostProjections {
-                        population: self.populations[post.index()].name.clone(),
-                        first: first.name.clone(),
-                        second: name.clone(),
+            let synapses = match links {
+                Links::Chip(synapses) => synapses,
+                Links::Host(terms) => {
+                    if terms.delays.windows(2).any(|w| w[0] != w[1]) {
+                        return Err(ElaborateError::HostDelays { projection: name.clone() });
+                    }
+                    let delay_steps = delay_steps.saturating_add(terms.delays.first().copied().unwrap_or(0).into());
+                    if let Some(first) = host_projections.iter().find(|h| h.post == post) {
+                        return Err(ElaborateError::TwoHostProjections {
+                            population: self.populations[post.index()].name.clone(),
+                            first: first.name.clone(),
+                            second: name.clone(),
+                        });
+                    }
+                    let posts = sizes[post.index()];
+                    host_projections.push(HostProjection {
+                        name: name.clone(),
+                        pre,
+                        post,
+                        offsets: terms.offsets,
+                        channels: terms.columns,
+                        weights: terms.weights,
+                        constants: (0..posts).map(|j| if with_frames { map.constant(j) } else { 0.0 }).collect(),
+                        gains: vec![1.0; posts],
+                        delay_steps,
                     });
+                    continue;
                 }
-                let posts = sizes[post.index()];
-                host_projections.push(HostProjection {
-                    name: name.clone(),
-                    pre,
-                    post,
-                    offsets: terms.offsets,
-                    channels: terms.columns,
-                    weights: terms.weights,
-                    constants: (0..posts).map(|j| if with_frames { map.constant(j) } else { 0.0 }).collect(),
-                    gains: vec![1.0; posts],
-                    delay_steps,
-                });
-                continue;
-            }
-            let columns = terms.by_column(sizes[pre.index()]);
-            let delays = total_delays(&columns.delays, delay_steps)
-                .map_err(|delay_steps| ElaborateError::DelayTooLong { projection: name.clone(), delay_steps })?;
-            let synapses = Synapses { offsets: columns.offsets, posts: columns.rows, weights: columns.weights, delays };
+            };
             projections.push(Projection { name: name.clone(), pre, post, format: (), synapses });
+        }
+        let rules = FloatRules { fire: self.conventions.fire, reset: self.conventions.reset };
+        // Where a spike subtracts, a chip may keep the potential in the current: biases enter it there.
+        for (neurons, constants) in stepped.iter_mut().zip(&mut into_currents) {
+            for (n, constant) in neurons.iter_mut().zip(constants) {
+                if n.bias != 0.0 && n.keep_u as f32 == 0.0 && n.round().is_ok_and(|n| rules.constant_enters_current(&n)) {
+                    *constant += n.bias / n.gain;
+                    n.bias = 0.0;
+                }
+            }
         }
         let mut populations = Vec::with_capacity(self.populations.len());
         for (p, neurons) in self.populations.iter().zip(&stepped) {
@@ -236,14 +246,7 @@ impl Network {
             let origin = (0..p.len() as u32).collect();
             populations.push(Population { name: p.name.clone(), shape: p.shape.clone(), origin, skew: 0, role });
         }
-        let mut net = Net {
-            name: self.name.clone(),
-            rules: FloatRules { fire: self.conventions.fire, reset: self.conventions.reset },
-            populations,
-            projections,
-            host_projections,
-            output: self.output,
-        };
+        let mut net = Net { name: self.name.clone(), rules, populations, projections, host_projections, output: self.output };
         for (p, constants) in into_currents.iter().enumerate() {
             add_constants(&mut net, PopulationId::from(p), constants).map_err(|(neuron, constant)| {
                 let population = self.populations[p].name.clone();
@@ -280,12 +283,19 @@ impl Network {
     }
 }
 
-/// The delays of synapses, each with `more` steps. Errors: the first sum that is too long.
-fn total_delays(each: &[u16], more: u32) -> Result<Delays, u32> {
-    let sum = |d: u16| u32::from(d).checked_add(more).and_then(|d| u16::try_from(d).ok()).ok_or(u32::from(d).saturating_add(more));
-    match each {
-        [first, rest @ ..] if rest.iter().any(|d| d != first) => Ok(Delays::Each(each.iter().map(|&d| sum(d)).collect::<Result<_, _>>()?)),
-        _ => Ok(Delays::Uniform(sum(each.first().copied().unwrap_or(0))?)),
+/// What a chain became.
+enum Links {
+    Chip(Synapses<f32>),
+    Host(Terms),
+}
+
+impl Links {
+    /// Every weight that occurs.
+    fn weights(&self) -> &[f32] {
+        match self {
+            Links::Chip(synapses) => synapses.distinct_weights(),
+            Links::Host(terms) => &terms.weights,
+        }
     }
 }
 
@@ -351,8 +361,8 @@ mod tests {
         let chain = vec![linear(2, 3, &weight), Operator::Bias { bias: vec![0.25, 0.0] }];
         let net = network(vec![(3, TrainedRole::Input), (2, lif(2))], vec![(0, 1, chain)]).elaborate(InputKind::Spikes).unwrap();
         let s = &net.projections[0].synapses;
-        assert_eq!((s.offsets.as_slice(), s.posts.as_slice()), ([0, 2, 2, 4].as_slice(), [0, 1, 0, 1].as_slice()));
-        assert_eq!((s.weights.as_slice(), &s.delays), ([0.5, 2.0, -1.0, 4.0].as_slice(), &Delays::Uniform(0)));
+        let all = [(0, 0, 0.5, 0), (0, 1, 2.0, 0), (2, 0, -1.0, 0), (2, 1, 4.0, 0)];
+        assert_eq!((s.pres(), s.iter().collect::<Vec<_>>()), (3, all.to_vec()));
         assert_eq!(net.populations[1].neurons()[0].bias, 0.125, "gain * constant");
         assert_eq!(net.populations[0].role, Role::SpikeInput);
         assert_eq!(

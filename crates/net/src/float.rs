@@ -33,6 +33,17 @@ pub struct FloatRules {
     pub reset: ResetRule,
 }
 
+impl FloatRules {
+    /// True where a spike takes the threshold from a potential of which the next step keeps something: where soft reset differs from a hard one.
+    pub fn subtracts(&self, n: &FloatNeuron) -> bool {
+        self.reset == ResetRule::Subtract && n.threshold < f32::INFINITY && n.keep_v != 0.0
+    }
+    /// True where a constant of the neuron comes from the constant source: its current is filtered, or a chip will keep its potential there.
+    pub fn constant_enters_current(&self, n: &FloatNeuron) -> bool {
+        n.keep_u != 0.0 || (self.subtracts(n) && n.gain != 0.0)
+    }
+}
+
 /// Parameters of a neuron in steps. A neuron starts each sample at `v = v_reset`, `u = 0`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FloatNeuron {

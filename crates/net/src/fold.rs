@@ -1,42 +1,43 @@
 //! Folding a chain of linear operators into one affine map.
 //!
-//! In: the operators of a projection. Out: [`Affine`], y = M x + c in f64, rows by output.
-//! Invariant: weights that went through one operator only are exactly those of the file. Nothing is allocated that the
-//! file's own arrays don't pay for, up to [`MAX_SYNAPSES`] terms of a product.
+//! In: the operators of a projection. Out: [`Affine`], y = M x + c in f64, whose columns are made one at a time.
+//! Invariant: weights that went through one operator only are exactly those of the file. The matrix is never held: a column goes through
+//! the chain and into the builder of synapses, which stores equal ones once.
 //! Cost: linear in the terms, but for two matrices in a row (a sparse product).
 
 use crate::elaborate::ElaborateError;
 use crate::network::Operator;
-use crate::operators::{Dense, GeometryError, Rows};
+use crate::operators::{Columns, Dense, GeometryError};
+use crate::synapses::{Builder, MAX_SYNAPSES, Synapses};
 
-/// Most terms that a folded chain may have.
-pub const MAX_SYNAPSES: u64 = 1 << 28;
+/// Most synapses of a folded chain that are stored, and most terms that the host computes.
+pub const MAX_STORED: u64 = 1 << 28;
 
-/// The matrix of an affine map.
-#[derive(Debug, Clone, PartialEq)]
-enum Matrix {
-    Identity,
-    Diagonal(Vec<f64>),
-    /// Rows by output; within a row columns ascend, and of equal columns delays; entries may have become zero.
-    Rows {
-        offsets: Vec<usize>,
-        columns: Vec<u32>,
-        /// Network steps of each entry; empty = all 0.
-        delays: Vec<u16>,
-        values: Vec<f64>,
+/// A step of a chain, from the values of one tensor to those of the next.
+enum Stage<'a> {
+    Matrix {
+        columns: Box<dyn Columns + 'a>,
+        /// Terms of the chain up to here that were made.
+        made: u64,
     },
+    /// Value k times `factors[k / each]`.
+    Scale { factors: Vec<f64>, each: usize },
+    /// Network steps that each value is delayed by.
+    Wait(Vec<u16>),
 }
 
 /// y = M x + c.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Affine {
+pub(crate) struct Affine<'a> {
+    projection: &'a str,
     inputs: usize,
     outputs: usize,
-    matrix: Matrix,
+    stages: Vec<Stage<'a>>,
     /// Empty = all zero.
     constants: Vec<f64>,
     /// Network steps that every entry has beside its own.
     delay: u32,
+    /// Most terms of the chain or a part of it.
+    limit: u64,
 }
 
 /// Terms of a folded chain in f32: rows by output, columns ascending, no zeros.
@@ -44,10 +45,13 @@ pub(crate) struct Affine {
 pub(crate) struct Terms {
     pub offsets: Vec<u32>,
     pub columns: Vec<u32>,
-    /// Network steps of each term; empty = all the same.
+    /// Network steps of each term.
     pub delays: Vec<u16>,
     pub weights: Vec<f32>,
 }
+
+/// A term of a column: where it goes, its own delay in network steps, its value.
+pub(crate) type Term<T> = (u32, u32, T);
 
 /// Product of a shape, `None` where it exceeds u32.
 pub(crate) fn product(shape: &[u32]) -> Option<usize> {
@@ -56,8 +60,14 @@ pub(crate) fn product(shape: &[u32]) -> Option<usize> {
 
 /// Folds `operators` applied to a tensor of `inputs` values, which must give `outputs` values, in steps of `dt`. `projection` is
 /// for errors.
-pub(crate) fn fold(projection: &str, inputs: usize, outputs: usize, operators: &[Operator], dt: f64) -> Result<Affine, ElaborateError> {
-    let mut map = Affine { inputs, outputs: inputs, matrix: Matrix::Identity, constants: Vec::new(), delay: 0 };
+pub(crate) fn fold<'a>(
+    projection: &'a str,
+    inputs: usize,
+    outputs: usize,
+    operators: &'a [Operator],
+    dt: f64,
+) -> Result<Affine<'a>, ElaborateError> {
+    let mut map = Affine { projection, inputs, outputs: inputs, stages: Vec::new(), constants: Vec::new(), delay: 0, limit: MAX_SYNAPSES };
     for (position, operator) in operators.iter().enumerate() {
         let place = Place { projection, position, operator };
         match operator {
@@ -69,7 +79,7 @@ pub(crate) fn fold(projection: &str, inputs: usize, outputs: usize, operators: &
             Operator::Scale { scale } => {
                 place.length(scale.len(), map.outputs)?;
                 place.finite(scale)?;
-                map.scale(|k| f64::from(scale[k]));
+                map.scale(scale.iter().map(|&s| f64::from(s)).collect(), 1);
             }
             Operator::Reshape { shape } => place.length(product(shape).unwrap_or(usize::MAX), map.outputs)?,
             Operator::Linear { outputs, inputs, weight } => {
@@ -80,25 +90,25 @@ pub(crate) fn fold(projection: &str, inputs: usize, outputs: usize, operators: &
                     return Err(ElaborateError::WeightCount { projection, operator: position, rows, columns, found: weight.len() });
                 }
                 place.finite(weight)?;
-                place.multiply(&mut map, &Dense { weight, columns })?;
+                map.multiply(Dense::new(weight, columns))?;
             }
             Operator::Conv(conv) => {
                 place.finite(&conv.weight)?;
                 place.takes(&conv.input_shape(), &map)?;
-                place.multiply(&mut map, &conv.rows().map_err(|e| place.geometry(e))?)?;
+                map.multiply(conv.columns().map_err(|e| place.geometry(e))?)?;
             }
             Operator::ConvTranspose(conv) => {
                 place.finite(&conv.weight)?;
                 place.takes(&conv.input_shape(), &map)?;
-                place.multiply(&mut map, &conv.rows().map_err(|e| place.geometry(e))?)?;
+                map.multiply(conv.columns().map_err(|e| place.geometry(e))?)?;
             }
             Operator::Pool(pool) => {
                 place.takes(&pool.input_shape(), &map)?;
-                place.multiply(&mut map, &pool.rows().map_err(|e| place.geometry(e))?)?;
+                map.multiply(pool.columns().map_err(|e| place.geometry(e))?)?;
             }
             Operator::Place(part) => {
                 place.takes(&part.size, &map)?;
-                place.multiply(&mut map, &part.rows().map_err(|e| place.geometry(e))?)?;
+                map.multiply(part.columns().map_err(|e| place.geometry(e))?)?;
             }
             Operator::BatchNorm(norm) => {
                 [&norm.weight, &norm.bias, &norm.mean, &norm.variance].into_iter().try_for_each(|v| place.finite(v))?;
@@ -111,7 +121,7 @@ pub(crate) fn fold(projection: &str, inputs: usize, outputs: usize, operators: &
                     return Err(ElaborateError::Variance { projection, operator: position, channel, variance, epsilon: norm.epsilon });
                 }
                 let each = map.outputs / channels.len();
-                map.scale(|k| channels[k / each].0);
+                map.scale(channels.iter().map(|c| c.0).collect(), each);
                 map.add((0..map.outputs).map(|k| channels[k / each].1));
             }
             Operator::Delay { delay } => {
@@ -122,8 +132,7 @@ pub(crate) fn fold(projection: &str, inputs: usize, outputs: usize, operators: &
                     let (projection, delay) = (projection.to_string(), delay[index]);
                     return Err(ElaborateError::DelayRange { projection, operator: position, index, delay, steps: steps[index] });
                 }
-                map.wait(&steps.iter().map(|&s| s as u16).collect::<Vec<_>>())
-                    .map_err(|steps| ElaborateError::DelayTooLong { projection: projection.to_string(), delay_steps: steps })?;
+                map.wait(steps.iter().map(|&s| s as u16).collect());
             }
         }
     }
@@ -153,11 +162,6 @@ impl Place<'_> {
         self.length(product(shape).unwrap_or(usize::MAX), map.outputs)
     }
 
-    fn multiply(&self, map: &mut Affine, rows: &dyn Rows) -> Result<(), ElaborateError> {
-        let (projection, limit) = (|| self.projection.to_string(), MAX_SYNAPSES);
-        map.multiply(rows, limit).map_err(|TooManyTerms(found)| ElaborateError::TooManyTerms { projection: projection(), found, limit })
-    }
-
     fn length(&self, found: usize, expected: usize) -> Result<(), ElaborateError> {
         if found == expected {
             return Ok(());
@@ -173,37 +177,13 @@ impl Place<'_> {
     }
 }
 
-/// A product has more terms than its limit: at least so many.
-#[derive(Debug, PartialEq)]
-struct TooManyTerms(u64);
-
-/// Collects the rows of a product.
-struct Building {
-    offsets: Vec<usize>,
-    columns: Vec<u32>,
-    delays: Vec<u16>,
-    values: Vec<f64>,
-}
-
-impl Building {
-    fn new(rows: usize) -> Self {
-        let mut offsets = Vec::with_capacity(rows + 1);
-        offsets.push(0);
-        Building { offsets, columns: Vec::new(), delays: Vec::new(), values: Vec::new() }
-    }
-
-    fn end_row(&mut self, limit: u64) -> Result<(), TooManyTerms> {
-        self.offsets.push(self.columns.len());
-        let found = self.columns.len() as u64;
-        if found > limit { Err(TooManyTerms(found)) } else { Ok(()) }
-    }
-
-    fn matrix(self) -> Matrix {
-        Matrix::Rows { offsets: self.offsets, columns: self.columns, delays: self.delays, values: self.values }
+impl std::fmt::Debug for Affine<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} to {} values in {} stages", self.projection, self.inputs, self.outputs, self.stages.len())
     }
 }
 
-impl Affine {
+impl<'a> Affine<'a> {
     fn add(&mut self, bias: impl Iterator<Item = f64>) {
         if self.constants.is_empty() {
             self.constants = vec![0.0; self.outputs];
@@ -211,136 +191,42 @@ impl Affine {
         self.constants.iter_mut().zip(bias).for_each(|(c, b)| *c += b);
     }
 
-    fn scale(&mut self, scale: impl Fn(usize) -> f64) {
-        match &mut self.matrix {
-            Matrix::Identity => self.matrix = Matrix::Diagonal((0..self.outputs).map(&scale).collect()),
-            Matrix::Diagonal(d) => d.iter_mut().enumerate().for_each(|(k, d)| *d *= scale(k)),
-            Matrix::Rows { offsets, values, .. } => {
-                for row in 0..self.outputs {
-                    let s = scale(row);
-                    values[offsets[row]..offsets[row + 1]].iter_mut().for_each(|v| *v *= s);
-                }
-            }
-        }
-        self.constants.iter_mut().enumerate().for_each(|(k, c)| *c *= scale(k));
+    fn scale(&mut self, factors: Vec<f64>, each: usize) {
+        self.constants.iter_mut().enumerate().for_each(|(k, c)| *c *= factors[k / each]);
+        self.stages.push(Stage::Scale { factors, each });
     }
 
-    /// Delays value k by `steps[k]`. Errors: the sum of delays that is too long.
-    fn wait(&mut self, steps: &[u16]) -> Result<(), u32> {
-        let alike = steps.windows(2).all(|w| w[0] == w[1]);
-        if alike {
+    /// Delays value k by `steps[k]`.
+    fn wait(&mut self, steps: Vec<u16>) {
+        if steps.windows(2).all(|w| w[0] == w[1]) {
             self.delay = self.delay.saturating_add(steps.first().copied().unwrap_or(0).into());
-            return Ok(());
+        } else {
+            self.stages.push(Stage::Wait(steps));
         }
-        let (offsets, columns, values) = match std::mem::replace(&mut self.matrix, Matrix::Identity) {
-            Matrix::Rows { offsets, columns, delays, values } if !delays.is_empty() => {
-                let mut delays = delays;
-                for (row, &more) in steps.iter().enumerate() {
-                    for d in &mut delays[offsets[row]..offsets[row + 1]] {
-                        *d = d.checked_add(more).ok_or(u32::from(*d) + u32::from(more))?;
-                    }
-                }
-                self.matrix = Matrix::Rows { offsets, columns, delays, values };
-                return Ok(());
-            }
-            Matrix::Rows { offsets, columns, values, .. } => (offsets, columns, values),
-            diagonal => {
-                let values = if let Matrix::Diagonal(d) = diagonal { d } else { vec![1.0; self.outputs] };
-                ((0..=self.outputs).collect(), (0..self.outputs as u32).collect(), values)
-            }
-        };
-        let of_row = |(row, &d): (usize, &u16)| std::iter::repeat_n(d, offsets[row + 1] - offsets[row]);
-        let delays = steps.iter().enumerate().flat_map(of_row).collect();
-        self.matrix = Matrix::Rows { offsets, columns, delays, values };
-        Ok(())
     }
 
     /// Applies the matrix `outer`, whose columns are this map's outputs.
-    fn multiply(&mut self, outer: &dyn Rows, limit: u64) -> Result<(), TooManyTerms> {
+    fn multiply(&mut self, mut outer: impl Columns + 'a) -> Result<(), ElaborateError> {
+        let alone = !self.stages.iter().any(|s| matches!(s, Stage::Matrix { .. }));
+        if alone {
+            let (found, limit) = (outer.count(), self.limit);
+            if found > limit {
+                return Err(ElaborateError::TooManyTerms { projection: self.projection.to_string(), found, limit });
+            }
+        }
         let rows = outer.outputs();
-        let mut terms = Vec::new();
         if !self.constants.is_empty() {
-            let constants = &self.constants;
-            self.constants = (0..rows)
-                .map(|row| {
-                    terms.clear();
-                    outer.row(row, &mut terms);
-                    terms.iter().map(|&(c, w)| w * constants[c as usize]).sum()
-                })
-                .collect();
+            // A sum of nothing is -0.0.
+            let mut sums = vec![-0.0; rows];
+            let mut terms = Vec::new();
+            for (column, constant) in self.constants.iter().enumerate() {
+                terms.clear();
+                outer.column(column, &mut terms);
+                terms.iter().for_each(|&(row, w)| sums[row as usize] += w * constant);
+            }
+            self.constants = sums;
         }
-        let mut built = Building::new(rows);
-        match &self.matrix {
-            Matrix::Rows { offsets: before, columns: inner, delays, values: entries } if delays.is_empty() => {
-                let mut sums = vec![0.0f64; self.inputs];
-                let mut seen = vec![false; self.inputs];
-                let mut touched = Vec::new();
-                for row in 0..rows {
-                    terms.clear();
-                    outer.row(row, &mut terms);
-                    for &(middle, w) in &terms {
-                        for k in before[middle as usize]..before[middle as usize + 1] {
-                            let column = inner[k];
-                            if !std::mem::replace(&mut seen[column as usize], true) {
-                                touched.push(column);
-                            }
-                            sums[column as usize] += w * entries[k];
-                        }
-                    }
-                    touched.sort_unstable();
-                    for column in touched.drain(..) {
-                        built.columns.push(column);
-                        built.values.push(std::mem::take(&mut sums[column as usize]));
-                        seen[column as usize] = false;
-                    }
-                    built.end_row(limit)?;
-                }
-            }
-            Matrix::Rows { offsets: before, columns: inner, delays, values: entries } => {
-                let mut products: Vec<(u32, u16, f64)> = Vec::new();
-                for row in 0..rows {
-                    terms.clear();
-                    outer.row(row, &mut terms);
-                    for &(middle, w) in &terms {
-                        let range = before[middle as usize]..before[middle as usize + 1];
-                        products.extend(range.map(|k| (inner[k], delays[k], w * entries[k])));
-                    }
-                    // Stable: equal places are summed in the order of the middle.
-                    products.sort_by_key(|&(column, delay, _)| (column, delay));
-                    let begin = built.columns.len();
-                    for (column, delay, value) in products.drain(..) {
-                        let last = built.columns.len();
-                        if last > begin && (built.columns[last - 1], built.delays[last - 1]) == (column, delay) {
-                            built.values[last - 1] += value;
-                        } else {
-                            built.columns.push(column);
-                            built.delays.push(delay);
-                            built.values.push(value);
-                        }
-                    }
-                    built.end_row(limit)?;
-                }
-            }
-            matrix => {
-                let found = outer.count();
-                if found > limit {
-                    return Err(TooManyTerms(found));
-                }
-                built.columns.reserve_exact(found as usize);
-                built.values.reserve_exact(found as usize);
-                for row in 0..rows {
-                    terms.clear();
-                    outer.row(row, &mut terms);
-                    built.columns.extend(terms.iter().map(|(c, _)| c));
-                    match matrix {
-                        Matrix::Diagonal(d) => built.values.extend(terms.iter().map(|&(c, w)| w * d[c as usize])),
-                        _ => built.values.extend(terms.iter().map(|(_, w)| w)),
-                    }
-                    built.end_row(limit)?;
-                }
-            }
-        }
-        self.matrix = built.matrix();
+        self.stages.push(Stage::Matrix { columns: Box::new(outer), made: 0 });
         self.outputs = rows;
         Ok(())
     }
@@ -355,74 +241,164 @@ impl Affine {
         self.constants.get(row).copied().unwrap_or(0.0)
     }
 
-    /// Rounds every entry to f32 once and drops the zeros. `projection` is for errors.
-    pub(crate) fn terms(&self, projection: &str) -> Result<Terms, ElaborateError> {
-        let mut terms =
-            Terms { offsets: Vec::with_capacity(self.outputs + 1), columns: Vec::new(), delays: Vec::new(), weights: Vec::new() };
-        terms.offsets.push(0);
-        let put = |terms: &mut Terms, row: usize, column: u32, delay: Option<u16>, value: f64| {
-            let weight = value as f32;
-            if !weight.is_finite() {
-                return Err(ElaborateError::FoldedNotFinite { projection: projection.to_string(), post: row, pre: column, value });
-            }
-            if weight != 0.0 {
-                terms.columns.push(column);
-                terms.delays.extend(delay);
-                terms.weights.push(weight);
-            }
-            Ok(())
-        };
-        for row in 0..self.outputs {
-            match &self.matrix {
-                Matrix::Identity => put(&mut terms, row, row as u32, None, 1.0)?,
-                Matrix::Diagonal(d) => put(&mut terms, row, row as u32, None, d[row])?,
-                Matrix::Rows { offsets, columns, delays, values } => {
-                    for k in offsets[row]..offsets[row + 1] {
-                        put(&mut terms, row, columns[k], delays.get(k).copied(), values[k])?;
+    /// Calls `take` with every column, by ascending (row, delay): entries rounded to f32 once, without zeros.
+    pub(crate) fn each_column(
+        &mut self,
+        mut take: impl FnMut(usize, &[Term<f32>]) -> Result<(), ElaborateError>,
+    ) -> Result<(), ElaborateError> {
+        let mut product = Product::default();
+        let (mut values, mut rounded) = (Vec::new(), Vec::new());
+        let limit = self.limit;
+        for column in 0..self.inputs {
+            values.clear();
+            values.push((column as u32, 0, 1.0));
+            for stage in &mut self.stages {
+                match stage {
+                    Stage::Matrix { columns, made } => {
+                        product.multiply(&mut values, columns.as_mut());
+                        *made += values.len() as u64;
+                        if *made > limit {
+                            let (projection, found) = (self.projection.to_string(), *made);
+                            return Err(ElaborateError::TooManyTerms { projection, found, limit });
+                        }
                     }
+                    Stage::Scale { factors, each } => scale(&mut values, factors, *each),
+                    Stage::Wait(steps) => values.iter_mut().for_each(|(k, d, _)| *d += u32::from(steps[*k as usize])),
                 }
             }
-            terms.offsets.push(terms.columns.len() as u32);
+            rounded.clear();
+            for &(row, delay, value) in &values {
+                let weight = value as f32;
+                if !weight.is_finite() {
+                    let (post, pre) = (row as usize, column as u32);
+                    return Err(ElaborateError::FoldedNotFinite { projection: self.projection.to_string(), post, pre, value });
+                }
+                if weight != 0.0 {
+                    rounded.push((row, delay, weight));
+                }
+            }
+            take(column, &rounded)?;
         }
-        Ok(terms)
+        Ok(())
+    }
+
+    /// The terms as synapses, each with `more` network steps of delay beside its own.
+    pub(crate) fn synapses(&mut self, more: u32) -> Result<Synapses<f32>, ElaborateError> {
+        let projection = self.projection;
+        let mut builder = Builder::new();
+        self.each_column(|_, terms| {
+            for &(row, delay, weight) in terms {
+                builder.push(row, weight, total_delay(projection, delay, more)?);
+            }
+            builder.end_row();
+            if builder.stored() as u64 > MAX_STORED {
+                let (projection, found) = (projection.to_string(), builder.len() as u64);
+                return Err(ElaborateError::TooManyTerms { projection, found, limit: MAX_STORED });
+            }
+            Ok(())
+        })?;
+        Ok(builder.finish())
+    }
+
+    /// The terms by row.
+    pub(crate) fn terms(&mut self) -> Result<Terms, ElaborateError> {
+        self.limit = MAX_STORED;
+        let projection = self.projection;
+        let mut offsets = vec![0u32; self.outputs + 1];
+        let mut all: Vec<(u32, u32, u16, f32)> = Vec::new();
+        self.each_column(|column, terms| {
+            for &(row, delay, weight) in terms {
+                offsets[row as usize + 1] += 1;
+                all.push((row, column as u32, total_delay(projection, delay, 0)?, weight));
+            }
+            Ok(())
+        })?;
+        (0..self.outputs).for_each(|row| offsets[row + 1] += offsets[row]);
+        let mut next = offsets.clone();
+        let (mut columns, mut weights, mut delays) = (vec![0u32; all.len()], vec![0f32; all.len()], vec![0u16; all.len()]);
+        for (row, column, delay, weight) in all {
+            let slot = &mut next[row as usize];
+            (columns[*slot as usize], delays[*slot as usize], weights[*slot as usize]) = (column, delay, weight);
+            *slot += 1;
+        }
+        Ok(Terms { offsets, columns, delays, weights })
     }
 }
 
-/// Terms by column.
-pub(crate) struct Columns {
-    pub offsets: Vec<u32>,
-    /// Ascending within a column, and of equal rows by delay.
-    pub rows: Vec<u32>,
-    pub weights: Vec<f32>,
-    /// Empty = all the same.
-    pub delays: Vec<u16>,
+fn total_delay(projection: &str, own: u32, more: u32) -> Result<u16, ElaborateError> {
+    let delay_steps = own.saturating_add(more);
+    u16::try_from(delay_steps).map_err(|_| ElaborateError::DelayTooLong { projection: projection.to_string(), delay_steps })
 }
 
-impl Terms {
-    /// The same terms by column.
-    pub(crate) fn by_column(&self, columns: usize) -> Columns {
-        let mut offsets = vec![0u32; columns + 1];
-        for &c in &self.columns {
-            offsets[c as usize + 1] += 1;
+/// Multiplies value k, k ascending, with `factors[k / each]`.
+fn scale(values: &mut [Term<f64>], factors: &[f64], each: usize) {
+    let (mut end, mut factor) = (0, 0.0);
+    for (k, _, value) in values {
+        let k = *k as usize;
+        if k >= end {
+            factor = factors[k / each];
+            end = (k / each + 1) * each;
         }
-        for c in 0..columns {
-            offsets[c + 1] += offsets[c];
+        *value *= factor;
+    }
+}
+
+/// What a product of a column with a matrix needs, kept from column to column.
+#[derive(Default)]
+struct Product {
+    terms: Vec<(u32, f64)>,
+    sums: Vec<f64>,
+    seen: Vec<bool>,
+    touched: Vec<u32>,
+}
+
+impl Product {
+    /// Replaces the entries of a column, which ascend by (place, delay), by their product with a matrix. Sums are in the order of the entries.
+    fn multiply(&mut self, values: &mut Vec<Term<f64>>, columns: &mut (dyn Columns + '_)) {
+        let terms = &mut self.terms;
+        if let [(middle, delay, value)] = values[..] {
+            terms.clear();
+            columns.column(middle as usize, terms);
+            values.clear();
+            values.extend(terms.iter().map(|&(row, w)| (row, delay, w * value)));
+            return;
         }
-        let mut next = offsets.clone();
-        let n = self.columns.len();
-        let (mut rows, mut weights, mut delays) = (vec![0u32; n], vec![0f32; n], vec![0u16; self.delays.len()]);
-        for row in 0..self.offsets.len() - 1 {
-            for k in self.offsets[row] as usize..self.offsets[row + 1] as usize {
-                let slot = &mut next[self.columns[k] as usize];
-                rows[*slot as usize] = row as u32;
-                weights[*slot as usize] = self.weights[k];
-                if let Some(&delay) = self.delays.get(k) {
-                    delays[*slot as usize] = delay;
+        if values.iter().all(|v| v.1 == 0) {
+            self.sums.resize(columns.outputs().max(self.sums.len()), 0.0);
+            self.seen.resize(self.sums.len(), false);
+            for &(middle, _, value) in &*values {
+                terms.clear();
+                columns.column(middle as usize, terms);
+                for &(row, w) in &*terms {
+                    if !std::mem::replace(&mut self.seen[row as usize], true) {
+                        self.touched.push(row);
+                    }
+                    self.sums[row as usize] += w * value;
                 }
-                *slot += 1;
+            }
+            self.touched.sort_unstable();
+            values.clear();
+            for row in self.touched.drain(..) {
+                values.push((row, 0, std::mem::take(&mut self.sums[row as usize])));
+                self.seen[row as usize] = false;
+            }
+            return;
+        }
+        let mut products: Vec<Term<f64>> = Vec::new();
+        for &(middle, delay, value) in &*values {
+            terms.clear();
+            columns.column(middle as usize, terms);
+            products.extend(terms.iter().map(|&(row, w)| (row, delay, w * value)));
+        }
+        // Stable: equal places are summed in the order of the middle.
+        products.sort_by_key(|&(row, delay, _)| (row, delay));
+        values.clear();
+        for (row, delay, value) in products {
+            match values.last_mut() {
+                Some(last) if (last.0, last.1) == (row, delay) => last.2 += value,
+                _ => values.push((row, delay, value)),
             }
         }
-        Columns { offsets, rows, weights, delays }
     }
 }
 
@@ -447,7 +423,7 @@ mod tests {
     #[test]
     fn one_linear_is_exact_and_zeros_are_absent() {
         let weight = [0.1f32, 0.0, -0.0, 3.0e-39, -7.5, f32::MAX];
-        let terms = fold("p", 3, 2, &[linear(2, 3, &weight)], 1.0).unwrap().terms("p").unwrap();
+        let terms = fold("p", 3, 2, &[linear(2, 3, &weight)], 1.0).unwrap().terms().unwrap();
         assert_eq!(terms.offsets, [0, 1, 4]);
         assert_eq!(terms.columns, [0, 0, 1, 2]);
         assert_eq!(terms.weights, [0.1f32, 3.0e-39, -7.5, f32::MAX]);
@@ -457,10 +433,10 @@ mod tests {
     fn scales_before_and_after_round_once() {
         let (s, w, z) = (0.1f32, 0.3f32, 0.7f32);
         let chain = [Operator::Scale { scale: vec![s] }, linear(1, 1, &[w]), Operator::Scale { scale: vec![z] }];
-        let terms = fold("p", 1, 1, &chain, 1.0).unwrap().terms("p").unwrap();
+        let terms = fold("p", 1, 1, &chain, 1.0).unwrap().terms().unwrap();
         assert_eq!(terms.weights, [(w as f64 * s as f64 * z as f64) as f32]);
         let zero = [linear(2, 2, &[1.0, 2.0, 3.0, 4.0]), Operator::Scale { scale: vec![0.0, 1.0] }];
-        let terms = fold("p", 2, 2, &zero, 1.0).unwrap().terms("p").unwrap();
+        let terms = fold("p", 2, 2, &zero, 1.0).unwrap().terms().unwrap();
         assert_eq!((terms.offsets.as_slice(), terms.weights.as_slice()), ([0, 0, 2].as_slice(), [3.0, 4.0].as_slice()));
     }
 
@@ -476,18 +452,18 @@ mod tests {
             b,
             Operator::Bias { bias: vec![0.5, 0.0] },
         ];
-        let map = fold("p", 3, 2, &chain, 1.0).unwrap();
+        let mut map = fold("p", 3, 2, &chain, 1.0).unwrap();
         assert_eq!((map.constant(0), map.constant(1)), (-9.5, 30.0));
-        let terms = map.terms("p").unwrap();
+        let terms = map.terms().unwrap();
         assert_eq!(dense(&terms, 3), [0.0, 2.0, -4.0, 2.5, 4.0, 2.0]);
         assert_eq!(terms.columns, [1, 2, 0, 1, 2], "the entry that cancels is absent");
-        let by = terms.by_column(3);
-        assert_eq!((by.offsets, by.rows, by.weights), (vec![0, 1, 3, 5], vec![1, 0, 1, 0, 1], vec![2.5, 2.0, 4.0, -4.0, 2.0]));
+        let synapses: Vec<_> = map.synapses(2).unwrap().iter().collect();
+        assert_eq!(synapses, [(0, 1, 2.5, 2), (1, 0, 2.0, 2), (1, 1, 4.0, 2), (2, 0, -4.0, 2), (2, 1, 2.0, 2)]);
     }
 
     #[test]
     fn an_empty_chain_is_the_identity() {
-        let terms = fold("p", 3, 3, &[], 1.0).unwrap().terms("p").unwrap();
+        let terms = fold("p", 3, 3, &[], 1.0).unwrap().terms().unwrap();
         assert_eq!(dense(&terms, 3), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
         assert!(matches!(fold("p", 3, 4, &[], 1.0), Err(ElaborateError::ChainEnds { found: 3, expected: 4, .. })));
     }
@@ -507,17 +483,19 @@ mod tests {
         assert!(matches!(&error, ElaborateError::OperatorNotFinite { operator: 1, index: 1, .. }));
         assert!(error.to_string().contains("fc") && error.to_string().contains("inf"), "{error}");
         let huge = [linear(1, 1, &[f32::MAX]), Operator::Scale { scale: vec![2.0] }];
-        assert!(matches!(fold("p", 1, 1, &huge, 1.0).unwrap().terms("p"), Err(ElaborateError::FoldedNotFinite { .. })));
+        assert!(matches!(fold("p", 1, 1, &huge, 1.0).unwrap().terms(), Err(ElaborateError::FoldedNotFinite { .. })));
     }
 
     #[test]
     fn a_product_of_thin_matrices_is_refused() {
         let ones = [1.0; 8];
-        let mut map = fold("p", 8, 1, &[linear(1, 8, &ones)], 1.0).unwrap();
-        let column = Dense { weight: &ones, columns: 1 };
-        assert!(map.clone().multiply(&column, 64).is_ok());
-        assert_eq!(map.multiply(&column, 63), Err(TooManyTerms(64)));
-        let mut first = fold("p", 1, 1, &[], 1.0).unwrap();
-        assert_eq!(first.multiply(&column, 7), Err(TooManyTerms(8)));
+        let chain = [linear(1, 8, &ones), linear(8, 1, &ones)];
+        let with = |limit: u64| {
+            let mut map = fold("p", 8, 8, &chain, 1.0).unwrap();
+            map.limit = limit;
+            map.synapses(0).map(|s| s.len())
+        };
+        assert_eq!(with(64).unwrap(), 64);
+        assert!(matches!(with(63), Err(ElaborateError::TooManyTerms { found: 64, limit: 63, .. })));
     }
 }

@@ -8,6 +8,7 @@
 use crate::fixed::{Fixed, FixedNeuron, FixedRules};
 use crate::float::{FireRule, Float, FloatNeuron, FloatRules};
 use crate::net::{Net, Number, Role};
+use crate::synapses::Synapses;
 
 /// What a neuron does without input.
 pub trait Liveness: Number {
@@ -70,6 +71,11 @@ impl Liveness for Fixed {
 /// output population is also live when its potential moves without input. Inputs are live when they reach a live neuron.
 /// The net must be well formed ([`Net::check`]).
 pub fn live<N: Liveness>(net: &Net<N>) -> Vec<Vec<bool>> {
+    live_of(net, &Entering::new(net))
+}
+
+/// As [`live`], of a net whose [`Entering`] is there already.
+pub fn live_of<N: Liveness>(net: &Net<N>, entering: &Entering) -> Vec<Vec<bool>> {
     let none = || -> Vec<Vec<bool>> { net.populations.iter().map(|p| vec![false; p.len()]).collect() };
     // Forwards: what may ever be other than at rest.
     let mut moved = none();
@@ -106,23 +112,16 @@ pub fn live<N: Liveness>(net: &Net<N>) -> Vec<Vec<bool>> {
     while let Some((p, i)) = work.pop() {
         for &k in &leaving[p] {
             let projection = &net.projections[k];
-            for s in projection.synapses.row(i as usize) {
-                reach(&mut moved, &mut work, projection.post.index(), projection.synapses.posts[s]);
-            }
+            projection.synapses.row(i as usize).posts().for_each(|j| reach(&mut moved, &mut work, projection.post.index(), j));
         }
     }
     // Backwards from the outputs, over what moves.
-    let entering = by_post(net);
     let mut live = none();
     let output = net.output.index();
     (0..live[output].len() as u32).filter(|&i| moved[output][i as usize]).for_each(|i| reach(&mut live, &mut work, output, i));
     while let Some((p, j)) = work.pop() {
-        for (pre, offsets, pres) in &entering[p] {
-            for &i in &pres[offsets[j as usize] as usize..offsets[j as usize + 1] as usize] {
-                if moved[*pre][i as usize] {
-                    reach(&mut live, &mut work, *pre, i);
-                }
-            }
+        for (pre, from) in &entering.0[p] {
+            from.row(j as usize).posts().filter(|&i| moved[*pre][i as usize]).for_each(|i| reach(&mut live, &mut work, *pre, i));
         }
     }
     for h in &net.host_projections {
@@ -138,30 +137,43 @@ pub fn live<N: Liveness>(net: &Net<N>) -> Vec<Vec<bool>> {
     live
 }
 
-/// A projection by post: (pre, offsets, presynaptic neurons).
-type ByPost = (usize, Vec<u32>, Vec<u32>);
+/// What ends at each population: the pre population and, by postsynaptic neuron, the presynaptic ones.
+#[derive(Debug)]
+pub struct Entering(Vec<Vec<(usize, Synapses<()>)>>);
 
-/// For each population, the projections that end there.
-fn by_post<N: Number>(net: &Net<N>) -> Vec<Vec<ByPost>> {
-    let mut entering: Vec<Vec<ByPost>> = net.populations.iter().map(|_| Vec::new()).collect();
-    for projection in &net.projections {
-        let s = &projection.synapses;
-        let posts = net.population(projection.post).len();
-        let mut offsets = vec![0u32; posts + 1];
-        s.posts.iter().for_each(|&j| offsets[j as usize + 1] += 1);
-        (0..posts).for_each(|j| offsets[j + 1] += offsets[j]);
-        let mut next = offsets.clone();
-        let mut pres = vec![0u32; s.posts.len()];
-        for i in 0..s.offsets.len() - 1 {
-            for k in s.row(i) {
-                let slot = &mut next[s.posts[k] as usize];
-                pres[*slot as usize] = i as u32;
-                *slot += 1;
+impl Entering {
+    /// Of a well-formed net.
+    pub fn new<N: Number>(net: &Net<N>) -> Self {
+        let mut entering: Vec<Vec<_>> = net.populations.iter().map(|_| Vec::new()).collect();
+        for p in &net.projections {
+            let from = p.synapses.transposed(net.population(p.post).len(), |_, _, _| ());
+            entering[p.post.index()].push((p.pre.index(), from));
+        }
+        Entering(entering)
+    }
+
+    /// Which neurons and channels have a path of synapses or host terms to the output population, itself included.
+    pub fn ways_out<N: Number>(&self, net: &Net<N>) -> Vec<Vec<bool>> {
+        let mut reached: Vec<Vec<bool>> = net.populations.iter().map(|p| vec![false; p.len()]).collect();
+        let output = net.output.index();
+        reached[output].fill(true);
+        let mut open: Vec<(usize, u32)> = (0..reached[output].len() as u32).map(|j| (output, j)).collect();
+        while let Some((p, j)) = open.pop() {
+            let hosts = net.host_projections.iter().filter(|h| h.post.index() == p);
+            let terms = hosts.map(|h| (h.pre.index(), &h.channels[h.offsets[j as usize] as usize..h.offsets[j as usize + 1] as usize]));
+            for (q, channels) in terms {
+                channels.iter().for_each(|&i| reached[q][i as usize] = true);
+            }
+            for (q, from) in &self.0[p] {
+                for i in from.row(j as usize).posts() {
+                    if !std::mem::replace(&mut reached[*q][i as usize], true) {
+                        open.push((*q, i));
+                    }
+                }
             }
         }
-        entering[projection.post.index()].push((projection.pre.index(), offsets, pres));
+        reached
     }
-    entering
 }
 
 #[cfg(test)]
@@ -171,7 +183,7 @@ mod tests {
     use crate::fixed::{Bias, SignMode, WeightFormat};
     use crate::float::ResetRule;
     use crate::ids::PopulationId;
-    use crate::net::{HostProjection, Population, Projection, Synapses};
+    use crate::net::{HostProjection, Population, Projection};
 
     fn fires_in<N: Dynamics>(rules: &N::Rules, neuron: &N::Neuron, steps: usize) -> bool {
         let (mut u, mut v, mut wait) = (N::Value::default(), N::start(neuron), 0);

@@ -2,16 +2,17 @@
 //!
 //! In: `Network::elaborate` (floats) or an integer network file (registers). Out: what lowering, quantizing, the
 //! reference interpreter and the image check all read.
-//! Invariant: synapses are CSR by presynaptic neuron, posts ascending within a row (equal posts: by delay);
-//! `origin` maps each neuron to its index in the population as trained; before lowering it is the identity and `skew` is 0.
+//! Invariant: synapses are rows by presynaptic neuron, posts ascending within a row (equal posts: by delay), and equal rows are stored once
+//! (`synapses`); `origin` maps each neuron to its index in the population as trained; before lowering it is the identity and `skew` is 0.
 
 use crate::ids::{PopulationId, ProjectionId};
+use crate::synapses::{Synapses, Weight};
 use serde::{Deserialize, Serialize};
 
 /// A number system for nets: floats as trained, or the chip's registers.
 pub trait Number: 'static + Clone + std::fmt::Debug + PartialEq {
     /// Weight of a synapse.
-    type Weight: Copy + PartialEq + std::fmt::Debug + Send + Sync + Serialize + serde::de::DeserializeOwned;
+    type Weight: Weight + Serialize + serde::de::DeserializeOwned;
     /// Parameters of a neuron.
     type Neuron: Clone + PartialEq + std::fmt::Debug + Send + Sync + Serialize + serde::de::DeserializeOwned;
     /// Format shared by the weights of a projection.
@@ -71,80 +72,6 @@ impl<N: Number> Population<N> {
             Role::Neurons(n) => n,
             _ => &[],
         }
-    }
-}
-
-/// Net delays of synapses in network steps: a spike of step t acts in step t + delay.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Delays {
-    /// The same for all.
-    Uniform(u16),
-    /// One for each synapse, in the order of the synapses.
-    Each(Vec<u16>),
-}
-
-/// Synapses of a projection, CSR by presynaptic neuron.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Synapses<W> {
-    /// `offsets[i]..offsets[i + 1]` are the synapses of presynaptic neuron i; length pre + 1.
-    pub offsets: Vec<u32>,
-    /// Postsynaptic neuron of each synapse, ascending within a row.
-    pub posts: Vec<u32>,
-    /// Weight of each synapse, never zero in a `Net<Float>`.
-    pub weights: Vec<W>,
-    /// Delays.
-    pub delays: Delays,
-}
-
-impl<W: Copy> Synapses<W> {
-    /// Builds the CSR from (pre, post, weight, delay) tuples in any order; stable for equal keys (pre, post, delay).
-    pub fn from_tuples(pres: usize, mut tuples: Vec<(u32, u32, W, u16)>) -> Self {
-        tuples.sort_by_key(|&(i, j, _, d)| (i, j, d));
-        let mut offsets = vec![0u32; pres + 1];
-        for t in &tuples {
-            offsets[t.0 as usize + 1] += 1;
-        }
-        for i in 0..pres {
-            offsets[i + 1] += offsets[i];
-        }
-        let uniform = tuples.first().map_or(0, |t| t.3);
-        let delays = if tuples.iter().all(|t| t.3 == uniform) {
-            Delays::Uniform(uniform)
-        } else {
-            Delays::Each(tuples.iter().map(|t| t.3).collect())
-        };
-        Synapses { offsets, posts: tuples.iter().map(|t| t.1).collect(), weights: tuples.iter().map(|t| t.2).collect(), delays }
-    }
-
-    /// Number of synapses.
-    pub fn len(&self) -> usize {
-        self.posts.len()
-    }
-    /// True when there is no synapse.
-    pub fn is_empty(&self) -> bool {
-        self.posts.is_empty()
-    }
-    /// Range of the synapses of presynaptic neuron `pre`.
-    pub fn row(&self, pre: usize) -> std::ops::Range<usize> {
-        self.offsets[pre] as usize..self.offsets[pre + 1] as usize
-    }
-    /// Net delay of synapse `k` in network steps.
-    pub fn delay(&self, k: usize) -> u16 {
-        match &self.delays {
-            Delays::Uniform(d) => *d,
-            Delays::Each(v) => v[k],
-        }
-    }
-    /// Smallest and largest net delay; (0, 0) when empty.
-    pub fn delay_bounds(&self) -> (u16, u16) {
-        match &self.delays {
-            Delays::Uniform(d) => (*d, *d),
-            Delays::Each(v) => (v.iter().copied().min().unwrap_or(0), v.iter().copied().max().unwrap_or(0)),
-        }
-    }
-    /// All synapses as (pre, post, weight, delay).
-    pub fn iter(&self) -> impl Iterator<Item = (u32, u32, W, u16)> + '_ {
-        (0..self.offsets.len() - 1).flat_map(move |i| self.row(i).map(move |k| (i as u32, self.posts[k], self.weights[k], self.delay(k))))
     }
 }
 
@@ -222,14 +149,7 @@ impl<N: Number> Net<N> {
     pub fn lag(&mut self, name: &str, steps: u16) -> bool {
         let mut named = self.projections.iter_mut().filter(|p| p.name == name);
         let (Some(p), None) = (named.next(), named.next()) else { return false };
-        if p.synapses.delay_bounds().1.checked_add(steps).is_none() {
-            return false;
-        }
-        match &mut p.synapses.delays {
-            Delays::Uniform(d) => *d += steps,
-            Delays::Each(each) => each.iter_mut().for_each(|d| *d += steps),
-        }
-        true
+        p.synapses.lag(steps)
     }
     /// Number of synapses on the chip.
     pub fn synapse_count(&self) -> usize {

@@ -2,7 +2,11 @@
 
 use crate::fixed::Fixed;
 use crate::net::Net;
+use crate::synapses::MAX_SYNAPSES;
 use serde::{Deserialize, Serialize};
+
+/// Most synapses of all projections of a reference section.
+pub const MAX_NET_SYNAPSES: u64 = 2 * MAX_SYNAPSES;
 
 /// How the registers relate to the floats they came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,9 +43,11 @@ impl Quantized {
         postcard::to_stdvec(self).expect("a Quantized has no type that postcard refuses")
     }
 
-    /// Reads the bytes of a reference section; says why not.
+    /// Reads the bytes of a reference section; says why not. Memory is linear in the bytes; more than [`MAX_NET_SYNAPSES`] are refused,
+    /// however few bytes declare them.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, postcard::Error> {
         let (value, rest) = postcard::take_from_bytes::<Self>(bytes)?;
-        if rest.is_empty() { Ok(value) } else { Err(postcard::Error::DeserializeBadEncoding) }
+        let synapses = value.net.projections.iter().map(|p| p.synapses.len() as u64).fold(0, u64::saturating_add);
+        if rest.is_empty() && synapses <= MAX_NET_SYNAPSES { Ok(value) } else { Err(postcard::Error::DeserializeBadEncoding) }
     }
 }

@@ -13,10 +13,11 @@ use crate::dynamics::{Counters, Dynamics, NeuronState, ValueError};
 use crate::fixed::Fixed;
 use crate::float::Float;
 use crate::ids::PopulationId;
-use crate::net::{Delays, Net, Number, Projection, Role};
+use crate::net::{Net, Number, Projection, Role};
+use crate::synapses::{Delays, FlatRow};
 use spikec_data::{SpikeTrain, Stimulus};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a net or a sample can't be interpreted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,84 +58,105 @@ pub trait Observer<N: Dynamics> {
     fn step(&mut self, t: u32, population: PopulationId, u: &[N::Value], v: &[N::Value], fired: &[u32]);
 }
 
-/// Synapses that leave a presynaptic neuron with the same delay.
+/// Synapses of a stored row with the same delay.
 #[derive(Debug, Clone, Copy)]
 struct Segment {
     delay: u16,
+    /// Place among the row's synapses in the order of delays.
     start: u32,
     end: u32,
 }
 
-/// Rows of a projection.
-enum Rows<'a> {
-    /// One delay for all: the projection's own offsets.
-    Uniform(&'a [u32]),
-    /// For each presynaptic neuron its segments, delays ascending.
-    Segments { offsets: Vec<u32>, segments: Vec<Segment> },
+/// Where the delays of rows are.
+enum Segments {
+    /// One delay for all.
+    Uniform,
+    /// `of_row` is the kind of each row; segments `begins[kind]..begins[kind + 1]` are its own, delays ascending.
+    Each { of_row: Vec<u32>, begins: Vec<u32>, segments: Vec<Segment> },
 }
 
-/// A projection as the loop reads it.
+/// A projection as the loop reads it: posts and weights of shared rows, those of a row in the order of delays.
 struct Table<'a, A: Clone> {
     pre: usize,
     /// Delays that occur, ascending.
     delays: Vec<u16>,
-    rows: Rows<'a>,
+    rows: Vec<FlatRow>,
+    segments: Segments,
     posts: Cow<'a, [u32]>,
     weights: Cow<'a, [A]>,
 }
 
 impl<'a, A: Copy> Table<'a, A> {
     fn new<N: Dynamics<Acting = A>>(rules: &N::Rules, projection: &'a Projection<N>) -> Self {
-        let s = &projection.synapses;
-        let weights = N::acting(rules, &projection.format, &s.weights);
+        let flat = projection.synapses.flat();
+        let weights = N::acting(rules, &projection.format, flat.weights);
         let pre = projection.pre.index();
-        let each = match &s.delays {
+        let each = match flat.delays {
             Delays::Uniform(d) => {
-                return Table { pre, delays: vec![*d], rows: Rows::Uniform(&s.offsets), posts: Cow::Borrowed(&s.posts), weights };
+                let posts = Cow::Borrowed(flat.posts);
+                return Table { pre, delays: vec![*d], rows: flat.rows, segments: Segments::Uniform, posts, weights };
             }
             Delays::Each(each) => each,
         };
-        let mut order: Vec<u32> = (0..s.posts.len() as u32).collect();
-        let (mut offsets, mut segments): (Vec<u32>, Vec<Segment>) = (vec![0], Vec::new());
+        // Shared rows are sorted once each.
+        let mut known: BTreeMap<(u32, u32, u32), (u32, u32)> = BTreeMap::new();
+        let (mut posts, mut acting): (Vec<u32>, Vec<A>) = (Vec::new(), Vec::new());
+        let (mut begins, mut segments): (Vec<u32>, Vec<Segment>) = (Vec::new(), Vec::new());
         let mut delays = BTreeSet::new();
-        for i in 0..s.offsets.len() - 1 {
-            let row = s.row(i);
-            order[row.clone()].sort_by_key(|&k| each[k as usize]);
-            let first = segments.len();
-            for k in row {
-                let delay = each[order[k] as usize];
-                match segments[first..].last_mut() {
-                    Some(segment) if segment.delay == delay => segment.end = k as u32 + 1,
-                    _ => {
-                        delays.insert(delay);
-                        segments.push(Segment { delay, start: k as u32, end: k as u32 + 1 });
+        let mut rows = flat.rows;
+        let mut of_row = Vec::with_capacity(rows.len());
+        for row in &mut rows {
+            let next = (begins.len() as u32, posts.len() as u32);
+            let (kind, start) = *known.entry((row.posts, row.weights, row.len)).or_insert_with(|| {
+                let mut order: Vec<u32> = (0..row.len).collect();
+                order.sort_by_key(|&k| each[(row.posts + k) as usize]);
+                begins.push(segments.len() as u32);
+                let first = segments.len();
+                for (place, &k) in (0..).zip(&order) {
+                    let delay = each[(row.posts + k) as usize];
+                    match segments[first..].last_mut() {
+                        Some(segment) if segment.delay == delay => segment.end = place + 1,
+                        _ => {
+                            delays.insert(delay);
+                            segments.push(Segment { delay, start: place, end: place + 1 });
+                        }
                     }
                 }
-            }
-            offsets.push(segments.len() as u32);
+                posts.extend(order.iter().map(|&k| flat.posts[(row.posts + k) as usize]));
+                acting.extend(order.iter().map(|&k| weights[(row.weights + k) as usize]));
+                next
+            });
+            (row.posts, row.weights) = (start, start);
+            of_row.push(kind);
         }
+        begins.push(segments.len() as u32);
         Table {
             pre,
             delays: delays.into_iter().collect(),
-            rows: Rows::Segments { offsets, segments },
-            posts: order.iter().map(|&k| s.posts[k as usize]).collect(),
-            weights: order.iter().map(|&k| weights[k as usize]).collect(),
+            rows,
+            segments: Segments::Each { of_row, begins, segments },
+            posts: posts.into(),
+            weights: acting.into(),
         }
     }
 
-    /// Range of the synapses that leave `pre` with `delay`.
+    /// The base, relative posts and weights of the synapses that leave `pre` with `delay`.
     #[inline]
-    fn row(&self, pre: u32, delay: u16) -> std::ops::Range<usize> {
-        match &self.rows {
-            Rows::Uniform(offsets) => offsets[pre as usize] as usize..offsets[pre as usize + 1] as usize,
-            Rows::Segments { offsets, segments } => {
-                let row = &segments[offsets[pre as usize] as usize..offsets[pre as usize + 1] as usize];
-                match row.binary_search_by_key(&delay, |s| s.delay) {
-                    Ok(k) => row[k].start as usize..row[k].end as usize,
-                    Err(_) => 0..0,
+    fn row(&self, pre: u32, delay: u16) -> (usize, &[u32], &[A]) {
+        let row = self.rows[pre as usize];
+        let (start, end) = match &self.segments {
+            Segments::Uniform => (0, row.len),
+            Segments::Each { of_row, begins, segments } => {
+                let kind = of_row[pre as usize] as usize;
+                let segments = &segments[begins[kind] as usize..begins[kind + 1] as usize];
+                match segments.binary_search_by_key(&delay, |s| s.delay) {
+                    Ok(k) => (segments[k].start, segments[k].end),
+                    Err(_) => (0, 0),
                 }
             }
-        }
+        };
+        let place = |first: u32| (first + start) as usize..(first + end) as usize;
+        (row.base as usize, &self.posts[place(row.posts)], &self.weights[place(row.weights)])
     }
 }
 
@@ -291,11 +313,11 @@ impl Interpreter<'_, Fixed> {
 
 /// Adds to `sums` the weights of the spikes that act in step `t`.
 fn accumulate<N: Dynamics>(table: &Table<N::Acting>, history: &[Vec<u32>], t: u32, sums: &mut [N::Sum]) {
-    let (posts, weights) = (&table.posts[..], &table.weights[..]);
     for &delay in table.delays.iter().take_while(|&&d| d as u32 <= t) {
         for &pre in &history[(t - delay as u32) as usize % history.len()] {
-            let row = table.row(pre, delay);
-            for (&post, &weight) in posts[row.clone()].iter().zip(&weights[row]) {
+            let (base, posts, weights) = table.row(pre, delay);
+            let sums = &mut sums[base..];
+            for (&post, &weight) in posts.iter().zip(weights) {
                 N::add(&mut sums[post as usize], weight);
             }
         }

@@ -3,7 +3,8 @@
 //! In: a projection of a network as trained. Out: counts by neuron, and how many there would be if no weight were 0.
 //! Why: a kernel's weights are few and its synapses many; masks are shown in synapses.
 
-use crate::fold::fold;
+use crate::elaborate::ElaborateError;
+use crate::fold::{Term, fold};
 use crate::network::{Network, Operator, TrainedProjection};
 
 /// Synapses of a projection, counted.
@@ -21,15 +22,23 @@ impl Network {
     /// The synapses of `projection`; `None` where it can't be elaborated.
     pub fn wires(&self, projection: &TrainedProjection) -> Option<Wires> {
         let (pres, posts) = (self.populations.get(projection.pre.index())?.len(), self.populations.get(projection.post.index())?.len());
-        let terms = |operators: &[Operator]| {
-            fold(&projection.name, pres, posts, operators, self.conventions.dt_s).and_then(|map| map.terms(&projection.name)).ok()
+        let (mut fan_out, mut fan_in) = (vec![0u32; pres], vec![0u32; posts]);
+        let count = |operators: &[Operator], take: &mut dyn FnMut(usize, &[Term<f32>])| -> Result<(), ElaborateError> {
+            let mut map = fold(&projection.name, pres, posts, operators, self.conventions.dt_s)?;
+            map.each_column(|column, terms| {
+                take(column, terms);
+                Ok(())
+            })
         };
-        let kept = terms(&projection.operators)?;
-        let mut fan_out = vec![0u32; pres];
-        kept.columns.iter().for_each(|&c| fan_out[c as usize] += 1);
-        let fan_in = kept.offsets.windows(2).map(|w| w[1] - w[0]).collect();
+        count(&projection.operators, &mut |column, terms| {
+            fan_out[column] = terms.len() as u32;
+            terms.iter().for_each(|&(row, ..)| fan_in[row as usize] += 1);
+        })
+        .ok()?;
         let full: Vec<Operator> = projection.operators.iter().cloned().map(full).collect();
-        Some(Wires { fan_out, fan_in, possible: terms(&full)?.columns.len() as u64 })
+        let mut possible = 0;
+        count(&full, &mut |_, terms| possible += terms.len() as u64).ok()?;
+        Some(Wires { fan_out, fan_in, possible })
     }
 }
 

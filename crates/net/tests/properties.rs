@@ -157,7 +157,7 @@ proptest! {
                 one[i] = 1.0;
                 let column: Vec<f64> = apply(&trained.operators, one).iter().zip(&constant).map(|(y, c)| y - c).collect();
                 let mut found = vec![0.0; posts];
-                folded.synapses.row(i).for_each(|k| found[folded.synapses.posts[k] as usize] = folded.synapses.weights[k] as f64);
+                folded.synapses.row(i).iter().for_each(|(post, w, _)| found[post as usize] = w as f64);
                 for (a, b) in column.iter().zip(&found) {
                     prop_assert!((a - b).abs() <= 1e-6 * (1.0 + a.abs()), "{} and {}", a, b);
                 }

@@ -5,7 +5,7 @@
 //! for their weights have formats of their own. Cost: O(synapses) and O(spikes).
 
 use crate::record::Recording;
-use spikec_net::{Delays, Net, Number, PopulationId, ProjectionId};
+use spikec_net::{Net, Number, PopulationId, ProjectionId};
 
 /// The features of one projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,21 @@ pub struct Block {
     pub sources: Vec<(u16, u32)>,
     /// First feature.
     pub first: u32,
+    /// Where the synapses of each presynaptic neuron begin.
+    starts: Vec<usize>,
+}
+
+impl Block {
+    /// Of a projection whose features are the taps of a kernel.
+    pub(crate) fn of_taps(projection: ProjectionId, pre: PopulationId, first: u32) -> Self {
+        Block { projection, pre, sources: Vec::new(), first, starts: Vec::new() }
+    }
+
+    /// The weight of a synapse of the block, in the net that it was made from or one with the same synapses.
+    pub fn weight<N: Number>(&self, net: &Net<N>, synapse: &Synapse) -> N::Weight {
+        let pre = self.sources[(synapse.feature - self.first) as usize].1 as usize;
+        net.projection(self.projection).synapses.row(pre).weight(synapse.index as usize - self.starts[pre])
+    }
 }
 
 /// What a population listens to.
@@ -45,9 +60,9 @@ pub struct Synapse {
 impl Features {
     /// How many features `post` has at most: sources of its projections, for each delay.
     pub fn at_most<N: Number>(net: &Net<N>, post: PopulationId) -> usize {
-        let of = |p: &spikec_net::Projection<N>| match &p.synapses.delays {
-            Delays::Uniform(_) => p.synapses.offsets.windows(2).filter(|w| w[1] > w[0]).count(),
-            Delays::Each(_) => p.synapses.len(),
+        let of = |p: &spikec_net::Projection<N>| match p.synapses.uniform_delay() {
+            Some(_) => p.synapses.rows().filter(|row| !row.is_empty()).count(),
+            None => p.synapses.len(),
         };
         net.projections.iter().filter(|p| p.post == post).map(of).sum()
     }
@@ -57,24 +72,17 @@ impl Features {
         let mut features = Features { blocks: Vec::new(), rows: vec![Vec::new(); net.population(post).len()], count: 0 };
         for (k, projection) in net.projections.iter().enumerate().filter(|(_, p)| p.post == post) {
             let synapses = &projection.synapses;
-            let delay = |k: usize| match &synapses.delays {
-                Delays::Uniform(d) => *d,
-                Delays::Each(each) => each[k],
-            };
-            let pres = synapses.offsets.len() - 1;
-            let mut sources: Vec<(u16, u32)> = (0..pres).flat_map(|i| synapses.row(i).map(move |k| (delay(k), i as u32))).collect();
+            let mut sources: Vec<(u16, u32)> = synapses.iter().map(|(i, _, _, delay)| (delay, i)).collect();
             sources.sort_unstable();
             sources.dedup();
             let (block, first) = (features.blocks.len() as u32, features.count as u32);
-            for i in 0..pres {
-                for index in synapses.row(i) {
-                    let at = sources.binary_search(&(delay(index), i as u32)).expect("every synapse's source was gathered");
-                    let synapse = Synapse { feature: first + at as u32, block, index: index as u32 };
-                    features.rows[synapses.posts[index] as usize].push(synapse);
-                }
+            for (index, (i, post, _, delay)) in synapses.iter().enumerate() {
+                let at = sources.binary_search(&(delay, i)).expect("every synapse's source was gathered");
+                features.rows[post as usize].push(Synapse { feature: first + at as u32, block, index: index as u32 });
             }
             features.count += sources.len();
-            features.blocks.push(Block { projection: ProjectionId::from(k), pre: projection.pre, sources, first });
+            let (projection, pre, starts) = (ProjectionId::from(k), projection.pre, synapses.starts());
+            features.blocks.push(Block { projection, pre, sources, first, starts });
         }
         for row in &mut features.rows {
             row.sort_unstable();

@@ -12,10 +12,11 @@ pub mod record;
 pub mod remove;
 pub mod round;
 pub mod rows;
+mod tied;
 pub mod tune;
 
 pub use features::{Features, Trains};
 pub use moments::{Kernel, Moments};
 pub use record::Recording;
 pub use round::Grid;
-pub use rows::{Rows, Scale, mean_kernel, their_neurons};
+pub use rows::{Ears, Rows, Scale, is_gate, mean_kernel, their_neurons};

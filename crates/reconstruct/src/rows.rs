@@ -1,15 +1,16 @@
-//! The rows of a population: for each neuron, the weights that its potential wants, and how well weights on grids do.
+//! The rows of a population: for each neuron (or kernel), the weights that its potential wants, and how well weights on grids do.
 //!
 //! In: the net now, the net that teaches, what both heard. Out: [`Rows`], asked row by row.
 //! Invariant: weights are in thresholds (1 brings a neuron from rest to its threshold); rows in the order of [`Features::rows`].
 //! Cost: see [`crate::moments`]; a row whose support is not all features costs the cube of its support.
 
-use crate::features::{Features, Trains};
+use crate::features::{Features, Synapse, Trains};
 use crate::moments::{Kernel, Moments};
 use crate::own::{Importance, Own, Watched, potentials};
 use crate::record::Recording;
 use crate::round::{Factor, Grid, Row};
-use spikec_net::{Float, FloatNeuron, Net, Population, PopulationId};
+use crate::tied;
+use spikec_net::{Float, FloatNeuron, Net, Population, PopulationId, Ties};
 
 /// Most features of a population whose moments are taken: a matrix of that many squared is 256 MiB.
 pub const LARGEST_FEATURES: usize = 8192;
@@ -104,48 +105,122 @@ pub fn their_neurons(population: &Population<Float>, teacher: &Net<Float>) -> (P
     (PopulationId::from(at), population.origin.iter().map(neuron).collect())
 }
 
-/// Weights of a neuron in thresholds, by feature.
-pub fn weights(net: &Net<Float>, features: &Features, row: usize, factor: f32) -> Vec<(u32, f32)> {
-    let weight = |s: &crate::features::Synapse| {
-        let projection = features.blocks[s.block as usize].projection;
-        net.projection(projection).synapses.weights[s.index as usize] * factor
+/// Does each synapse of population `p` make its neuron fire alone, as those of max pooling do? Then its weights have nothing to make up for.
+pub fn is_gate(net: &Net<Float>, p: PopulationId) -> bool {
+    let fires = |post: u32, weight: f32| {
+        let n = &net.population(p).neurons()[post as usize];
+        n.keep_v == 0.0 && weight * n.gain + n.bias > n.threshold
     };
-    features.rows[row].iter().map(|s| (s.feature, weight(s))).collect()
+    net.projections.iter().filter(|q| q.post == p).all(|q| q.synapses.iter().all(|(_, post, weight, _)| fires(post, weight)))
+}
+
+/// How a population hears: by neurons, or by kernels.
+#[derive(Debug, Clone)]
+pub struct Ears {
+    /// What the rows hear.
+    pub features: Features,
+    /// Where rows are kernels.
+    pub ties: Option<Ties>,
+}
+
+impl Ears {
+    /// Of population `p`, whose ties, if they count, are `ties`.
+    pub fn of(net: &Net<Float>, p: PopulationId, ties: Option<Ties>) -> Self {
+        let features = match &ties {
+            Some(ties) => tied::features(net, ties),
+            None => Features::of(net, p),
+        };
+        Ears { features, ties }
+    }
+    /// Weights of a row in thresholds, by feature.
+    pub fn weights(&self, net: &Net<Float>, row: usize, factor: f32) -> Vec<(u32, f32)> {
+        let weight = |s: &Synapse| match &self.ties {
+            Some(ties) => ties.kernels[s.block as usize].weights()[s.index as usize],
+            None => self.features.blocks[s.block as usize].weight(net, s),
+        };
+        self.features.rows[row].iter().map(|s| (s.feature, weight(s) * factor)).collect()
+    }
+    /// The spikes of the features.
+    pub fn trains(&self, net: &Net<Float>, recording: &Recording) -> Trains {
+        match &self.ties {
+            Some(ties) => tied::trains(net, ties, recording),
+            None => Trains::of(&self.features, recording),
+        }
+    }
+    /// Columns in which each row's neuron (or neurons, at their places) fired.
+    fn fired(&self, net: &Net<Float>, p: PopulationId, recording: &Recording) -> Vec<Vec<u32>> {
+        if let Some(ties) = &self.ties {
+            return tied::fired(net, p, ties, recording);
+        }
+        let mut of = vec![Vec::new(); net.population(p).len()];
+        for c in 0..recording.columns() {
+            recording.fired(p, c).iter().for_each(|&j| of[j as usize].push(c as u32));
+        }
+        of
+    }
+    /// The rows here of the rows of a net with the same origins, of whose neurons these are `neurons`.
+    fn rows_of(&self, other: &Ears, neurons: Vec<u32>) -> Vec<u32> {
+        match (&self.ties, &other.ties) {
+            (Some(here), Some(there)) => {
+                let row = |c: &u32| here.channels.binary_search(c).expect("the teacher has every channel") as u32;
+                there.channels.iter().map(row).collect()
+            }
+            _ => neurons,
+        }
+    }
+    /// The ties of population `p` of a net, if its teacher's population has such ties as well.
+    pub fn ties(net: &Net<Float>, p: PopulationId, teacher: &Net<Float>) -> Option<Ties> {
+        let here = Ties::of(net, p)?;
+        if std::ptr::eq(net, teacher) {
+            return Some(here);
+        }
+        let there = Ties::of(teacher, their_neurons(net.population(p), teacher).0)?;
+        let known = here.channels.iter().all(|c| there.channels.binary_search(c).is_ok());
+        (known && here.places() == there.places()).then_some(here)
+    }
+    /// The scale of each row, from those of the neurons.
+    pub fn scales(ties: Option<&Ties>, of_neurons: Vec<Scale>) -> Vec<Scale> {
+        match ties {
+            Some(ties) => ties.leaders.iter().map(|&j| of_neurons[j as usize]).collect(),
+            None => of_neurons,
+        }
+    }
 }
 
 impl Rows {
     /// Rows of population `p` of `net`, taught by `teacher` (which has every population and neuron of `net`, by name and origin) as it was
-    /// recorded; `heard`: a recording of the net now, `None` where it hears what the teacher did. `scales` has one entry a neuron.
+    /// recorded; `heard`: a recording of the net now, `None` where it hears what the teacher did. With `ties`, a row is a kernel.
+    /// `scales` has one entry a row.
     pub fn of(
         net: &Net<Float>,
         p: PopulationId,
+        ties: Option<&Ties>,
         (teacher, taught): (&Net<Float>, &Recording),
         heard: Option<&Recording>,
         scales: Vec<Scale>,
     ) -> Self {
         let kernel = mean_kernel(net.population(p).neurons());
-        let features = Features::of(net, p);
-        let now: Vec<Vec<(u32, f32)>> = scales.iter().enumerate().map(|(j, s)| weights(net, &features, j, s.factor)).collect();
+        let here = Ears::of(net, p, ties.cloned());
+        let now: Vec<Vec<(u32, f32)>> = scales.iter().enumerate().map(|(j, s)| here.weights(net, j, s.factor)).collect();
         let (moments, teacher_rows, same, own) = if std::ptr::eq(net, teacher) && heard.is_none() {
-            (Moments::of(&Trains::of(&features, taught), None, kernel, DAMPING), now.clone(), true, None)
+            (Moments::of(&here.trains(net, taught), None, kernel, DAMPING), now.clone(), true, None)
         } else {
-            let (theirs, indices) = their_neurons(net.population(p), teacher);
-            let their_features = Features::of(teacher, theirs);
-            let rows = indices.iter().zip(&scales).map(|(&row, s)| weights(teacher, &their_features, row as usize, s.factor)).collect();
-            let trains = Trains::of(&features, heard.unwrap_or(taught));
-            let their_trains = Trains::of(&their_features, taught);
+            let (theirs, neurons) = their_neurons(net.population(p), teacher);
+            let there = Ears::of(teacher, theirs, ties.map(|_| Ties::of(teacher, theirs).expect("a kernel was made from one")));
+            let indices = there.rows_of(&here, neurons);
+            let rows = indices.iter().zip(&scales).map(|(&row, s)| there.weights(teacher, row as usize, s.factor)).collect();
+            let trains = here.trains(net, heard.unwrap_or(taught));
+            let their_trains = there.trains(teacher, taught);
             let moments = Moments::of(&trains, Some(&their_trains), kernel, DAMPING);
             let own = (!std::ptr::eq(net, teacher)).then(|| {
-                let mut of = vec![Vec::new(); teacher.population(theirs).len()];
-                for c in 0..taught.columns() {
-                    taught.fired(theirs, c).iter().for_each(|&j| of[j as usize].push(c as u32));
-                }
+                let mut of = there.fired(teacher, theirs, taught);
                 let fired = indices.iter().map(|&row| std::mem::take(&mut of[row as usize])).collect();
                 let products: f64 = now.iter().map(|row| (row.len() as f64).powi(2)).sum::<f64>() * trains.column_count() as f64 / 2.0;
                 Together { trains, their_trains, fired, affordable: products <= LARGEST_OWN }
             });
             (moments, rows, false, own)
         };
+        let features = here.features;
         let all = now.iter().any(|row| row.len() == features.count);
         let factor = all.then(|| Factor::of(&moments.now, moments.count));
         Rows { features, moments, factor, now, teacher: teacher_rows, same, own, kernel, scales }

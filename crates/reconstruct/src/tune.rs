@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use spikec_data::Stimulus;
-use spikec_net::{Delays, Drive, Float, Interpreter, Net, Observer, PopulationId, ReferenceError, ResetRule, Role, Synapses, float_drive};
+use spikec_net::{Builder, Drive, Float, Interpreter, Net, Observer, PopulationId, ReferenceError, ResetRule, Role, float_drive};
 
 /// Rounds through the samples, where their cost allows.
 const ROUNDS: usize = 30;
@@ -64,6 +64,8 @@ pub struct Tuned {
 struct Moving {
     /// Their indices in the net as given.
     index: Vec<u32>,
+    /// Their postsynaptic neurons.
+    posts: Vec<u32>,
     latent: Adam,
     rate: f32,
 }
@@ -161,13 +163,13 @@ fn importances(net: &Net<Float>) -> Result<Vec<Vec<f32>>, ReferenceError> {
         for projection in net.projections.iter().filter(|q| q.pre == p && q.post != p && !q.synapses.is_empty()) {
             let s = &projection.synapses;
             let neurons = net.population(projection.post).neurons();
-            for i in 0..s.offsets.len() - 1 {
-                let square = |k: usize| {
-                    let n = &neurons[s.posts[k] as usize];
-                    let w = s.weights[k] * n.gain / (n.threshold - n.v_reset);
-                    if w.is_finite() { w * w * of[projection.post.index()][s.posts[k] as usize] } else { 0.0 }
+            for (i, row) in s.rows().enumerate() {
+                let square = |(post, w, _): (u32, f32, u16)| {
+                    let n = &neurons[post as usize];
+                    let w = w * n.gain / (n.threshold - n.v_reset);
+                    if w.is_finite() { w * w * of[projection.post.index()][post as usize] } else { 0.0 }
                 };
-                let sum: f32 = s.row(i).map(square).sum();
+                let sum: f32 = row.iter().map(square).sum();
                 if p != net.output {
                     of[p.index()][i] += HIDDEN * sum;
                 }
@@ -219,8 +221,8 @@ pub fn tune(
             for (q, moving) in moving.iter_mut().enumerate() {
                 moving.latent.step(&gradient.weights[q], moving.rate * fall, step);
                 let synapses = &mut student.projections[q].synapses;
-                let on_grid = on_grid(moving, &synapses.posts, &standing[q]);
-                synapses.weights.iter_mut().zip(on_grid).for_each(|(w, (_, value))| *w = value);
+                let on_grid = on_grid(moving, &standing[q]);
+                synapses.weights_mut().iter_mut().zip(on_grid).for_each(|(w, (_, value))| *w = value);
             }
             for (p, (biases, rate)) in biases.iter_mut().enumerate() {
                 biases.step(&gradient.biases[p], *rate * fall, step);
@@ -230,9 +232,9 @@ pub fn tune(
             }
         }
     }
-    let multiples = moving.iter().zip(standing).zip(&student.projections).map(|((moving, standing), projection)| {
+    let multiples = moving.iter().zip(standing).map(|(moving, standing)| {
         let mut out = vec![0f32; standing.multiples.len()];
-        let on_grid = on_grid(moving, &projection.synapses.posts, standing);
+        let on_grid = on_grid(moving, standing);
         moving.index.iter().zip(on_grid).for_each(|(&k, (multiple, _))| out[k as usize] = multiple);
         out
     });
@@ -248,26 +250,22 @@ fn start(net: &Net<Float>, standing: &[Standing]) -> (Net<Float>, Vec<Moving>) {
     let mut moving = Vec::with_capacity(standing.len());
     for (projection, standing) in student.projections.iter_mut().zip(standing) {
         let given = &projection.synapses;
-        let mut left = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) };
-        let (mut index, mut latent, mut delays) = (Vec::new(), Vec::new(), Vec::new());
-        for i in 0..given.offsets.len() - 1 {
-            for k in given.row(i).filter(|&k| standing.multiples[k] != 0.0) {
-                let (step, multiple) = (standing.steps[given.posts[k] as usize], standing.multiples[k]);
+        let mut left = Builder::new();
+        let (mut index, mut latent, mut posts) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, start) in given.rows().zip(given.starts()) {
+            for (k, (post, weight, delay)) in (start..).zip(row.iter()).filter(|(k, _)| standing.multiples[*k] != 0.0) {
+                let (step, multiple) = (standing.steps[post as usize], standing.multiples[k]);
                 index.push(k as u32);
-                latent.push((given.weights[k] / step).clamp(multiple - START, multiple + START) * step);
-                left.posts.push(given.posts[k]);
-                left.weights.push(multiple * step);
-                delays.push(given.delay(k));
+                posts.push(post);
+                latent.push((weight / step).clamp(multiple - START, multiple + START) * step);
+                left.push(post, multiple * step, delay);
             }
-            left.offsets.push(left.posts.len() as u32);
+            left.end_row();
         }
-        left.delays = match &given.delays {
-            Delays::Uniform(d) => Delays::Uniform(*d),
-            Delays::Each(_) => Delays::Each(delays),
-        };
-        let mean_square = left.weights.iter().map(|w| w * w).sum::<f32>() / left.len().max(1) as f32;
-        projection.synapses = left;
-        moving.push(Moving { index, latent: Adam::new(latent), rate: LEARNING_RATE * mean_square.sqrt() });
+        projection.synapses = left.finish();
+        let weights = projection.synapses.weights_mut();
+        let mean_square = weights.iter().map(|w| w * w).sum::<f32>() / weights.len().max(1) as f32;
+        moving.push(Moving { index, posts, latent: Adam::new(latent), rate: LEARNING_RATE * mean_square.sqrt() });
     }
     (student, moving)
 }
@@ -283,9 +281,9 @@ fn start_biases(net: &Net<Float>, moving: &[Moving], p: usize) -> (Adam, f32) {
 }
 
 /// Multiple and weight of each moving synapse.
-fn on_grid<'a>(moving: &'a Moving, posts: &'a [u32], standing: &'a Standing) -> impl Iterator<Item = (f32, f32)> + 'a {
+fn on_grid<'a>(moving: &'a Moving, standing: &'a Standing) -> impl Iterator<Item = (f32, f32)> + 'a {
     let (least, most) = standing.range;
-    moving.latent.x.iter().zip(posts).map(move |(&x, &post)| {
+    moving.latent.x.iter().zip(&moving.posts).map(move |(&x, &post)| {
         let step = standing.steps[post as usize];
         let multiple = (x / step).round().clamp(least, most);
         (multiple, multiple * step)
@@ -449,24 +447,24 @@ fn backward(net: &Net<Float>, order: &[usize], trace: &Trace, missed: &[Vec<f32>
     }
     for (q, projection) in net.projections.iter().enumerate().filter(|(_, p)| !p.synapses.is_empty()) {
         let (s, post) = (&projection.synapses, projection.post.index());
-        let gradient = &mut sum.weights[q];
+        let (gradient, starts) = (&mut sum.weights[q], s.starts());
         for (t, fired) in trace.fired[projection.pre.index()].iter().enumerate() {
             for &i in fired {
                 let row = s.row(i as usize);
-                match &s.delays {
-                    Delays::Uniform(d) => {
-                        let at = t + usize::from(*d);
+                let row_gradient = &mut gradient[starts[i as usize]..starts[i as usize + 1]];
+                match s.uniform_delay() {
+                    Some(d) => {
+                        let at = t + usize::from(d);
                         if at < steps {
-                            let of_input = &of_input[post][at * sizes[post]..(at + 1) * sizes[post]];
-                            let row_gradient = &mut gradient[row.clone()];
-                            row_gradient.iter_mut().zip(&s.posts[row]).for_each(|(g, &j)| *g += of_input[j as usize]);
+                            let of_input = &of_input[post][at * sizes[post]..(at + 1) * sizes[post]][row.base() as usize..];
+                            row_gradient.iter_mut().zip(row.relative_posts()).for_each(|(g, &j)| *g += of_input[j as usize]);
                         }
                     }
-                    Delays::Each(each) => {
-                        for k in row {
-                            let at = t + usize::from(each[k]);
+                    None => {
+                        for (g, (j, _, delay)) in row_gradient.iter_mut().zip(row.iter()) {
+                            let at = t + usize::from(delay);
                             if at < steps {
-                                gradient[k] += of_input[post][at * sizes[post] + s.posts[k] as usize];
+                                *g += of_input[post][at * sizes[post] + j as usize];
                             }
                         }
                     }
@@ -481,21 +479,21 @@ fn pulled(net: &Net<Float>, q: usize, i: usize, t: usize, steps: usize, of_input
     let (s, post) = (&net.projections[q].synapses, net.projections[q].post.index());
     let (n, of_input) = (net.populations[post].neurons().len(), &of_input[post]);
     let row = s.row(i);
-    match &s.delays {
-        Delays::Uniform(d) => {
-            let at = t + usize::from(*d);
+    match s.uniform_delay() {
+        Some(d) => {
+            let at = t + usize::from(d);
             if at >= steps {
                 return 0.0;
             }
-            let of_input = &of_input[at * n..(at + 1) * n];
-            s.posts[row.clone()].iter().zip(&s.weights[row]).map(|(&j, &w)| w * of_input[j as usize]).sum()
+            let of_input = &of_input[at * n..(at + 1) * n][row.base() as usize..];
+            row.relative_posts().iter().zip(row.weights()).map(|(&j, &w)| w * of_input[j as usize]).sum()
         }
-        Delays::Each(each) => {
-            let one = |k: usize| {
-                let at = t + usize::from(each[k]);
-                if at < steps { s.weights[k] * of_input[at * n + s.posts[k] as usize] } else { 0.0 }
+        None => {
+            let one = |(j, w, delay): (u32, f32, u16)| {
+                let at = t + usize::from(delay);
+                if at < steps { w * of_input[at * n + j as usize] } else { 0.0 }
             };
-            row.map(one).sum()
+            row.iter().map(one).sum()
         }
     }
 }

@@ -114,7 +114,8 @@ proptest! {
             for j in 0..3 {
                 let sum: f32 = features.rows[j].iter().map(|x| {
                     let block = &features.blocks[x.block as usize];
-                    let weight = net.projection(block.projection).synapses.weights[x.index as usize];
+                    let weight = net.projection(block.projection).synapses.iter().nth(x.index as usize).unwrap().2;
+                    assert_eq!(block.weight(&net, x), weight);
                     n.gain * weight * trace(&trains, x.feature as usize, kernel)[last]
                 }).sum();
                 let v = sum + n.bias * ramp[ramp.len() - 1];
@@ -154,7 +155,7 @@ proptest! {
         let samples = samples(seed, 30);
         let taught = Recording::of_floats(&net, &samples, None).unwrap();
         let p = PopulationId(2);
-        let rows = Rows::of(&net, p, (&net, &taught), None, scales(&net, p));
+        let rows = Rows::of(&net, p, None, (&net, &taught), None, scales(&net, p));
         let features = Features::of(&net, p);
         let trains = Trains::of(&features, &taught);
         let n = net.population(p).neurons()[0];
@@ -184,8 +185,8 @@ proptest! {
         let samples = samples(seed, 60);
         let taught = Recording::of_floats(&teacher, &samples, None).unwrap();
         for p in [1, 2].map(PopulationId) {
-            let rows = Rows::of(&net, p, (&teacher, &taught), Some(&taught), scales(&net, p));
-            let plain = Rows::of(&net, p, (&net, &taught), None, scales(&net, p));
+            let rows = Rows::of(&net, p, None, (&teacher, &taught), Some(&taught), scales(&net, p));
+            let plain = Rows::of(&net, p, None, (&net, &taught), None, scales(&net, p));
             for j in 0..rows.len() {
                 for careful in [false, true] {
                     let (work, wanted) = (rows.work(j, careful), plain.work(j, careful));

@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use spikec_data::{SpikeTrain, Stimulus};
-use spikec_net::{Delays, FireRule, Float, FloatNeuron, FloatRules, Net, Population, PopulationId, Projection, ResetRule, Role, Synapses};
+use spikec_net::{FireRule, Float, FloatNeuron, FloatRules, Net, Population, PopulationId, Projection, ResetRule, Role, Synapses};
 use spikec_reconstruct::Recording;
 use spikec_reconstruct::tune::{Standing, Tuned, tune};
 
@@ -18,10 +18,7 @@ fn net(seed: u64, reset: ResetRule, delayed: bool) -> Net<Float> {
     let mut projection = |name: &str, pre: u32, post: u32, delays: &[u16], size: f32| {
         let pairs = (0..SIZES[pre as usize]).flat_map(|i| (0..SIZES[post as usize]).map(move |j| (i, j)));
         let tuples = pairs.map(|(i, j)| (i, j, size * rng.random_range(-0.7..1.0f32), delays[rng.random_range(0..delays.len())])).collect();
-        let mut synapses = Synapses::from_tuples(SIZES[pre as usize] as usize, tuples);
-        if delayed && matches!(synapses.delays, Delays::Uniform(_)) {
-            synapses.delays = Delays::Each(vec![synapses.delay(0); synapses.len()]);
-        }
+        let synapses = Synapses::from_tuples(SIZES[pre as usize] as usize, tuples);
         Projection { name: name.into(), pre: PopulationId(pre), post: PopulationId(post), format: (), synapses }
     };
     let mixed: &[u16] = if delayed { &[0, 2] } else { &[0] };
@@ -54,8 +51,8 @@ fn samples(seed: u64, n: usize) -> Vec<Stimulus> {
 /// Every weight at the nearest multiple, a third of them gone.
 fn standing(net: &Net<Float>) -> Vec<Standing> {
     let one = |p: &Projection<Float>| {
-        let nearest = |(k, w): (usize, &f32)| if k % 3 == 0 { 0.0 } else { (w / STEP).round().clamp(-3.0, 3.0) };
-        let multiples = p.synapses.weights.iter().enumerate().map(nearest).collect();
+        let nearest = |(k, (_, _, w, _)): (usize, (u32, u32, f32, u16))| if k % 3 == 0 { 0.0 } else { (w / STEP).round().clamp(-3.0, 3.0) };
+        let multiples = p.synapses.iter().enumerate().map(nearest).collect();
         Standing { steps: vec![STEP; SIZES[p.post.index()] as usize], range: (-3.0, 3.0), multiples }
     };
     net.projections.iter().map(one).collect()
@@ -65,7 +62,7 @@ fn standing(net: &Net<Float>) -> Vec<Standing> {
 fn at(net: &Net<Float>, multiples: &[Vec<f32>], bias_changes: Option<&[Vec<f32>]>) -> Net<Float> {
     let mut out = net.clone();
     for (p, multiples) in out.projections.iter_mut().zip(multiples) {
-        p.synapses.weights.iter_mut().zip(multiples).for_each(|(w, m)| *w = m * STEP);
+        p.synapses.weights_mut().iter_mut().zip(multiples).for_each(|(w, m)| *w = m * STEP);
     }
     for (p, population) in out.populations.iter_mut().enumerate() {
         if let (Role::Neurons(neurons), Some(changes)) = (&mut population.role, bias_changes) {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use spikec_chip::bundle::{Bundle, Encoder};
 use spikec_chip::codec::{CodecError, decode_core};
 use spikec_chip::image::{CoreTables, Image};
+use spikec_chip::{Target, cost};
 
 /// A bundle for people and programs.
 #[derive(Debug, Serialize)]
@@ -21,6 +22,8 @@ pub struct BundleView {
     pub populations: Vec<PopulationView>,
     /// Which synapses the chip and the host hold.
     pub mask: MaskView,
+    /// Lists of synaptic memory that several input axons read, over all cores.
+    pub shared: SharedLists,
     /// Cores.
     pub cores: Vec<CoreView>,
 }
@@ -86,8 +89,54 @@ pub struct CoreView {
     pub out_axons: Vec<(u32, u16)>,
     /// Synapses of each in-axon.
     pub in_axon_synapses: Vec<u32>,
+    /// List and compartment base of each in-axon; empty where each has a list of its own and no base.
+    pub in_axon_lists: Vec<(u16, u16)>,
+    /// Lists that several in-axons read, and what they save.
+    pub shared: SharedLists,
     /// Every synapse, if asked for.
     pub synapses: Option<Vec<String>>,
+}
+
+/// Lists of synaptic memory that several input axons read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct SharedLists {
+    /// Lists.
+    pub lists: u64,
+    /// Their words.
+    pub words: u64,
+    /// Input axons that read them.
+    pub in_axons: u64,
+    /// Words that these would take with a list each.
+    pub unshared_words: u64,
+}
+
+impl std::fmt::Display for SharedLists {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let SharedLists { lists, words, in_axons, unshared_words } = *self;
+        let (lists, words) = (count(lists), count(words));
+        write!(f, "{} in-axons read {lists} lists of {words} words, {} without sharing", count(in_axons), count(unshared_words))
+    }
+}
+
+impl std::ops::AddAssign for SharedLists {
+    fn add_assign(&mut self, o: SharedLists) {
+        self.lists += o.lists;
+        self.words += o.words;
+        self.in_axons += o.in_axons;
+        self.unshared_words += o.unshared_words;
+    }
+}
+
+/// What a core's input axons share.
+fn shared(t: &CoreTables, target: &Target) -> SharedLists {
+    let memory = &target.packed().synapse_memory;
+    let mut all = SharedLists::default();
+    for (list, readers) in t.lists.iter().zip(t.readers()).filter(|(_, readers)| *readers > 1) {
+        let bits = list.entries.iter().map(|e| cost::entry_bits(memory, &t.formats[usize::from(e.format)], e.synapses.len() as u32)).sum();
+        let (words, readers) = (u64::from(cost::words(memory, bits)), u64::from(readers));
+        all += SharedLists { lists: 1, words, in_axons: readers, unshared_words: words * readers };
+    }
+    all
 }
 
 /// The tables of every core.
@@ -124,6 +173,7 @@ pub fn view(bundle: &Bundle, synapses: bool) -> Result<BundleView, CodecError> {
         }
         cores.push(core(
             tables,
+            &bundle.target,
             bits.iter().map(|(n, b)| (n.to_string(), b.len() as u64)).collect(),
             *blake3::hash(&bytes).as_bytes(),
             synapses,
@@ -157,19 +207,27 @@ pub fn view(bundle: &Bundle, synapses: bool) -> Result<BundleView, CodecError> {
             })
             .collect(),
         mask: mask::of_bundle(bundle, &decoded).view(),
+        shared: cores.iter().fold(SharedLists::default(), |mut all, c| {
+            all += c.shared;
+            all
+        }),
         cores,
     })
 }
 
-fn core(t: &CoreTables, bits: Vec<(String, u64)>, digest: [u8; 32], synapses: bool) -> CoreView {
+fn core(t: &CoreTables, target: &Target, bits: Vec<(String, u64)>, digest: [u8; 32], synapses: bool) -> CoreView {
+    let plain = t.in_axons.iter().enumerate().all(|(k, a)| (usize::from(a.list), a.base) == (k, 0));
     let lines = || {
         let mut lines = Vec::new();
         for (a, axon) in t.in_axons.iter().enumerate() {
-            for entry in &axon.entries {
+            for entry in &t.list(*axon).entries {
                 for s in &entry.synapses {
                     lines.push(format!(
                         "axon {a} -> compartment {}: {} (format {}, delay {})",
-                        s.compartment, s.mantissa, entry.format, s.delay
+                        axon.compartment(s),
+                        s.mantissa,
+                        entry.format,
+                        s.delay
                     ));
                 }
             }
@@ -213,7 +271,9 @@ fn core(t: &CoreTables, bits: Vec<(String, u64)>, digest: [u8; 32], synapses: bo
             })
             .collect(),
         out_axons: t.out_axons.iter().map(|a| (a.core, a.in_axon)).collect(),
-        in_axon_synapses: t.in_axons.iter().map(|a| a.entries.iter().map(|e| e.synapses.len() as u32).sum()).collect(),
+        in_axon_synapses: t.in_axons.iter().map(|a| t.list(*a).len() as u32).collect(),
+        in_axon_lists: if plain { Vec::new() } else { t.in_axons.iter().map(|a| (a.list, a.base)).collect() },
+        shared: shared(t, target),
         synapses: synapses.then(lines),
     }
 }
@@ -251,6 +311,9 @@ pub fn text(v: &BundleView) -> String {
         }
     }
     out.push_str(&mask::text(&v.mask));
+    if v.shared.lists > 0 {
+        out.push_str(&format!("shared words: {}\n", v.shared));
+    }
     for c in &v.cores {
         out.push_str(&format!("\ncore {} (delay bits {}, synapse memory {})\n", c.core, c.delay_bits, &c.synapse_memory_digest[..16]));
         for (name, bits) in &c.bits {
@@ -266,7 +329,11 @@ pub fn text(v: &BundleView) -> String {
         list("threshold", &mut c.thresholds.iter().map(|t| t.to_string()));
         list("compartment", &mut c.compartments.iter().cloned());
         list("out-axon", &mut c.out_axons.iter().map(|(core, axon)| format!("core {core}, in-axon {axon}")));
-        list("in-axon", &mut c.in_axon_synapses.iter().map(|n| format!("{n} synapses")));
+        let from = |k: usize| c.in_axon_lists.get(k).map_or(String::new(), |(list, base)| format!(", list {list} at base {base}"));
+        list("in-axon", &mut c.in_axon_synapses.iter().enumerate().map(|(k, n)| format!("{n} synapses{}", from(k))));
+        if c.shared.lists > 0 {
+            out.push_str(&format!("  shared: {}\n", c.shared));
+        }
         if let Some(synapses) = &c.synapses {
             for line in synapses {
                 out.push_str(&format!("  {line}\n"));

@@ -55,6 +55,16 @@ pub fn text(r: &CompileReport) -> String {
         count(r.memory_words),
         count(r.host_terms)
     ));
+    if let Some(s) = &r.shared {
+        out.push_str(&format!(
+            "kernels: {} input axons of {} cores read {} shared lists of {} words, which would be {} unrolled\n",
+            count(s.in_axons),
+            s.cores,
+            count(s.lists),
+            count(s.words),
+            count(s.unshared_words)
+        ));
+    }
     let cores = r.core_usage.iter().map(|c| CoreUse {
         core: c.core,
         resources: c.resources.iter().map(|u| Use { resource: u.resource, used: u.used, available: u.available }).collect(),
@@ -63,6 +73,11 @@ pub fn text(r: &CompileReport) -> String {
     out.push_str(&utilization::text(&cores));
     for l in &r.lowering.lags {
         out.push_str(&format!("lag: {} acts {} network step(s) later than in the network\n", l.projection, l.steps));
+    }
+    for p in &r.quantization.soft {
+        let leak = if p.leak > 0.0 { format!("; {} of a potential leaks in a step", percent(p.leak, 1.0)) } else { String::new() };
+        let (neurons, synapses) = (count(p.neurons.into()), count(p.synapses));
+        out.push_str(&format!("soft reset: {neurons} neurons of {}, {synapses} synapses onto themselves take a threshold{leak}\n", p.name));
     }
     let relays = &r.lowering.relays;
     for p in &relays.projections {

@@ -404,7 +404,7 @@ fn core(c: &CoreTiming, time_ps: u64, target: &Target) -> CoreRow {
         router_slot: mesh.slot(c.core),
         messages_in: c.events.messages_in,
         messages_out: c.events.messages_out,
-        synaptic_ops: c.events.synapses_dense + c.events.synapses_sparse,
+        synaptic_ops: c.events.synapses_dense + c.events.synapses_sparse + c.events.synapses_conv,
         updates: c.events.neuron_updates,
         spikes: c.events.neuron_spikes,
         generation_ps: c.generation_ps,

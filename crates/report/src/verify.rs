@@ -46,6 +46,9 @@ impl VerifyReport {
                 count(c.copies)
             ));
         }
+        if self.image.holds() && c.soft > 0 {
+            out.push_str(&format!("soft reset: {} of the neurons take a threshold from their own current after a spike\n", count(c.soft)));
+        }
         if self.image.holds() && c.relays > 0 {
             out.push_str(&format!(
                 "relays: {} of the neurons only repeat others, so that delays are as long as the network's\n",

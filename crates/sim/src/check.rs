@@ -13,6 +13,8 @@ pub(crate) const MAX_CHIP_STEPS: u64 = 1 << 24;
 pub(crate) const MAX_SKEW: u32 = 1 << 20;
 /// Accumulator cells (compartments * delay slots) that a state may hold.
 pub(crate) const MAX_CELLS: u64 = 1 << 27;
+/// Synapses of all input axons together beyond those that are stored: shared lists are laid out for each axon.
+pub const MAX_SHARED: u64 = 1 << 28;
 /// Output axons of all compartments together.
 pub(crate) const MAX_LINKS: u64 = 1 << 25;
 

@@ -2,12 +2,12 @@
 //!
 //! In: decoded cores and the host's input axons. Out: [`Fabric`] and static fan-out tables for the counters.
 //! Invariant: every stored synapse is held once (an axon that several sources reach is held apart and referred to), so
-//! memory is linear in the image; every lane is within the layout; no sum of one step's inputs can overflow i32.
+//! memory is linear in the image, and in what the axons that share a list read of it, which is bounded; every lane is within the layout; no sum of one step's inputs can overflow i32.
 //! Cost: one addition for each synapse of a spike; [`RUN_MIN`] or more neighbours (gaps of up to [`RUN_GAP`] - 1 lanes
 //! filled with zeros) are added as slices.
 
 use crate::boot::{BootError, Spot};
-use crate::check::{MAX_CELLS, Numbers, range};
+use crate::check::{MAX_CELLS, MAX_SHARED, Numbers, range};
 use crate::layout::Layout;
 use crate::routes::{AxonOps, FanOut, Routes};
 use spikec_chip::bundle::Place;
@@ -233,21 +233,32 @@ impl Fabric {
         let mut ops = vec![AxonOps::default(); routes.axons.len()];
         let mut max_delay = 0;
         let mut sums = vec![(0u64, 0u64); layout.lanes()];
+        let readers: Vec<Vec<u32>> = tables.iter().map(CoreTables::readers).collect();
+        let again = |(core, readers): (&CoreTables, &Vec<u32>)| -> u64 {
+            core.lists.iter().zip(readers).map(|(list, &n)| list.len() as u64 * u64::from(n.saturating_sub(1))).sum()
+        };
+        let need = tables.iter().zip(&readers).map(again).fold(0, u64::saturating_add);
+        if need > MAX_SHARED {
+            return Err(BootError::TooBig { what: "synapses of shared lists", need, limit: MAX_SHARED });
+        }
         for (axon, &(k, index)) in routes.axons.iter().enumerate() {
             let core = &tables[k as usize];
+            let in_axon = core.in_axons[index as usize];
+            let shared = readers[k as usize].get(usize::from(in_axon.list)).is_some_and(|&n| n > 1);
             let lanes = layout.lanes_of_core(k as usize);
             let spot = Spot::core(core.core, "input axon", index as usize);
             let refs = (u64::from(routes.neuron_refs[axon]), u64::from(routes.input_refs[axon]));
-            for entry in &core.in_axons[index as usize].entries {
+            for entry in &core.list(in_axon).entries {
                 range(spot, "format", entry.format, 0, core.formats.len() as i128 - 1)?;
                 let format = &core.formats[usize::from(entry.format)];
                 let exponent = format.exponent;
-                ops[axon].add(small(entry.synapses.len())?, format.compression == Compression::Dense);
+                ops[axon].add(small(entry.synapses.len())?, format.compression == Compression::Dense, shared);
                 for synapse in &entry.synapses {
-                    range(spot, "compartment of a synapse", synapse.compartment, 0, lanes.len() as i128 - 1)?;
+                    let compartment = in_axon.compartment(synapse);
+                    range(spot, "compartment of a synapse", compartment as u64, 0, lanes.len() as i128 - 1)?;
                     max_delay = max_delay.max(u32::from(synapse.delay));
                     let size = u64::from(numbers.acting(synapse.mantissa, exponent).unsigned_abs());
-                    let sum = &mut sums[lanes[usize::from(synapse.compartment)] as usize];
+                    let sum = &mut sums[lanes[compartment] as usize];
                     sum.0 = sum.0.saturating_add(size.saturating_mul(refs.0));
                     sum.1 = sum.1.saturating_add(size.saturating_mul(refs.1));
                 }
@@ -346,12 +357,13 @@ impl Cores<'_> {
     fn collect(&self, (k, index): (u32, u32), all: bool, list: &mut Vec<(u32, Synapse)>) {
         let core = &self.tables[k as usize];
         let lanes = self.layout.lanes_of_core(k as usize);
-        for entry in &core.in_axons[index as usize].entries {
+        let axon = core.in_axons[index as usize];
+        for entry in &core.list(axon).entries {
             let exponent = core.formats[usize::from(entry.format)].exponent;
             for s in &entry.synapses {
                 let weight = self.numbers.acting(s.mantissa, exponent);
                 if weight != 0 || all {
-                    list.push((s.delay.into(), Synapse { lane: lanes[usize::from(s.compartment)], weight }));
+                    list.push((s.delay.into(), Synapse { lane: lanes[axon.compartment(s)], weight }));
                 }
             }
         }

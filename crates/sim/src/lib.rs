@@ -23,6 +23,7 @@ pub mod utilization;
 mod view;
 
 pub use boot::{BootError, Machine, Spot};
+pub use check::MAX_SHARED;
 pub use counters::{CoreCounters, Counters};
 pub use record::{CopyEvent, Probe, Record, SpikeEvent, WatchEvent};
 pub use run::{BatchRun, RunOptions, SampleRun};

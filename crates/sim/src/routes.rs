@@ -18,15 +18,21 @@ pub(crate) struct AxonOps {
     pub dense: u32,
     /// In sparse and run-length entries.
     pub sparse: u32,
+    /// In entries that several input axons share, filler included.
+    pub conv: u32,
 }
 
 impl AxonOps {
-    pub(crate) fn add(&mut self, synapses: u32, dense: bool) {
-        let kind = if dense { &mut self.dense } else { &mut self.sparse };
+    pub(crate) fn add(&mut self, synapses: u32, dense: bool, shared: bool) {
+        let kind = match (shared, dense) {
+            (true, _) => &mut self.conv,
+            (false, true) => &mut self.dense,
+            (false, false) => &mut self.sparse,
+        };
         *kind = kind.saturating_add(synapses);
     }
     pub(crate) fn all(&self) -> u64 {
-        u64::from(self.dense) + u64::from(self.sparse)
+        u64::from(self.dense) + u64::from(self.sparse) + u64::from(self.conv)
     }
 }
 
@@ -44,6 +50,7 @@ pub(crate) struct Link {
 pub(crate) struct FanOutSum {
     pub dense: u64,
     pub sparse: u64,
+    pub conv: u64,
     pub hops_x: u64,
     pub hops_y: u64,
     pub hops_chip: u64,
@@ -177,6 +184,7 @@ impl Routes {
                 let hops = mesh.hops(from, mesh.router(layout.cores[self.axons[*axon as usize].0 as usize]));
                 sum.dense += u64::from(ops[*axon as usize].dense);
                 sum.sparse += u64::from(ops[*axon as usize].sparse);
+                sum.conv += u64::from(ops[*axon as usize].conv);
                 sum.hops_x += u64::from(hops.x);
                 sum.hops_y += u64::from(hops.y);
                 sum.hops_chip += u64::from(hops.chip);

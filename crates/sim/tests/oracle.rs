@@ -75,7 +75,7 @@ fn check(case: &serde_json::Value) -> (usize, usize) {
                 .filter(|&k| int(&p["i"][k]) as usize == i)
                 .map(|k| synapse(int(&p["j"][k]) as u16, (int(&p["w"][k]) / grid * grid) as i16, int(&p["delay"][k]) as u8))
                 .collect();
-            synapses.sort_by_key(|s| s.compartment);
+            synapses.sort_by_key(|s| s.index);
             if !synapses.is_empty() {
                 places.push(place(post as u32, axon(&mut cores[post], id, &synapses)));
             }

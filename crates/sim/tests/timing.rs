@@ -160,6 +160,7 @@ fn energy_is_counts_times_the_table() {
         messages_in: 6,
         synapses_dense: 30,
         synapses_sparse: 0,
+        synapses_conv: 0,
         hops_x: 0,
         hops_y: 0,
         hops_chip: 0,
@@ -197,7 +198,7 @@ fn small_net() -> (Bundle, Stimulus) {
                     &mut b,
                     1,
                     &[synapse(1, 60, 1), synapse(0, 40, 0)].map(|mut s| {
-                        s.compartment = 1 - s.compartment;
+                        s.index = 1 - s.index;
                         s
                     }),
                 ),
@@ -255,7 +256,7 @@ fn events_agree_with_the_counters() {
     let (events, c) = (run.timing.as_ref().unwrap().events, &run.counters);
     assert_eq!(events.messages_out, c.messages);
     assert_eq!(events.host_messages, c.host_spikes);
-    assert_eq!(events.synapses_dense + events.synapses_sparse, c.synaptic_ops);
+    assert_eq!(events.synapses_dense + events.synapses_sparse + events.synapses_conv, c.synaptic_ops);
     assert_eq!(events.hops_x + events.hops_y + events.hops_chip, c.hops);
     assert_eq!((events.neuron_accesses, events.neuron_spikes), (c.neuron_accesses, c.neuron_spikes));
     assert_eq!(events.host_writes, c.host_writes + 7);
@@ -286,7 +287,7 @@ fn cores_layers_steps_and_links_add_up() {
         let cores = sum(&mut timing.cores.iter().map(|c| c.events));
         // What the host sends and writes belongs to no core.
         let host = timing.layers.iter().find(|l| l.kind == LayerKind::Host).unwrap().events;
-        let others = Events { messages_in: 0, synapses_dense: 0, synapses_sparse: 0, ..host };
+        let others = Events { messages_in: 0, synapses_dense: 0, synapses_sparse: 0, synapses_conv: 0, ..host };
         assert_eq!(sum(&mut [cores, others].into_iter()), timing.events);
         let links: u64 = timing.links.iter().map(|l| l.messages).sum();
         assert_eq!(links, timing.events.hops_x + timing.events.hops_y);

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use spikec_chip::bundle::{BiasWrite, Bundle, Decoder, DecoderKind, Encoder, Host, Place, PopulationSymbols, Provenance, Symbols};
 use spikec_chip::image::{
-    Compartment, CompartmentProfile, CoreTables, Image, InAxon, OutAxon, PackedImage, StoredSynapse, SynapseEntry, SynapseFormat,
+    Compartment, CompartmentProfile, CoreTables, Image, OutAxon, PackedImage, StoredSynapse, SynapseEntry, SynapseFormat,
 };
 use spikec_chip::target::{Compression, Sign};
 
@@ -59,6 +59,7 @@ impl Board {
                 core,
                 delay_bits: 0,
                 formats: vec![format],
+                lists: Vec::new(),
                 in_axons: Vec::new(),
                 compartment_profiles: vec![CompartmentProfile { decay_u: 4096, decay_v: 128, refractory: 1 }],
                 threshold_profiles: vec![2000],
@@ -87,11 +88,8 @@ impl Board {
                     }
                     posts.sort_unstable();
                     let weight = |rng: &mut ChaCha8Rng| 2 * rng.random_range(-60i16..=60);
-                    let synapses =
-                        posts.into_iter().map(|compartment| StoredSynapse { compartment, mantissa: weight(&mut rng), delay: 0 }).collect();
-                    let axons = &mut tables[to as usize].in_axons;
-                    axons.push(InAxon { entries: vec![SynapseEntry { format: 0, synapses }] });
-                    let in_axon = (axons.len() - 1) as u16;
+                    let synapses = posts.into_iter().map(|index| StoredSynapse { index, mantissa: weight(&mut rng), delay: 0 }).collect();
+                    let in_axon = tables[to as usize].push_axon(vec![SynapseEntry { format: 0, synapses }]);
                     tables[core as usize].out_axons.push(OutAxon { core: to, in_axon });
                 }
                 tables[core as usize].compartments.push(Compartment {

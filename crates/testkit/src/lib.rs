@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod generate;
+pub mod gradr;
 pub mod instance;
 pub mod oracle;
 

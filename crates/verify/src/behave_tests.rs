@@ -4,7 +4,7 @@ use crate::mutate::{Random, all_mutators};
 use crate::toy::{KINDS, Kind, Toy};
 use spikec_chip::codec::{decode_core, encode_core};
 use spikec_chip::image::{CoreTables, Image};
-use spikec_net::{Delays, FixedNeuron, FixedRules, Population, Projection, Quantized, Role, Scaling, SignMode, Synapses, WeightFormat};
+use spikec_net::{FixedNeuron, FixedRules, Population, Projection, Quantized, Role, Scaling, SignMode, Synapses, WeightFormat};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn check(bundle: &Bundle, samples: &[Stimulus]) -> BehaviourVerdict {
@@ -53,7 +53,7 @@ fn chain() -> Bundle {
         pre: PopulationId(pre),
         post: PopulationId(post),
         format: WeightFormat { bits: 8, exponent: 0, sign: SignMode::Mixed },
-        synapses: Synapses { offsets: vec![0, 1], posts: vec![0], weights: vec![20], delays: Delays::Uniform(0) },
+        synapses: Synapses::from_tuples(1, vec![(0, 0, 20, 0)]),
     };
     let net = Net {
         name: "chain".into(),
@@ -86,8 +86,8 @@ fn a_divergence_is_located() {
     let symbols = &clean.symbols.populations;
     let (a, b) = (symbols[1].neurons[0].1, symbols[2].neurons[0].1);
     edit_tables(&mut broken, |t| {
-        for s in t.in_axons.iter_mut().flat_map(|x| &mut x.entries).flat_map(|e| &mut e.synapses) {
-            if (t.core, s.compartment) == (a.core, a.index) {
+        for s in t.lists.iter_mut().flat_map(|x| &mut x.entries).flat_map(|e| &mut e.synapses) {
+            if (t.core, s.index) == (a.core, a.index) {
                 s.mantissa = 10;
             }
         }

@@ -80,6 +80,7 @@ impl Choices {
         };
         let steps = self.default_steps.map_or_else(|| "from the data".to_string(), |t| t.to_string());
         let lags: String = self.options.iter().filter(|(name, _)| name == "lag").map(|(_, lag)| format!(", lag {lag}")).collect();
-        format!("target {}, encoder {encoder}, decoder {decoder}, steps {steps}{lags}", self.target.name)
+        let resets: String = self.options.iter().filter(|(name, _)| name == "reset").map(|(_, reset)| format!(", reset {reset}")).collect();
+        format!("target {}, encoder {encoder}, decoder {decoder}, steps {steps}{resets}{lags}", self.target.name)
     }
 }

@@ -73,6 +73,8 @@ pub enum Field {
     Refractory,
     /// Threshold.
     Threshold,
+    /// What the synapses of a neuron onto itself take from its potential.
+    Subtracted,
     /// Bias at load time.
     LoadBias,
     /// Bias of a neuron.
@@ -164,6 +166,7 @@ impl fmt::Display for Field {
             Field::DecayV => "decay of v",
             Field::Refractory => "refractory period",
             Field::Threshold => "threshold",
+            Field::Subtracted => "weight that a spike takes away",
             Field::LoadBias => "bias at load time",
             Field::Bias => "bias",
             Field::BiasStep => "chip step of the bias write",

@@ -10,20 +10,23 @@
 //! and (3) the host's writes. Say that each compartment is one neuron's, and each neuron has one compartment of its own and perhaps others, its
 //! *copies*. If (1) each compartment's
 //! decays, threshold and refractory period are its neuron's, (2) for each compartment, the multiset of (pre, mantissa, exponent, delay register) that one gets
-//! by following every output axon and every host channel to the entries that it reads, pre being the neuron of the compartment that sends, is the multiset of the
+//! by following every output axon and every host channel to the entries that it reads, each synapse acting on its index plus the base of the input axon, pre being the neuron of the compartment that sends, is the multiset of the
 //! reference's synapses into its neuron, with delay register = net delay + skew(post) - skew(pre) - hop, and (3) the host writes each compartment's bias before the chip step
 //! skew(p) of its population and computes it from the same terms in the same order, then by induction over chip
 //! steps, compartment c in chip step t + skew(p) is in the state of its neuron in network step t, and it does not matter which compartment of a neuron a message comes from: for t = 0 both are zero (the host clears the
 //! core; before skew(p) no bias is set and, since every chip delay is at least the hop, nothing has arrived), and a step maps equal states and equal
 //! inputs to equal states (docs/semantics.md, section 3, is the law of both). Sums of integers don't
 //! depend on the order of synapses, so the multiset is all that matters. Zeros add zero (only filler and zeros of the reference may be stored). An input axon fed by two sources would add
-//! what no pair of neurons has, and one fed by none is memory without meaning: both are differences. So are two compartments of a neuron that serve the same core, and a copy that serves none. Every record must be in
+//! what no pair of neurons has, and one fed by none is memory without meaning: both are differences. A list that several input axons share is read once for each, with its base: the multiset is that of what is read, not of what is stored. So are two compartments of a neuron that serve the same core, and a copy that serves none. Every record must be in
 //! use and every bit must be what its tables encode to; what is not explained is reported. The decoder reads the compartments of the
 //! output population in chip steps skew .. skew + T, which are network steps 0 .. T, and so its answer is the reference's.
 //!
 //! Neurons of the reference after those of the network are **relays** or a difference. A relay has one synapse, whose weight passes its threshold at once,
 //! no bias and no refractory period, and keeps nothing of it: it repeats a spike after the synapse's delay (docs/semantics.md, section 7). So a synapse from a relay is one from
 //! what the relay repeats, with both delays added; with every one of them replaced, no relay reaches anything, and the rest is compared.
+//!
+//! A neuron of which a spike takes the threshold is one whose potential is in u, with v its copy, and synapses onto itself that take the threshold in the
+//! next step (docs/semantics.md, section 9). With these replaced by a neuron that subtracts, the rest is compared.
 //!
 //! (b) **Reference = network.** For a network in registers everything is equal, but for dead neurons: one that no
 //! input, host map or constant source reaches, or that reaches no output, can't change an output, and `spikec_net::live` on the *given* net must
@@ -51,6 +54,7 @@ use serde::Serialize;
 use spikec_chip::bundle::Bundle;
 use spikec_chip::codec::CodecError;
 use spikec_net::{Fixed, FixedRules, Float, Net, NetError, Quantized, Scaling};
+use spikec_sim::MAX_SHARED;
 use thiserror::Error;
 
 /// The network that the image shall implement.
@@ -101,6 +105,14 @@ pub enum VerifyError {
         core: u32,
         /// The one before it.
         after: u32,
+    },
+    /// Input axons that share lists read more than can be compared.
+    #[error("input axons that share lists read {found} synapses beyond those that are stored, at most {limit} are compared")]
+    SharedLists {
+        /// Synapses.
+        found: u64,
+        /// Most that are compared.
+        limit: u64,
     },
     /// The reference section can't be read.
     #[error("the reference section can't be read: {0}")]
@@ -197,6 +209,7 @@ impl VerifyError {
             | VerifyError::Reference(_)
             | VerifyError::MalformedReference(_)
             | VerifyError::Registers(_) => "the bundle is damaged or was written by another version: compile it again".into(),
+            VerifyError::SharedLists { .. } => "compile with --kernels unrolled".into(),
             VerifyError::MalformedNetwork(_) => "the network's file is damaged or its reader has a bug".into(),
             VerifyError::Kind { compiled, .. } => format!("give the network in {compiled} that the bundle was compiled from"),
             VerifyError::Sample { .. } => "check the data file against the network's inputs".into(),
@@ -234,6 +247,8 @@ pub struct Checked {
     pub removed_neurons: u64,
     /// Neurons of the reference that only repeat others, each shown to.
     pub relays: u64,
+    /// Neurons of the reference from whose current a spike takes the threshold, each shown to be one whose potential it takes it from.
+    pub soft: u64,
 }
 
 /// Distances that rounding made, for a network in floats; 0 for registers.
@@ -306,16 +321,19 @@ pub(crate) fn compare_with_reference(
     compare_rules(net, bundle, differences);
     let tables = resolve::decode(bundle)?;
     checked.cores = tables.len() as u64;
+    resolve::bounded(&tables, MAX_SHARED)?;
     host::compare_symbols(bundle, quantized, differences);
     let owners = Owners::new(bundle, net, &tables, differences);
     records::check_records(bundle, &tables, differences);
     checked.copies = owners.copy_count();
     checked.compartments = resolve::compare_compartments(net, &tables, &owners, differences);
     let found = resolve::wires(bundle, net, &tables, &owners, differences);
-    let wanted = resolve::wanted_wires(net, &bundle.target, &owners, differences);
-    resolve::compare_wires(net, &owners, &found.acting, &wanted.acting, differences);
-    resolve::compare_zeros(net, &found.zeros, &wanted.zeros, differences);
-    checked.synapses = wanted.acting.len() as u64;
+    if resolve::comparable(net, &found, differences) {
+        let wanted = resolve::wanted_wires(net, &bundle.target, &owners, differences);
+        resolve::compare_wires(net, &owners, &found.acting, &wanted.acting, differences);
+        resolve::compare_zeros(net, &found.zeros, &wanted.zeros, differences);
+        checked.synapses = wanted.acting.len() as u64;
+    }
     host::compare_host(bundle, net, &owners, differences, checked);
     Ok(())
 }
@@ -347,6 +365,10 @@ pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, Verif
         Given::Registers { net, .. } => net.populations.len(),
     };
     let contracted = given::relays::contract(&quantized, populations, &mut differences, &mut checked);
+    let contracted = match given {
+        Given::Trained { net, .. } => contracted.and_then(|q| given::soft::contract(q, net, &mut differences, &mut checked)),
+        Given::Registers { .. } => contracted,
+    };
     let contracted = contracted.as_deref();
     match (given, &quantized.scaling) {
         (Given::Trained { net, .. }, Scaling::Scaled { .. }) => {
@@ -355,7 +377,12 @@ pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, Verif
             if let Some(Quantized { net: reference, scaling: Scaling::Scaled { v_units, deviation_steps, bias_deviation }, .. }) =
                 contracted
             {
-                let scales = given::trained::Scales { v_units, deviation_steps: *deviation_steps, bias_deviation: *bias_deviation };
+                let scales = given::trained::Scales {
+                    v_units,
+                    deviation_steps: *deviation_steps,
+                    bias_deviation: *bias_deviation,
+                    leak: bundle.provenance.options.iter().any(|(name, value)| (name.as_str(), value.as_str()) == ("reset", "leak")),
+                };
                 given::trained::compare(net, reference, &scales, &bundle.target, &mut differences, &mut checked, &mut rounding);
             }
         }

@@ -2,7 +2,7 @@ use super::*;
 use crate::difference::Value;
 use crate::mutate::Random;
 use crate::toy::{KINDS, Kind, Source, Toy};
-use spikec_net::{Bias, Delays, FireRule, PopulationId, ResetRule, Role, Synapses};
+use spikec_net::{Bias, FireRule, PopulationId, ResetRule, Role, Synapses, Weight};
 
 /// The fields of the differences between a toy's bundle and another network with (the lie) the same digest.
 fn fields_of(toy: &Toy, source: Source) -> Vec<Field> {
@@ -46,10 +46,10 @@ fn kept_synapse<N: spikec_net::Number>(toy: &Toy, net: &Net<N>) -> (usize, usize
     }
     panic!("no kept synapse")
 }
-fn change_delay<W: Copy>(s: &mut Synapses<W>, k: usize) {
+fn change_delay<W: Weight>(s: &mut Synapses<W>, k: usize) {
     let mut all: Vec<(u32, u32, W, u16)> = s.iter().collect();
     all[k].3 += 1;
-    *s = Synapses::from_tuples(s.offsets.len() - 1, all);
+    *s = Synapses::from_tuples(s.pres(), all);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn another_network_in_registers_is_refused() {
         expect(Field::Shape, &|n| n.populations[1].shape = vec![1, 1, n.populations[1].shape[1]]);
         expect(Field::Name, &|n| n.populations[2].name.push('x'));
         let (p, s) = kept_synapse(&toy, &given);
-        expect(Field::Mantissa, &|n| n.projections[p].synapses.weights[s] ^= 16);
+        expect(Field::Mantissa, &|n| n.projections[p].synapses.weights_mut()[s] ^= 16);
         expect(Field::Delay, &|n| change_delay(&mut n.projections[p].synapses, s));
         expect(Field::Format, &|n| n.projections[p].format.exponent += 1);
         expect(Field::Synapse, &|n| {
@@ -117,7 +117,7 @@ fn another_network_in_floats_is_refused() {
             expect(Field::DecayU, &|n| neuron(n, 1, h).keep_u += 0.001);
         }
         let (p, s) = kept_synapse(&toy, &given);
-        expect(Field::Mantissa, &|n| n.projections[p].synapses.weights[s] += 0.1);
+        expect(Field::Mantissa, &|n| n.projections[p].synapses.weights_mut()[s] += 0.1);
         expect(Field::Synapse, &|n| change_delay(&mut n.projections[p].synapses, s));
         if kind == Kind::Bias {
             let row = given.host_projections[0].offsets[h] as usize..given.host_projections[0].offsets[h + 1] as usize;
@@ -148,7 +148,7 @@ fn the_digest_must_be_the_networks() {
 #[test]
 fn a_neuron_that_matters_can_not_be_left_out() {
     let (mut removed, mut refused) = (0, 0);
-    for seed in 0..60 {
+    for seed in 0..120 {
         let toy = Toy::new(Kind::Registers, seed);
         let verdict = toy.check(&toy.bundle).unwrap();
         removed += verdict.checked.removed_neurons;
@@ -224,14 +224,43 @@ fn weights_within_the_declared_deviation_pass_and_beyond_it_fail() {
 }
 
 #[test]
+fn a_reference_that_declares_a_gigantic_net_is_refused_without_listing_it() {
+    const N: u32 = 4200;
+    let toy = Toy::new(Kind::Registers, 3);
+    let mut q = toy.quantized();
+    let last = q.net.populations.len();
+    let grown = |p: &spikec_net::Population<spikec_net::Fixed>, role| spikec_net::Population {
+        shape: vec![N],
+        origin: (0..N).collect(),
+        role,
+        ..p.clone()
+    };
+    let neuron = q.net.populations[1].neurons()[0];
+    let (input, neurons) =
+        (grown(&q.net.populations[0], Role::SpikeInput), grown(&q.net.populations[1], Role::Neurons(vec![neuron; N as usize])));
+    q.net.populations.extend([input, neurons]);
+    let mut projection = q.net.projections[0].clone();
+    let (least, most) = projection.format.mantissa_range();
+    let weight = if most > 0 { most } else { least };
+    let mut rows = spikec_net::Builder::new();
+    (0..N).for_each(|_| rows.push_row((0..N).map(|post| (post, weight, 9))));
+    (projection.pre, projection.post) = (PopulationId::from(last), PopulationId::from(last + 1));
+    projection.synapses = rows.finish();
+    q.net.projections.push(projection);
+    let reference = q.to_bytes();
+    assert!(reference.len() < 200_000, "{}", reference.len());
+    let bundle = spikec_chip::Bundle { reference, ..toy.bundle.clone() };
+    let verdict = toy.check(&bundle).unwrap();
+    let all = |d: &crate::Difference| d.field == Field::Synapse && format!("{:?}", d.expected).contains("in all");
+    assert!(verdict.differences.iter().any(all), "{:?}", verdict.differences);
+}
+
+#[test]
 fn many_differences_are_counted_and_the_first_kept() {
     let toy = Toy::new(Kind::Registers, 3);
     let mut net = registers(&toy);
     for p in &mut net.projections {
-        p.synapses.delays = match &p.synapses.delays {
-            Delays::Uniform(d) => Delays::Uniform(d + 5),
-            Delays::Each(d) => Delays::Each(d.iter().map(|d| d + 5).collect()),
-        };
+        assert!(p.synapses.lag(5));
     }
     let verdict = Toy { source: Source::Registers(net), ..toy.clone() }.check(&toy.bundle).unwrap();
     assert_eq!(verdict.total, toy.quantized().net.synapse_count() as u64);
@@ -264,4 +293,15 @@ fn a_bias_before_a_delayed_map_must_be_written() {
         }
     }
     assert!(needless > 2 && needed > 2, "{needless} {needed}");
+}
+
+#[test]
+fn lists_that_are_read_too_often_are_refused_before_they_are_followed() {
+    let shares = |toy: &Toy| {
+        let tables = resolve::decode(&toy.bundle).unwrap();
+        let again = resolve::bounded(&tables, 0).map_err(|e| e.to_string());
+        assert!(resolve::bounded(&tables, 1000).is_ok());
+        again.is_err_and(|e| e.contains("input axons that share lists read"))
+    };
+    assert!((0..60).any(|seed| shares(&Toy::new(Kind::Registers, seed))));
 }

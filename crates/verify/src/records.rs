@@ -30,7 +30,7 @@ pub(crate) fn check_records(bundle: &Bundle, tables: &[CoreTables], differences:
         check_bits(bits, core, &bundle.target, differences);
         let mut formats = vec![0u64; core.formats.len()];
         let mut largest_delay = 0u32;
-        for entry in core.in_axons.iter().flat_map(|a| &a.entries) {
+        for entry in core.lists.iter().flat_map(|l| &l.entries) {
             if let Some(uses) = formats.get_mut(entry.format as usize) {
                 *uses += 1;
             }

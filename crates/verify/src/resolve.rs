@@ -53,6 +53,14 @@ pub(crate) fn decode(bundle: &Bundle) -> Result<Vec<CoreTables>, VerifyError> {
     Ok(cores)
 }
 
+/// Refuses images whose shared lists are read so often that following them would take more memory than there may be.
+pub(crate) fn bounded(tables: &[CoreTables], limit: u64) -> Result<(), VerifyError> {
+    let again =
+        |t: &CoreTables| -> u64 { t.lists.iter().zip(t.readers()).map(|(l, n)| l.len() as u64 * u64::from(n.saturating_sub(1))).sum() };
+    let found = tables.iter().map(again).fold(0, u64::saturating_add);
+    if found > limit { Err(VerifyError::SharedLists { found, limit }) } else { Ok(()) }
+}
+
 /// The name of a cell.
 pub(crate) fn name(net: &Net<Fixed>, cell: Cell) -> NeuronName {
     let p = &net.populations[cell.population as usize];
@@ -421,16 +429,16 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
                     continue;
                 }
             };
-            for entry in &axon.entries {
+            for entry in &core.list(*axon).entries {
                 let Some(format) = core.formats.get(entry.format as usize) else { continue };
                 for s in without_filler(format.compression, &entry.synapses) {
-                    let owner =
-                        if (s.compartment as usize) < core.compartments.len() { owners.owner_at(k, s.compartment as usize) } else { None };
+                    let compartment = axon.compartment(s);
+                    let owner = if compartment < core.compartments.len() { owners.owner_at(k, compartment) } else { None };
                     match owner {
                         Some(post) => all.add(Wire { post, pre, delay: s.delay as i64, exponent: format.exponent, mantissa: s.mantissa }),
                         None => differences.push(|| Difference {
                             side: Side::Image,
-                            at: At { compartment: Some(s.compartment), pre: Some(name(net, pre)), ..at() },
+                            at: At { compartment: Some(compartment.min(65535) as u16), pre: Some(name(net, pre)), ..at() },
                             field: Field::Synapse,
                             found: s.mantissa.into(),
                             expected: "a compartment with a neuron".into(),
@@ -449,6 +457,26 @@ fn without_filler(compression: Compression, synapses: &[StoredSynapse]) -> impl 
     let dense = compression == Compression::Dense;
     let inner = 1..synapses.len().saturating_sub(1);
     synapses.iter().enumerate().filter(move |(k, s)| !(dense && (s.mantissa, s.delay) == (0, 0) && inner.contains(k))).map(|(_, s)| s)
+}
+
+/// Most synapses that the reference may have beside those of the image for them to be listed one by one.
+const MISSING_LISTED: usize = 1 << 24;
+
+/// False, with a difference, where the reference declares far more synapses than the image has: few bytes can, and a list of them would take
+/// more memory than any bundle that holds them.
+pub(crate) fn comparable(net: &Net<Fixed>, found: &Wires, differences: &mut Differences) -> bool {
+    let (stored, declared) = (found.acting.len() + found.zeros.len(), net.synapse_count());
+    let few = declared <= stored + MISSING_LISTED;
+    if !few {
+        differences.push(|| Difference {
+            side: Side::Image,
+            at: At::default(),
+            field: Field::Synapse,
+            found: format!("{stored} in all").into(),
+            expected: format!("{declared} in all").into(),
+        });
+    }
+    few
 }
 
 /// The synapses that the reference wants, for each compartment of the post neuron. Reports chip delays shorter than the hop.

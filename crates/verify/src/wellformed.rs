@@ -82,7 +82,7 @@ pub fn check_registers(net: &Net<Fixed>, target: &Target) -> Result<(), Malforme
         within(part, "weight exponent", p.format.exponent as i64, (e_min as i64).max(-16), (e_max as i64).min(16))?;
         let (low, high) = p.format.mantissa_range();
         let grid = 1i16 << p.format.grid_shift();
-        for &m in &p.synapses.weights {
+        for &m in p.synapses.distinct_weights() {
             within(part, "weight mantissa", m as i64, low as i64, high as i64)?;
             equal(part, "weight mantissa off its grid by", (m % grid).unsigned_abs() as usize, 0)?;
         }

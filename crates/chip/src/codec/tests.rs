@@ -30,27 +30,28 @@ fn small() -> CoreTables {
                 exponent: 7,
             },
         ],
-        in_axons: vec![
-            InAxon {
+        lists: vec![
+            SynapseList {
                 entries: vec![
                     SynapseEntry {
                         format: 0,
                         synapses: vec![
-                            StoredSynapse { compartment: 1, mantissa: -6, delay: 5 },
-                            StoredSynapse { compartment: 1, mantissa: 254, delay: 0 },
+                            StoredSynapse { index: 1, mantissa: -6, delay: 5 },
+                            StoredSynapse { index: 1, mantissa: 254, delay: 0 },
                         ],
                     },
                     SynapseEntry {
                         format: 1,
                         synapses: vec![
-                            StoredSynapse { compartment: 0, mantissa: -240, delay: 0 },
-                            StoredSynapse { compartment: 3, mantissa: -16, delay: 0 },
+                            StoredSynapse { index: 0, mantissa: -240, delay: 0 },
+                            StoredSynapse { index: 3, mantissa: -16, delay: 0 },
                         ],
                     },
                 ],
             },
-            InAxon::default(),
+            SynapseList::default(),
         ],
+        in_axons: vec![InAxon { list: 0, base: 0 }, InAxon { list: 1, base: 0 }],
         compartment_profiles: vec![CompartmentProfile { decay_u: 4096, decay_v: 128, refractory: 2 }],
         threshold_profiles: vec![100, 131_071],
         compartments: (0..4)
@@ -80,7 +81,7 @@ fn bits_by_hand() {
     };
     assert_eq!(image.core, 5);
     assert_eq!(image.registers, by_hand(&[(4, 11), (1, 3), (2, 3), (1, 6), (2, 4), (2, 13), (1, 13), (3, 14)]));
-    assert_eq!(image.in_axons, by_hand(&[(0, 14), (2, 9), (2, 14), (1, 9)]));
+    assert_eq!(image.in_axons, by_hand(&[(0, 14), (2, 9), (0, 8), (2, 14), (1, 9), (0, 8)]));
     assert_eq!(
         image.formats,
         by_hand(&[(7, 3), (1, 3), (0, 3), (1, 3), (0, 2), (1, 2), (14, 4), (4, 3), (1, 3), (1, 3), (0, 3), (1, 2), (3, 2), (7, 4),])
@@ -160,7 +161,7 @@ fn limits_are_named() {
             0,
             "delay slots",
         ),
-        (|t| t.in_axons = vec![InAxon::default(); 4097], Table::Registers, 0, "input axons"),
+        (|t| t.in_axons = vec![t.in_axons[0]; 4097], Table::Registers, 0, "input axons"),
         (|t| t.out_axons = vec![t.out_axons[0]; 4097], Table::Registers, 0, "output axons"),
         (|t| t.threshold_profiles = vec![1; 9], Table::Registers, 0, "threshold profiles"),
         (|t| t.compartment_profiles = vec![t.compartment_profiles[0]; 33], Table::Registers, 0, "compartment profiles"),
@@ -178,20 +179,26 @@ fn limits_are_named() {
         (|t| t.compartments[3].out_axon_start = 1, Table::Compartments, 3, "output axons"),
         (|t| t.out_axons[0].core = 128, Table::OutAxons, 0, "core"),
         (|t| t.out_axons[0].in_axon = 4096, Table::OutAxons, 0, "input axon"),
-        (|t| t.in_axons[0].entries[1].format = 2, Table::SynapseMemory, 0, "format"),
-        (|t| t.in_axons[0].entries[0].synapses.clear(), Table::SynapseMemory, 0, "synapses of an entry"),
-        (|t| t.in_axons[0].entries[0].synapses[1].compartment = 0, Table::SynapseMemory, 0, "compartment 0 after 1"),
-        (|t| t.in_axons[0].entries[1].synapses[1].compartment = 0, Table::SynapseMemory, 0, "compartment 0 after 0"),
-        (|t| t.in_axons[0].entries[0].synapses[1].compartment = 4, Table::SynapseMemory, 0, "compartment"),
-        (|t| t.in_axons[0].entries[0].synapses[0].delay = 7, Table::SynapseMemory, 0, "delay"),
-        (|t| t.in_axons[0].entries[0].synapses[0].mantissa = 3, Table::SynapseMemory, 0, "mantissa 3 is no multiple of 2"),
-        (|t| t.in_axons[0].entries[0].synapses[0].mantissa = 256, Table::SynapseMemory, 0, "mantissa: found 256, expected -256 ..= 254"),
-        (|t| t.in_axons[0].entries[1].synapses[0].mantissa = 16, Table::SynapseMemory, 0, "mantissa: found 16, expected -240 ..= 0"),
-        (|t| t.in_axons[1].entries = vec![t.in_axons[0].entries[0].clone(); 400], Table::SynapseMemory, 1, "words of an input axon"),
+        (|t| t.lists[0].entries[1].format = 2, Table::SynapseMemory, 0, "format"),
+        (|t| t.lists[0].entries[0].synapses.clear(), Table::SynapseMemory, 0, "synapses of an entry"),
+        (|t| t.lists[0].entries[0].synapses[1].index = 0, Table::SynapseMemory, 0, "index 0 after 1"),
+        (|t| t.lists[0].entries[1].synapses[1].index = 0, Table::SynapseMemory, 0, "index 0 after 0"),
+        (|t| t.lists[0].entries[0].synapses[1].index = 4, Table::SynapseMemory, 0, "index"),
+        (|t| t.in_axons[0].base = 1, Table::InAxons, 0, "base + index: found 4, expected 0 ..= 3"),
+        (|t| t.in_axons[1].base = 256, Table::InAxons, 1, "base: found 256, expected 0 ..= 255"),
+        (|t| t.in_axons[0].list = 1, Table::InAxons, 0, "list: found 1, expected 0 ..= 0"),
+        (|t| t.in_axons.push(InAxon { list: 3, base: 0 }), Table::InAxons, 2, "list: found 3, expected 0 ..= 2"),
+        (|t| t.in_axons.truncate(1), Table::Registers, 0, "lists"),
+        (|t| t.lists[0].entries[0].synapses[0].delay = 7, Table::SynapseMemory, 0, "delay"),
+        (|t| t.lists[0].entries[0].synapses[0].mantissa = 3, Table::SynapseMemory, 0, "mantissa 3 is no multiple of 2"),
+        (|t| t.lists[0].entries[0].synapses[0].mantissa = 256, Table::SynapseMemory, 0, "mantissa: found 256, expected -256 ..= 254"),
+        (|t| t.lists[0].entries[1].synapses[0].mantissa = 16, Table::SynapseMemory, 0, "mantissa: found 16, expected -240 ..= 0"),
+        (|t| t.lists[1].entries = vec![t.lists[0].entries[0].clone(); 400], Table::SynapseMemory, 1, "words of an input axon"),
         (
             |t| {
-                t.in_axons[1].entries = vec![t.in_axons[0].entries[0].clone(); 300];
-                t.in_axons = vec![t.in_axons[1].clone(); 84]
+                t.lists[1].entries = vec![t.lists[0].entries[0].clone(); 300];
+                t.lists = vec![t.lists[1].clone(); 84];
+                t.in_axons = (0..84).map(|list| InAxon { list, base: 0 }).collect()
             },
             Table::Registers,
             0,
@@ -222,6 +229,48 @@ fn off_chip_messages_take_more_entries() {
     assert!(encode_core(&tables, &target).is_ok());
 }
 
+/// Axons that share words: by hand, up to the largest base, and what only bits can break there.
+#[test]
+fn shared_lists_by_hand() {
+    let target = loihi1();
+    let mut tables = CoreTables { compartments: vec![small().compartments[0]; 300], ..small() };
+    tables.in_axons = [(0, 0), (1, 7), (0, 255), (0, 3)].map(|(list, base)| InAxon { list, base }).to_vec();
+    let image = encode_core(&tables, &target).unwrap();
+    assert_eq!(image.synapse_memory, encode_core(&small(), &target).unwrap().synapse_memory);
+    let words = words_of(&image.in_axons);
+    let mut reader = BitReader::new(&words, 0..image.in_axons.len());
+    let records: Vec<_> = (0..4).map(|_| [14, 9, 8].map(|width| reader.take(width).unwrap())).collect();
+    assert_eq!(records, [[0, 2, 0], [2, 1, 7], [0, 2, 255], [0, 2, 3]]);
+    assert_eq!(decode_core(&image, &target).unwrap(), tables);
+    assert_eq!(tables.readers(), [3, 1]);
+    // The middle of a list, and a list cut short.
+    for (record, bit) in [(2, 0), (3, 14)] {
+        let mut moved = image.clone();
+        let at = record * 31 + bit;
+        let other = !moved.in_axons[at];
+        moved.in_axons.set(at, other);
+        let error = decode_core(&moved, &target).unwrap_err();
+        assert_eq!((error.table, error.record), (Table::InAxons, record as u32));
+        assert!(matches!(error.problem, CodecProblem::Pointer { expected: 3, .. }), "{error}");
+    }
+    // The highest base reaches compartment 258; one compartment fewer, and it reaches none.
+    tables.compartments.truncate(259);
+    assert!(encode_core(&tables, &target).is_ok());
+    tables.compartments.truncate(258);
+    let error = encode_core(&tables, &target).unwrap_err();
+    let problem = CodecProblem::Value { field: "base + index", found: 258, min: 0, max: 257 };
+    assert_eq!((error.table, error.record, error.problem), (Table::InAxons, 2, problem));
+    // A target without bases has no shared words.
+    let mut bare = target;
+    let crate::target::Family::Packed(p) = &mut bare.family;
+    p.synapse_memory.max_axon_base.value = 0;
+    assert_eq!(encode_core(&small(), &bare).unwrap().in_axons.len(), 2 * 23);
+    let shared = CoreTables { in_axons: [0, 1, 0].map(|list| InAxon { list, base: 0 }).to_vec(), ..small() };
+    let error = encode_core(&shared, &bare).unwrap_err();
+    assert_eq!((error.table, error.record), (Table::InAxons, 2));
+    assert!(matches!(error.problem, CodecProblem::Unsupported { field: "list", .. }), "{error}");
+}
+
 /// Structure that only bits can break.
 #[test]
 fn damaged_lists_are_named() {
@@ -232,7 +281,7 @@ fn damaged_lists_are_named() {
     let error = decode_core(&set, &target).unwrap_err();
     assert_eq!((error.table, error.record, error.problem), (Table::SynapseMemory, 0, CodecProblem::Padding { bit: 127 }));
     let mut moved = image.clone();
-    moved.in_axons.set(23, true);
+    moved.in_axons.set(31, true);
     let error = decode_core(&moved, &target).unwrap_err();
     assert_eq!((error.table, error.record), (Table::InAxons, 1));
     assert_eq!(error.problem, CodecProblem::Pointer { found: 3, expected: 2 });
@@ -251,11 +300,14 @@ fn aligned_entries_without_terminators() {
     let format = SynapseFormat { index_bits: 10, skip_bits: 0, delay_bits: 0, exponent: 0, ..small().formats[0] };
     let entry = |n: u16| SynapseEntry {
         format: 0,
-        synapses: (0..n).map(|i| StoredSynapse { compartment: i % 4, mantissa: 2 * i as i16, delay: 0 }).collect(),
+        synapses: (0..n).map(|i| StoredSynapse { index: i % 4, mantissa: 2 * i as i16, delay: 0 }).collect(),
     };
     let (one, three, four) = (entry(1), entry(3), entry(4));
     let lists = [vec![], vec![one, three], vec![four], vec![]];
-    let tables = CoreTables { delay_bits: 0, formats: vec![format], in_axons: lists.map(|entries| InAxon { entries }).to_vec(), ..small() };
+    let mut tables = CoreTables { delay_bits: 0, formats: vec![format], lists: vec![], in_axons: vec![], ..small() };
+    for entries in lists {
+        tables.push_axon(entries);
+    }
     let image = encode_core(&tables, &target).unwrap();
     let mut bits = Bits::new();
     let mut put = |fields: &[(u64, usize)]| {
@@ -267,12 +319,12 @@ fn aligned_entries_without_terminators() {
     put(&[(1, 3), (3, 7), (0, 8), (0, 10), (1, 8), (1, 10), (2, 8), (2, 10)]);
     put(&[(1, 3), (4, 7), (0, 8), (0, 10), (1, 8), (1, 10), (2, 8), (2, 10), (3, 8), (3, 10), (0, 128 - 82)]);
     assert_eq!(image.synapse_memory, bits);
-    let records: Vec<(u64, u64)> = {
+    let records: Vec<(u64, u64, u64)> = {
         let words = words_of(&image.in_axons);
         let mut reader = BitReader::new(&words, 0..image.in_axons.len());
-        (0..4).map(|_| (reader.take(15).unwrap(), reader.take(15).unwrap())).collect()
+        (0..4).map(|_| (reader.take(15).unwrap(), reader.take(15).unwrap(), reader.take(8).unwrap())).collect()
     };
-    assert_eq!(records, [(0, 0), (0, 2), (2, 2), (4, 0)]);
+    assert_eq!(records, [(0, 0, 0), (0, 2, 0), (2, 2, 0), (4, 0, 0)]);
     assert_eq!(decode_core(&image, &target).unwrap(), tables);
     for bit in [28, 63, 128 + 82, 255] {
         let mut set = image.clone();
@@ -284,13 +336,21 @@ fn aligned_entries_without_terminators() {
     let mut headless = image.clone();
     headless.synapse_memory.set(64, false);
     assert!(decode_core(&headless, &target).is_err());
+    // A list without words is nobody's to share.
+    let mut again = tables.clone();
+    again.in_axons.push(InAxon { list: 0, base: 0 });
+    let error = encode_core(&again, &target).unwrap_err();
+    assert_eq!((error.table, error.record), (Table::InAxons, 4));
+    assert!(error.to_string().contains("words of a shared list: found 0"), "{error}");
     // All of the memory, and an empty list where it ends.
     let mut full = tables.clone();
-    full.in_axons = vec![InAxon { entries: vec![entry(3); 16_384] }, InAxon::default()];
+    (full.lists, full.in_axons) = (vec![], vec![]);
+    full.push_axon(vec![entry(3); 16_384]);
+    full.push_axon(vec![]);
     let image = encode_core(&full, &target).unwrap();
     assert_eq!(image.synapse_memory.len(), 1 << 20);
     assert_eq!(decode_core(&image, &target).unwrap(), full);
-    full.in_axons[1].entries.push(entry(1));
+    full.lists[1].entries.push(entry(1));
     let problem = encode_core(&full, &target).unwrap_err().problem;
     assert_eq!(problem, CodecProblem::TooMany { resource: "synaptic words", need: 16_385, limit: 16_384 });
 }

@@ -1,7 +1,8 @@
 //! `spikec compile`: a network into a bundle.
 
 use crate::args::{
-    CompileArgs, CopiesArg, DiscretizationArg, EffortArg, LayerBitsArg, MappingArgs, NetworkArgs, QuantizerArg, SignsArg, TimingPolicyArg,
+    CompileArgs, CopiesArg, DiscretizationArg, EffortArg, KernelsArg, LayerBitsArg, MappingArgs, NetworkArgs, QuantizerArg, ResetArg,
+    SignsArg, TimingPolicyArg,
 };
 use crate::failure::{DOES_NOT_FIT, Failure};
 use crate::files::{self, Files};
@@ -10,7 +11,9 @@ use crate::progress;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Target;
 use spikec_compile::explain::Explanation;
-use spikec_compile::{CompileError, CompileOptions, Compiled, Copies, Effort, Input, Placement, Quantizer, Signs, TimingPolicy};
+use spikec_compile::{
+    CompileError, CompileOptions, Compiled, Copies, Effort, Input, Kernels, Placement, Quantizer, Signs, SoftReset, TimingPolicy,
+};
 use spikec_data::Stimulus;
 use spikec_fit::budget::Budget;
 use spikec_fit::widths::{self, Widened, WidthsFailure};
@@ -89,7 +92,7 @@ impl Job {
         let (model, arrays) = load::network(network)?;
         arrays.iter().try_for_each(|p| files.read_also(p))?;
         let coding = Coding::resolve(mapping.input_coding, mapping.full_scale, &model, calibration.as_ref())?;
-        let prepared = load::prepare(&network.network, model, coding)?;
+        let prepared = load::prepare(&network.network, model, coding, mapping.reset == ResetArg::Hard)?;
         if let (Some(set), Some(path)) = (&calibration, &mapping.calibration)
             && set.width as usize != prepared.data_width()
         {
@@ -131,11 +134,17 @@ impl Job {
                 CopiesArg::None => Copies::None,
                 CopiesArg::Auto => Copies::Auto,
             },
+            kernels: match mapping.kernels {
+                KernelsArg::Auto => Kernels::Auto,
+                KernelsArg::Shared => Kernels::Shared,
+                KernelsArg::Unrolled => Kernels::Unrolled,
+            },
             remove_dead: !mapping.keep_dead,
             timing: match mapping.timing_policy {
                 TimingPolicyArg::Exact => TimingPolicy::Exact,
                 TimingPolicyArg::AllowLag => TimingPolicy::AllowLag,
             },
+            soft_reset: if mapping.reset == ResetArg::Leak { SoftReset::Leak } else { SoftReset::Exact },
             seed: mapping.seed,
             provenance: provenance(network, mapping, (&target, quantizer(mapping, &samples)), coding, &prepared, digest),
         };
@@ -283,7 +292,7 @@ fn decoder(text: &str) -> Result<DecoderKind, Failure> {
 
 /// Options for the bundle's provenance: what `verify` needs to read the network in the same way, and what the user chose.
 fn provenance(
-    network: &NetworkArgs,
+    given: &NetworkArgs,
     mapping: &MappingArgs,
     (target, quantizer): (&Target, Quantizer),
     coding: Coding,
@@ -295,13 +304,16 @@ fn provenance(
     // Its name: where its file was is nobody's business.
     add("target", target.name.clone());
     if let Prepared::Trained { network, .. } = prepared {
-        add("convention", network.conventions.name.clone());
+        // Only what the user said: given again, it would pass over what the file says of its own.
+        if given.convention.is_some() {
+            add("convention", network.conventions.name.clone());
+        }
         add("dt", network.conventions.dt_s.to_string());
     }
-    if network.repair_edges {
+    if given.repair_edges {
         add("repair-edges", "uniquely".into());
     }
-    if let Some(d) = network.discretization {
+    if let Some(d) = given.discretization {
         add(
             "discretization",
             match d {
@@ -330,6 +342,9 @@ fn provenance(
     add("effort", format!("{:?}", mapping.effort));
     add("partitioner", mapping.partitioner.clone());
     add("copies", if mapping.copies == CopiesArg::None { "none" } else { "auto" }.into());
+    if mapping.kernels != KernelsArg::Auto {
+        add("kernels", format!("{:?}", mapping.kernels).to_lowercase());
+    }
     for pin in &mapping.pins {
         add("pin", format!("{}={}..{}", pin.layer, pin.cores.start, pin.cores.end.saturating_sub(1)));
     }
@@ -341,6 +356,11 @@ fn provenance(
     }
     if mapping.timing_policy == TimingPolicyArg::AllowLag {
         add("timing-policy", "allow-lag".into());
+    }
+    match mapping.reset {
+        ResetArg::Exact => {}
+        ResetArg::Leak => add("reset", "leak".into()),
+        ResetArg::Hard => add("reset", "hard".into()),
     }
     if mapping.keep_dead {
         add("keep-dead", "true".into());

@@ -1,7 +1,10 @@
 //! `spikec quickstart`: the main job on the example that is built into the binary.
 
 use super::compile::Job;
-use crate::args::{CodingArg, CopiesArg, EffortArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, SignsArg, TimingPolicyArg};
+use crate::args::{
+    CodingArg, CopiesArg, EffortArg, KernelsArg, MappingArgs, NetworkArgs, QuantizerArg, QuickstartArgs, ResetArg, SignsArg,
+    TimingPolicyArg,
+};
 use crate::failure::{Failure, NO};
 use crate::files::{Files, Output};
 use crate::load;
@@ -47,7 +50,9 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
         pins: Vec::new(),
         placement: None,
         copies: CopiesArg::Auto,
+        kernels: KernelsArg::Auto,
         timing_policy: TimingPolicyArg::Exact,
+        reset: ResetArg::Exact,
         keep_dead: false,
         seed: 0,
     };

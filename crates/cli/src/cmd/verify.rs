@@ -26,7 +26,8 @@ pub fn run(args: &VerifyArgs, json: bool) -> Result<u8, Failure> {
         _ => None,
     });
     let (model, _) = load::network_again(&args.network, &network)?;
-    let prepared = load::prepare(&network.network, model, Coding::of_encoder(&bundle.host.encoder))?;
+    let hard = option("reset") == Some("hard");
+    let prepared = load::prepare(&network.network, model, Coding::of_encoder(&bundle.host.encoder), hard)?;
     let set = args.input.as_deref().map(|p| load::data(p, args.samples)).transpose()?;
     if let (Some(set), Some(path)) = (&set, &args.input) {
         load::check_labels(set, path, &bundle)?;
@@ -34,7 +35,7 @@ pub fn run(args: &VerifyArgs, json: bool) -> Result<u8, Failure> {
     let trained = match &args.trained {
         Some(path) => {
             let arguments = NetworkArgs { network: path.clone(), ..network.clone() };
-            Some(load::prepare(path, load::network(&arguments)?.0, Coding::of_encoder(&bundle.host.encoder))?)
+            Some(load::prepare(path, load::network(&arguments)?.0, Coding::of_encoder(&bundle.host.encoder), false)?)
         }
         None => None,
     };

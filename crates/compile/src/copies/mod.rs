@@ -74,6 +74,7 @@ fn proposal(partitioned: &Partitioned, cores: &[u32], copies: &[Vec<u32>]) -> Pr
         parts: partitioned.parts().iter().map(|part| neurons(&part.pack.units[..part.own])).collect(),
         cores: Some(cores.to_vec()),
         copies: copies.iter().map(|units| neurons(units)).collect(),
+        kernels: partitioned.kernels(),
     }
 }
 

@@ -90,7 +90,7 @@ impl<'a> Finder<'a> {
             .iter()
             .enumerate()
             .map(|(index, part)| {
-                let synapses = |a: &crate::pack::PackedAxon| a.axon.entries.iter().map(|e| e.synapses.len()).sum::<usize>() as f64;
+                let synapses = |a: &crate::pack::PackedAxon| part.pack.synapses(a) as f64;
                 let received = |a: &crate::pack::PackedAxon| prices.rate(a.source) * (*ns.axon_in + *ns.synapse_sparse * synapses(a));
                 let sent = |u: u32| prices.rate(u) * (*ns.spike_out + *ns.axon_out * base.sent(u, index as u32).count() as f64);
                 Busy {
@@ -176,7 +176,7 @@ impl<'a> Finder<'a> {
             let own = &self.base.parts()[part].pack.units;
             let mut units: Vec<(f64, u32)> = own
                 .iter()
-                .map(|&u| (self.base.sent(u, part as u32).count() as f64 / (1.0 + wiring.incoming(u).len() as f64), u))
+                .map(|&u| (self.base.sent(u, part as u32).count() as f64 / (1.0 + wiring.fan_in(u) as f64), u))
                 .filter(|u| u.0 > 0.0)
                 .collect();
             units.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -200,7 +200,7 @@ impl<'a> Finder<'a> {
         let force = i64::from(r.bias.mantissa) << r.bias.exponent.min(31);
         let level = i64::from(r.threshold) << net.rules.threshold_shift.min(31);
         let mapped = net.host_projections.iter().any(|h| h.post == n.population);
-        self.base.wiring().incoming(unit).is_empty() && !mapped && r.refractory == 1 && force > level
+        self.base.wiring().fan_in(unit) == 0 && !mapped && r.refractory == 1 && force > level
     }
 
     fn sites(&self) -> Sites<'_> {
@@ -280,7 +280,7 @@ impl<'a> Finder<'a> {
             // Spread over the chip.
             let part = open[(2 * k + 1) * open.len() / (2 * count)];
             let change = self.weigh(unit, part, &here, &loads);
-            self.left = self.left.saturating_sub((here.len() + self.base.wiring().incoming(unit).len() + 1) as u64);
+            self.left = self.left.saturating_sub((here.len() + self.base.wiring().fan_in(unit) + 1) as u64);
             let quiet = change.touched.iter().all(|(&part, touch)| {
                 let busy = &self.busy[part as usize];
                 (busy.sending + touch.sending).max(busy.receiving + touch.receiving) <= self.busiest * (1.0 + 1e-12)
@@ -325,7 +325,7 @@ impl<'a> Finder<'a> {
         gain -= prices.compartment(self.q, unit, (n.population, n.neuron));
         let mut new = Touch { sending: *ns.neuron_access + *ns.neuron_update + rate * *ns.spike_out, ..Touch::default() };
         let known = self.sources(part);
-        let dear = prices.synapse(Compression::Dense).max(prices.synapse(Compression::Sparse));
+        let dear = prices.synapse(Compression::Dense, false).max(prices.synapse(Compression::Sparse, false));
         for (source, synapses) in sources_of(wiring, unit) {
             let rate = prices.rate(source);
             gain -= rate * f64::from(synapses) * dear;
@@ -371,7 +371,7 @@ impl<'a> Finder<'a> {
         let held = &self.base.parts()[part as usize];
         for &u in held.pack.units[..held.own].iter().chain(&added) {
             self.packer.push(u);
-            self.left = self.left.saturating_sub(self.base.wiring().incoming(u).len() as u64);
+            self.left = self.left.saturating_sub(self.base.wiring().fan_in(u) as u64);
         }
         let pack = self.packer.pack();
         if pack.usage.iter().any(|u| u.used > u.available) {
@@ -423,7 +423,7 @@ fn grouped(items: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
 
 /// (source, synapses) of a neuron.
 fn sources_of(wiring: &Wiring, unit: u32) -> Vec<(u32, u32)> {
-    let mut sources: Vec<u32> = wiring.incoming(unit).iter().map(|s| s.source).collect();
+    let mut sources: Vec<u32> = wiring.incoming(unit).map(|s| s.source).collect();
     sources.sort_unstable();
     grouped(sources.into_iter())
 }

@@ -73,9 +73,13 @@ impl<'a> Prices<'a> {
         *e.host_spike + *e.axon_in + self.way(self.mesh.host_port(), self.mesh.router(to))
     }
     /// A synapse that is read.
-    pub fn synapse(&self, compression: Compression) -> f64 {
+    pub fn synapse(&self, compression: Compression, shared: bool) -> f64 {
         let e = &self.target.packed().energy_pj;
-        if compression == Compression::Dense { *e.synapse_dense } else { *e.synapse_sparse }
+        match (shared, compression) {
+            (true, _) => *e.synapse_conv,
+            (false, Compression::Dense) => *e.synapse_dense,
+            (false, _) => *e.synapse_sparse,
+        }
     }
     /// A compartment in a step: updated, fired by its rate, its state and bias written by the host.
     pub fn compartment(&self, q: &Quantized, unit: u32, (population, neuron): (PopulationId, u32)) -> f64 {
@@ -102,10 +106,11 @@ pub(super) fn terms(q: &Quantized, placed: &Placed, prices: &Prices) -> Terms {
             all.energy_pj += prices.compartment(q, unit, (n.population, n.neuron));
         }
         for axon in &part.pack.in_axons {
+            let list = part.pack.list(axon);
             let of = |e: &spikec_chip::image::SynapseEntry| {
-                e.synapses.len() as f64 * prices.synapse(part.pack.formats[usize::from(e.format)].compression)
+                e.synapses.len() as f64 * prices.synapse(part.pack.formats[usize::from(e.format)].compression, list.readers > 1)
             };
-            all.energy_pj += prices.rate(axon.source) * axon.axon.entries.iter().map(of).sum::<f64>();
+            all.energy_pj += prices.rate(axon.source) * list.list.entries.iter().map(of).sum::<f64>();
         }
     }
     for unit in 0..wiring.units() {

@@ -130,7 +130,7 @@ fn pinned_layers_have_copies_on_their_own_cores_alone() {
     parts[15].push(neuron(1, 15));
     let cores: Vec<u32> = (0..16).collect();
     let placed = || {
-        let proposal = Proposal { parts: parts.clone(), cores: Some(cores.clone()), copies: Vec::new() };
+        let proposal = Proposal { parts: parts.clone(), cores: Some(cores.clone()), copies: Vec::new(), kernels: Default::default() };
         Placed::new(Partitioned::new(&q, proposal, &target).unwrap(), cores.clone(), &target).unwrap()
     };
     // Only the source talks: no core gets busier than its.

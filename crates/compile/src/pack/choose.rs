@@ -205,11 +205,12 @@ type Candidate = (f64, Plan, u64, Vec<[bool; 3]>, bool);
 /// Chooses skip width, compressions and merged classes of a core.
 ///
 /// `fill` costs all lists of the core under a plan. The returned plan allows exactly the formats that it uses; they are
-/// more than the target's limit only when nothing is left to merge or drop.
-pub(super) fn choose(m: &SynapseMemory, mut plan: Plan, lists: &mut Lists, mut fill: impl FnMut(&Plan, &mut Lists)) -> Plan {
+/// more than the target's limit only when nothing is left to merge or drop. True: something was.
+pub(super) fn choose(m: &SynapseMemory, mut plan: Plan, lists: &mut Lists, mut fill: impl FnMut(&Plan, &mut Lists)) -> (Plan, bool) {
     fill(&plan, lists);
     let (mut words, skip, mut used) = lists.best_skip(m, &plan.allowed);
     plan.skip = skip;
+    let given_up = count(&used) > *m.max_formats as usize;
     while count(&used) > *m.max_formats as usize {
         let mut best: Option<Candidate> = None;
         let now = count(&used);
@@ -250,7 +251,7 @@ pub(super) fn choose(m: &SynapseMemory, mut plan: Plan, lists: &mut Lists, mut f
         }
     }
     plan.allowed = used;
-    plan
+    (plan, given_up)
 }
 
 /// The plan with classes `a` and `b` merged, if they differ in their widths only: the width becomes the larger one.

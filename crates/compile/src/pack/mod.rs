@@ -6,6 +6,7 @@
 //! compartments only grow, so the lists of fewer neurons are prefixes of those of more.
 
 mod choose;
+pub mod kernels;
 pub mod share;
 #[cfg(test)]
 mod tests;
@@ -13,8 +14,9 @@ pub mod usage;
 pub mod wiring;
 
 use choose::{Lists, Plan, choose};
+use kernels::Cluster;
 use spikec_chip::cost;
-use spikec_chip::image::{CompartmentProfile, InAxon, StoredSynapse, SynapseEntry, SynapseFormat};
+use spikec_chip::image::{CompartmentProfile, InAxon, StoredSynapse, SynapseEntry, SynapseFormat, SynapseList};
 use spikec_chip::target::{Compression, Packed, Sign, Target};
 use spikec_net::{Fixed, Net, Quantized};
 pub use usage::Usage;
@@ -25,14 +27,23 @@ pub use wiring::{Incoming, NeuronRef, WeightClass, Wiring};
 const MOST_COMPARTMENTS: usize = 1 << 16;
 
 /// An input axon of a packed core.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackedAxon {
     /// Unit whose spikes it receives; an axon over the limit of words is several neighbours with one source.
     pub source: u32,
+    /// The list that it reads, and where.
+    pub axon: InAxon,
+}
+
+/// A list of synaptic memory of a packed core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedList {
     /// Words of synaptic memory.
     pub words: u32,
+    /// Input axons that read it.
+    pub readers: u32,
     /// Its entries.
-    pub axon: InAxon,
+    pub list: SynapseList,
 }
 
 /// A packed core without its output axons.
@@ -44,6 +55,8 @@ pub struct CorePack {
     pub delay_bits: u8,
     /// Synapse formats.
     pub formats: Vec<SynapseFormat>,
+    /// Lists in the order in which input axons name them first.
+    pub lists: Vec<PackedList>,
     /// Input axons by source.
     pub in_axons: Vec<PackedAxon>,
     /// Compartment profiles in the order of their first neuron.
@@ -59,12 +72,20 @@ pub struct CorePack {
 impl CorePack {
     /// Words of synaptic memory.
     pub fn words(&self) -> u64 {
-        self.in_axons.iter().map(|a| u64::from(a.words)).sum()
+        self.lists.iter().map(|l| u64::from(l.words)).sum()
+    }
+    /// The list that an input axon reads.
+    pub fn list(&self, axon: &PackedAxon) -> &PackedList {
+        &self.lists[usize::from(axon.axon.list)]
+    }
+    /// Synapses that a spike of an input axon reads, filler included.
+    pub fn synapses(&self, axon: &PackedAxon) -> usize {
+        self.list(axon).list.len()
     }
 }
 
 /// A synapse of an axon's list but for its post.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Synapse {
     class: u16,
     mantissa: i16,
@@ -108,6 +129,8 @@ struct List<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Need {
     plan: Plan,
+    /// Axons by the list that they read.
+    clusters: Vec<Cluster>,
     /// Words of synaptic memory.
     pub words: u64,
     /// Input axons, those of long lists counted as often as they are cut.
@@ -259,9 +282,11 @@ impl<'a> Packer<'a> {
     fn within_bounds(&self) -> bool {
         let (core, memory) = (&self.target.core, &self.target.synapse_memory);
         let n = self.units.len() as u64;
-        let words = self.least_bits.div_ceil(u64::from(*memory.word_bits).max(1)).max(self.used as u64);
+        // Axons that share words have no least of their own.
+        let apart = self.least_bits.div_ceil(u64::from(*memory.word_bits).max(1)).max(self.used as u64);
+        let words = if self.wiring.shares() { 0 } else { apart };
         n <= u64::from(*core.compartments)
-            && cost::index_bits(memory, n as u32 - 1).is_some()
+            && (self.wiring.shares() || cost::index_bits(memory, n as u32 - 1).is_some())
             && self.used as u64 <= u64::from(*core.in_axons)
             && cost::delay_slots(n as u32, self.delay_bits(self.max_delay)) <= u64::from(*core.delay_slots_total)
             && self.compartment_profiles.len() as u64 <= u64::from(*core.compartment_profiles)
@@ -278,7 +303,23 @@ impl<'a> Packer<'a> {
 
     /// Counts what the first `neurons` compartments need.
     pub fn need(&mut self, neurons: usize) -> Need {
+        if !self.wiring.shares() {
+            return self.need_with(neurons, None).0;
+        }
+        let most = (*self.target.synapse_memory.max_axon_base).min(u32::from(u16::MAX)) as u16;
+        let (shared, merged) = self.need_with(neurons, Some(most));
+        // With all widths and compressions there are, shared lists never take more; which formats are given up is a guess.
+        if !merged {
+            return shared;
+        }
+        let (own, _) = self.need_with(neurons, None);
+        if (self.fits(&shared), own.words) >= (self.fits(&own), shared.words) { shared } else { own }
+    }
+
+    /// What they need with shared lists (`most_base`: the largest base) or without, and whether formats had to be given up.
+    fn need_with(&mut self, neurons: usize, most_base: Option<u16>) -> (Need, bool) {
         let memory = &self.target.synapse_memory;
+        let (clusters, largest_index) = kernels::clusters(&self.axons[..self.used], neurons, most_base);
         let mut classes: Vec<WeightClass> = Vec::new();
         let mut class_of = vec![u16::MAX; self.class_first.len()];
         for (i, class) in self.wiring.classes().iter().enumerate().filter(|(i, _)| (self.class_first[*i] as usize) < neurons) {
@@ -293,37 +334,37 @@ impl<'a> Packer<'a> {
             classes,
             class_of,
             skip: 0,
-            index_bits: cost::index_bits(memory, neurons.saturating_sub(1) as u32).unwrap_or(widest),
+            index_bits: cost::index_bits(memory, largest_index).unwrap_or(widest),
             delay_bits: self.delay_bits(neurons.checked_sub(1).map_or(0, |last| self.delays[last])),
         };
         let (axons, scratch) = (&self.axons[..self.used], &mut self.scratch);
-        let plan = choose(memory, plan, &mut self.lists, |plan, lists| {
+        let (plan, merged) = choose(memory, plan, &mut self.lists, |plan, lists| {
             lists.reset(memory);
-            for (i, axon) in axons.iter().enumerate() {
-                each_class(axon.prefix(neurons), &plan.class_of, scratch, |class, list| {
+            for (i, cluster) in clusters.iter().enumerate() {
+                each_class(axons[cluster.axon as usize].prefix(neurons), &plan.class_of, scratch, |class, list| {
                     lists.push(memory, plan, i as u32, class, list.posts);
                 });
             }
         });
         let (mut words, mut in_axons, mut longest_axon, mut cut) = (0, 0, 0, Vec::new());
-        for (axon, bits) in self.lists.axon_bits(&plan) {
-            let source = self.axons[axon as usize].source;
+        for (cluster, bits) in self.lists.axon_bits(&plan) {
+            let Cluster { axon, members } = &clusters[cluster as usize];
             let whole = cost::words(memory, bits);
             if whole <= *memory.max_words_per_axon {
                 words += u64::from(whole);
-                in_axons += 1;
+                in_axons += members.len() as u64;
                 longest_axon = longest_axon.max(whole);
                 continue;
             }
-            let pieces = pieces(self.target, &plan, &self.axons[axon as usize], neurons, whole, &mut self.scratch);
+            let pieces = pieces(self.target, &plan, &self.axons[*axon as usize], neurons, whole, &mut self.scratch);
             for piece in &pieces {
                 words += u64::from(piece.1);
                 longest_axon = longest_axon.max(piece.1);
             }
-            in_axons += pieces.len() as u64;
-            cut.push((source, pieces.len() as u32));
+            in_axons += (pieces.len() * members.len()) as u64;
+            cut.extend(members.iter().map(|m| (self.axons[m.0 as usize].source, pieces.len() as u32)));
         }
-        Need { plan, words, in_axons, longest_axon, cut }
+        (Need { plan, clusters, words, in_axons, longest_axon, cut }, merged)
     }
 
     /// True when the need is within the limits that depend on the encoding (C02, C05, C06, C08).
@@ -373,12 +414,26 @@ impl<'a> Packer<'a> {
         let plan = &need.plan;
         // Formats in the order of their first entry: one that is allowed but never the cheapest takes no record.
         let mut formats: Vec<SynapseFormat> = Vec::new();
-        let mut order: Vec<usize> = (0..self.used).collect();
-        order.sort_unstable_by_key(|&i| self.axons[i].source);
+        // (axon, base, cluster), by source.
+        let members = need.clusters.iter().enumerate().flat_map(|(k, c)| c.members.iter().map(move |&(axon, base)| (axon, base, k)));
+        let mut order: Vec<(u32, u16, usize)> = members.collect();
+        order.sort_unstable_by_key(|m| self.axons[m.0 as usize].source);
+        let mut lists: Vec<PackedList> = Vec::new();
         let mut in_axons = Vec::with_capacity(need.in_axons as usize);
+        let mut written: Vec<std::ops::Range<usize>> = vec![0..0; need.clusters.len()];
         let mut longest_entry = 0;
-        for i in order {
-            let axon = &self.axons[i];
+        for (member, base, k) in order {
+            let source = self.axons[member as usize].source;
+            if !written[k].is_empty() {
+                for list in written[k].clone() {
+                    lists[list].readers += 1;
+                    in_axons.push(PackedAxon { source, axon: InAxon { list: list as u16, base } });
+                }
+                continue;
+            }
+            let start = lists.len();
+            let cluster = &need.clusters[k];
+            let (axon, own_base) = (&self.axons[cluster.axon as usize], cluster.base());
             let whole = list_words(self.target, plan, axon.prefix(neurons), &mut self.scratch);
             for (range, words) in pieces(self.target, plan, axon, neurons, whole, &mut self.scratch) {
                 let mut entries = Vec::new();
@@ -387,11 +442,13 @@ impl<'a> Packer<'a> {
                     let id = intern(&mut formats, format) as u8;
                     for section in sections {
                         longest_entry = longest_entry.max(u64::from(section.stored));
-                        entries.push(SynapseEntry { format: id, synapses: stored(&list, section.range, format.compression) });
+                        entries.push(SynapseEntry { format: id, synapses: stored(&list, section.range, format.compression, own_base) });
                     }
                 });
-                in_axons.push(PackedAxon { source: axon.source, words, axon: InAxon { entries } });
+                in_axons.push(PackedAxon { source, axon: InAxon { list: lists.len() as u16, base } });
+                lists.push(PackedList { words, readers: 1, list: SynapseList { entries } });
             }
+            written[k] = start..lists.len();
         }
         let usage = usage::of_core(
             self.target,
@@ -412,6 +469,7 @@ impl<'a> Packer<'a> {
             units: self.units.clone(),
             delay_bits: plan.delay_bits,
             formats,
+            lists,
             in_axons,
             compartment_profiles: self.compartment_profiles.clone(),
             threshold_profiles: self.threshold_profiles.clone(),
@@ -469,17 +527,17 @@ fn pieces(
     }
 }
 
-/// The stored synapses of a section; dense sections get zeros for absent compartments.
-fn stored(list: &List, range: std::ops::Range<usize>, compression: Compression) -> Vec<StoredSynapse> {
+/// The stored synapses of a section, named from `base` on; dense sections get zeros for absent compartments.
+fn stored(list: &List, range: std::ops::Range<usize>, compression: Compression, base: u16) -> Vec<StoredSynapse> {
     let synapses = list.posts[range.clone()].iter().zip(&list.synapses[range]);
-    let synapses = synapses.map(|(&post, s)| StoredSynapse { compartment: post, mantissa: s.mantissa, delay: s.delay.min(255) as u8 });
+    let synapses = synapses.map(|(&post, s)| StoredSynapse { index: post - base, mantissa: s.mantissa, delay: s.delay.min(255) as u8 });
     if compression != Compression::Dense {
         return synapses.collect();
     }
     let mut out: Vec<StoredSynapse> = Vec::with_capacity(synapses.len());
     for s in synapses {
-        while let Some(last) = out.last().filter(|last| last.compartment + 1 < s.compartment) {
-            out.push(StoredSynapse { compartment: last.compartment + 1, mantissa: 0, delay: 0 });
+        while let Some(last) = out.last().filter(|last| last.index + 1 < s.index) {
+            out.push(StoredSynapse { index: last.index + 1, mantissa: 0, delay: 0 });
         }
         out.push(s);
     }

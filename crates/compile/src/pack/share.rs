@@ -18,11 +18,14 @@ pub fn words_by_projection(q: &Quantized, partitioned: &Partitioned, target: &Ta
     let mut total = 0u64;
     let mut bits = vec![0u64; projections.len()];
     for part in partitioned.parts() {
+        total += part.pack.words();
         let posts: Vec<usize> = part.pack.units.iter().map(|&unit| wiring.reference(unit).population.index()).collect();
         for axon in &part.pack.in_axons {
             let pre = wiring.reference(axon.source).population.index();
             bits.fill(0);
-            for entry in &axon.axon.entries {
+            // Shared words are divided among those who read them.
+            let list = part.pack.list(axon);
+            for entry in &list.list.entries {
                 let format = &part.pack.formats[usize::from(entry.format)];
                 let joins = |p: &Projection<_>, post: usize| p.pre.index() == pre && p.post.index() == post;
                 let same = |p: &Projection<spikec_net::Fixed>| {
@@ -30,7 +33,7 @@ pub fn words_by_projection(q: &Quantized, partitioned: &Partitioned, target: &Ta
                 };
                 let mut last: Option<(usize, Option<usize>)> = None;
                 for synapse in &entry.synapses {
-                    let post = posts[usize::from(synapse.compartment)];
+                    let post = posts[axon.axon.compartment(synapse)];
                     let found = match last {
                         Some((population, found)) if population == post => found,
                         _ => {
@@ -46,9 +49,9 @@ pub fn words_by_projection(q: &Quantized, partitioned: &Partitioned, target: &Ta
                 }
             }
             let all: u64 = bits.iter().sum();
-            total += u64::from(axon.words);
+            let words = f64::from(list.words) / f64::from(list.readers.max(1));
             for (share, &bits) in shares.iter_mut().zip(&bits).filter(|(_, bits)| **bits > 0) {
-                *share += f64::from(axon.words) * (bits as f64 / all as f64);
+                *share += words * (bits as f64 / all as f64);
             }
         }
     }

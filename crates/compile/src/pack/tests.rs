@@ -1,3 +1,4 @@
+use super::kernels::Kernels;
 use super::*;
 use crate::fixednets::*;
 use proptest::prelude::*;
@@ -53,7 +54,8 @@ fn tables(pack: &CorePack) -> CoreTables {
         core: 0,
         delay_bits: pack.delay_bits,
         formats: pack.formats.clone(),
-        in_axons: pack.in_axons.iter().map(|a| a.axon.clone()).collect(),
+        lists: pack.lists.iter().map(|l| l.list.clone()).collect(),
+        in_axons: pack.in_axons.iter().map(|a| a.axon).collect(),
         compartment_profiles: pack.compartment_profiles.clone(),
         threshold_profiles: pack.threshold_profiles.clone(),
         compartments: compartments.collect(),
@@ -68,9 +70,7 @@ fn listed_in_net(q: &Quantized, wiring: &Wiring) -> Listed {
     let mut out = Vec::new();
     for unit in wiring.neuron_units() {
         let post = (unit - wiring.unit(wiring.reference(unit).population, 0)) as u16;
-        out.extend(
-            wiring.incoming(unit).iter().map(|s| (s.source, post, s.mantissa, wiring.classes()[s.class as usize].exponent, s.delay)),
-        );
+        out.extend(wiring.incoming(unit).map(|s| (s.source, post, s.mantissa, wiring.classes()[s.class as usize].exponent, s.delay)));
     }
     assert_eq!(out.len(), q.net.synapse_count());
     out.sort_unstable();
@@ -80,9 +80,11 @@ fn listed_in_net(q: &Quantized, wiring: &Wiring) -> Listed {
 fn listed_in_pack(pack: &CorePack) -> Listed {
     let mut out = Vec::new();
     for axon in &pack.in_axons {
-        for entry in &axon.axon.entries {
+        for entry in &pack.list(axon).list.entries {
             let exponent = pack.formats[entry.format as usize].exponent;
-            out.extend(entry.synapses.iter().map(|s| (axon.source, s.compartment, s.mantissa, exponent, u16::from(s.delay))));
+            out.extend(
+                entry.synapses.iter().map(|s| (axon.source, axon.axon.compartment(s) as u16, s.mantissa, exponent, u16::from(s.delay))),
+            );
         }
     }
     out.retain(|s| s.2 != 0);
@@ -97,7 +99,7 @@ proptest! {
     #[test]
     fn a_pack_is_whole_counted_and_small(seed: u64) {
         let (q, target) = (random_core(seed), changed(|p| p.synapse_memory.max_formats.value = 15));
-        let wiring = Wiring::new(&q, &target);
+        let wiring = Wiring::new(&q, &target, Kernels::Auto);
         let pack = filled(&q, &wiring, &target).pack();
         prop_assert_eq!(listed_in_pack(&pack), listed_in_net(&q, &wiring));
         let image = encode_core(&tables(&pack), &target).map_err(|e| TestCaseError::fail(e.to_string()))?;
@@ -138,7 +140,7 @@ proptest! {
     #[test]
     fn few_formats_lose_nothing(seed: u64, limit in 3u32..7) {
         let (q, target) = (random_core(seed), changed(|p| p.synapse_memory.max_formats.value = limit));
-        let wiring = Wiring::new(&q, &target);
+        let wiring = Wiring::new(&q, &target, Kernels::Auto);
         let pack = filled(&q, &wiring, &target).pack();
         prop_assert_eq!(listed_in_pack(&pack), listed_in_net(&q, &wiring));
         prop_assert!(pack.formats.len() <= limit as usize, "three kinds of weights can share {} formats: {:?}", limit, pack.formats);
@@ -156,7 +158,7 @@ proptest! {
             p.synapse_memory.usable_words.value = usable;
             p.synapse_memory.max_words_per_axon.value = usable.min(20);
         });
-        let wiring = Wiring::new(&q, &target);
+        let wiring = Wiring::new(&q, &target, Kernels::Auto);
         let mut packer = filled(&q, &wiring, &target);
         let n = packer.len();
         let mut largest = 0;
@@ -192,9 +194,9 @@ fn compression_of(posts: &[u32]) -> Vec<Compression> {
     let layer = b.neurons("layer", 0, vec![NEURON; 100]);
     b.connect((input, layer), MIXED8, posts.iter().map(|&j| (0, j, 2, 0)).collect());
     let (q, target) = (b.build(), loihi());
-    let wiring = Wiring::new(&q, &target);
+    let wiring = Wiring::new(&q, &target, Kernels::Auto);
     let pack = filled(&q, &wiring, &target).pack();
-    let compressions = pack.in_axons[0].axon.entries.iter().map(|e| pack.formats[e.format as usize].compression);
+    let compressions = pack.lists[0].list.entries.iter().map(|e| pack.formats[e.format as usize].compression);
     compressions.collect()
 }
 
@@ -216,13 +218,13 @@ fn filler_is_zero_and_parallel_synapses_stay_apart() {
     let dense = (0..60).filter(|&j| j != 30).map(|j| (0, j, 4, 0));
     b.connect((input, layer), MIXED8, dense.chain([(1, 7, 2, 0), (1, 7, 2, 0), (1, 7, -6, 0)]).collect());
     let (q, target) = (b.build(), loihi());
-    let wiring = Wiring::new(&q, &target);
+    let wiring = Wiring::new(&q, &target, Kernels::Auto);
     let pack = filled(&q, &wiring, &target).pack();
-    let first = &pack.in_axons[0].axon.entries[0].synapses;
+    let first = &pack.lists[0].list.entries[0].synapses;
     assert_eq!(first.len(), 60);
-    assert_eq!(first[30], StoredSynapse { compartment: 30, mantissa: 0, delay: 0 });
-    let second = &pack.in_axons[1].axon.entries;
-    let stored: Vec<_> = second.iter().flat_map(|e| &e.synapses).map(|s| (s.compartment, s.mantissa)).collect();
+    assert_eq!(first[30], StoredSynapse { index: 30, mantissa: 0, delay: 0 });
+    let second = &pack.lists[1].list.entries;
+    let stored: Vec<_> = second.iter().flat_map(|e| &e.synapses).map(|s| (s.index, s.mantissa)).collect();
     assert_eq!(stored, [(7, 2), (7, 2), (7, -6)]);
 }
 
@@ -233,8 +235,132 @@ fn seven_bits_are_stored_as_eight() {
     let layer = b.neurons("layer", 0, vec![NEURON; 3]);
     b.connect((input, layer), WeightFormat { bits: 7, exponent: 0, sign: SignMode::Mixed }, vec![(0, 0, 4, 0), (0, 2, -256, 0)]);
     let (q, target) = (b.build(), loihi());
-    let wiring = Wiring::new(&q, &target);
+    let wiring = Wiring::new(&q, &target, Kernels::Auto);
     let pack = filled(&q, &wiring, &target).pack();
     assert!(pack.formats.iter().all(|f| f.weight_bits == 8));
     assert_eq!(listed_in_pack(&pack), [(0, 0, 4, 0, 0), (0, 2, -256, 0, 0)]);
+}
+
+/// A convolution of random kernel, stride and padding into one core, with one to three kinds of weights.
+fn random_convolution(seed: u64) -> Quantized {
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+    let (channels, side, kernel) = (rng.random_range(1..4u32), rng.random_range(4..9u32), rng.random_range(1..4u32));
+    let (stride, padding) = (rng.random_range(1..3u32), rng.random_range(0..kernel));
+    let outputs = rng.random_range(1..6u32);
+    let grid = (side + 2 * padding - kernel) / stride + 1;
+    let mut b = Builder::new();
+    let input = b.input(channels * side * side);
+    let layer = b.tensor("conv", 0, &[outputs, grid, grid]);
+    for kind in 0..rng.random_range(1..=3) {
+        let density = rng.random_range(0.3..1.0);
+        let mut synapses = Vec::new();
+        for (o, c, ky, kx) in quadruples(outputs, channels, kernel, kernel) {
+            if !rng.random_bool(density) {
+                continue;
+            }
+            let (weight, delay) = (2 * rng.random_range(1..100i16), rng.random_range(0..3u16) * u16::from(rng.random_bool(0.2)));
+            for (y, x) in (0..grid).flat_map(|y| (0..grid).map(move |x| (y, x))) {
+                let (iy, ix) = ((y * stride + ky).wrapping_sub(padding), (x * stride + kx).wrapping_sub(padding));
+                if iy < side && ix < side {
+                    synapses.push(((c * side + iy) * side + ix, (o * grid + y) * grid + x, weight, delay));
+                }
+            }
+        }
+        b.connect((input, layer), WeightFormat { bits: 8, exponent: kind, sign: SignMode::Mixed }, synapses);
+    }
+    b.build()
+}
+
+fn quadruples(a: u32, b: u32, c: u32, d: u32) -> impl Iterator<Item = (u32, u32, u32, u32)> {
+    (0..a * b * c * d).map(move |k| (k / (b * c * d), k / (c * d) % b, k / d % c, k % d))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// Shared or not, a pack holds the same synapses; sharing takes no more words, no other axons, and the bits are as many as were counted.
+    #[test]
+    fn shared_packs_hold_the_same_and_are_no_larger(seed: u64, formats in 1u32..8) {
+        let q = random_convolution(seed);
+        let target = changed(|p| p.synapse_memory.max_formats.value = formats);
+        let packs = [Kernels::Unrolled, Kernels::Shared].map(|kernels| {
+            let wiring = Wiring::new(&q, &target, kernels);
+            let mut packer = filled(&q, &wiring, &target);
+            let (need, pack) = (packer.need(packer.len()), packer.pack());
+            assert_eq!(listed_in_pack(&pack), listed_in_net(&q, &wiring));
+            assert_eq!((need.words, need.in_axons), (pack.words(), pack.in_axons.len() as u64));
+            let fits = packer.fits(&need);
+            (pack, fits)
+        });
+        let [(own, own_fits), (shared, shared_fits)] = &packs;
+        prop_assert!(!own_fits || *shared_fits);
+        prop_assert!(!own_fits || shared.words() <= own.words());
+        prop_assert_eq!(shared.in_axons.len(), own.in_axons.len());
+        prop_assert!(own.lists.iter().all(|l| l.readers == 1) && own.in_axons.iter().all(|a| a.axon.base == 0));
+        let readers: u32 = shared.lists.iter().map(|l| l.readers).sum();
+        prop_assert_eq!(readers as usize, shared.in_axons.len());
+        if *shared_fits {
+            let tables = tables(shared);
+            let image = encode_core(&tables, &target).map_err(|e| TestCaseError::fail(e.to_string()))?;
+            prop_assert_eq!(image.synapse_memory.len() as u64, shared.words() * 64);
+            prop_assert_eq!(spikec_chip::decode_core(&image, &target).map_err(|e| TestCaseError::fail(e.to_string()))?, tables);
+        }
+    }
+
+    /// How many neurons fit is found with shared words as without: the need of that many fits.
+    #[test]
+    fn the_largest_number_of_neurons_fits_with_shared_words(seed: u64, words in 5u32..200) {
+        let q = random_convolution(seed);
+        let target = changed(|p| p.synapse_memory.usable_words.value = words);
+        let wiring = Wiring::new(&q, &target, Kernels::Shared);
+        let mut packer = filled(&q, &wiring, &target);
+        let (taken, need) = packer.largest(packer.len());
+        prop_assert!(taken == 1 || packer.fits(&need));
+        prop_assert_eq!(need.words, packer.need(taken).words);
+    }
+}
+
+/// Two channels with the same two synapses, `apart` compartments from each other.
+fn two_translates(apart: u32) -> CorePack {
+    let mut b = Builder::new();
+    let input = b.input(2);
+    let layer = b.neurons("layer", 0, vec![NEURON; 300]);
+    let first = 9;
+    let pair = |i: u32, at: u32| [(i, at, 2, 0), (i, at + 3, -8, 0)];
+    b.connect((input, layer), MIXED8, pair(0, first).into_iter().chain(pair(1, first + apart)).collect());
+    let (q, target) = (b.build(), loihi());
+    let wiring = Wiring::new(&q, &target, Kernels::Shared);
+    let pack = filled(&q, &wiring, &target).pack();
+    assert_eq!(listed_in_pack(&pack), listed_in_net(&q, &wiring));
+    assert!(encode_core(&tables(&pack), &target).is_ok());
+    pack
+}
+
+#[test]
+fn translates_share_words_up_to_the_largest_base() {
+    let near = two_translates(255);
+    assert_eq!((near.lists.len(), near.lists[0].readers, near.words()), (1, 2, 1));
+    assert_eq!(near.in_axons.iter().map(|a| (a.axon.list, a.axon.base)).collect::<Vec<_>>(), [(0, 0), (0, 255)]);
+    let far = two_translates(256);
+    assert_eq!((far.lists.len(), far.words()), (2, 2));
+    assert_eq!(far.in_axons.iter().map(|a| (a.axon.list, a.axon.base)).collect::<Vec<_>>(), [(0, 9), (1, 255)]);
+    // The second's first post is 265: with the largest base it keeps an index of 10.
+    assert_eq!(far.lists[1].list.synapses().map(|s| s.index).collect::<Vec<_>>(), [10, 13]);
+}
+
+#[test]
+fn only_nets_that_repeat_their_weights_share_by_themselves() {
+    let shares = |q: &Quantized, kernels, target: &Target| Wiring::new(q, target, kernels).shares();
+    let mut b = Builder::new();
+    let input = b.input(36);
+    let layer = b.tensor("conv", 0, &[2, 4, 4]);
+    let synapses =
+        quadruples(2, 16, 3, 3).map(|(o, at, y, x)| ((at / 4 + y) * 6 + at % 4 + x, o * 16 + at, 2 * (o * 9 + y * 3 + x) as i16 + 2, 0));
+    b.connect((input, layer), MIXED8, synapses.collect());
+    let (conv, random) = (b.build(), mnist(20, all_to_all(784, 20), all_to_all(20, 10)));
+    let bare = changed(|p| p.synapse_memory.max_axon_base.value = 0);
+    for (kernels, of_conv, of_random) in [(Kernels::Auto, true, false), (Kernels::Shared, true, true), (Kernels::Unrolled, false, false)] {
+        assert_eq!((shares(&conv, kernels, &loihi()), shares(&random, kernels, &loihi())), (of_conv, of_random), "{kernels:?}");
+        assert!(!shares(&conv, kernels, &bare) && !shares(&random, kernels, &bare));
+    }
 }

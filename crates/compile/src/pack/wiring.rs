@@ -1,13 +1,14 @@
 //! The net as a packer sees it: each neuron's incoming synapses, with chip delays and stored weight widths.
 //!
-//! In: a `Quantized` and the target. Out: [`Wiring`], CSR by postsynaptic neuron.
+//! In: a `Quantized` and the target. Out: [`Wiring`], synapses by postsynaptic neuron, equal rows stored once as in the net.
 //! Invariant: a *unit* numbers neurons and input channels of all populations in net order; each unit is one axon to a core.
-//! Cost: linear in the synapses. Why: partitioner and packer ask for the synapses of a neuron, the net stores those from one.
+//! Cost: time is linear in the synapses, memory in those that are stored. Why: partitioner and packer ask for the synapses of a neuron, the net stores those from one.
 
+use super::kernels::{self, Kernels};
 use crate::finding::Finding;
 use spikec_chip::cost;
 use spikec_chip::target::{Sign, Target};
-use spikec_net::{Fixed, Net, PopulationId, Quantized, Role, SignMode};
+use spikec_net::{Fixed, Net, PopulationId, Quantized, Role, SignMode, Synapses};
 
 /// A neuron of a net.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,15 +43,29 @@ pub struct Incoming {
     pub class: u16,
 }
 
+/// A projection by postsynaptic neuron.
+#[derive(Debug)]
+struct Entering {
+    synapses: Synapses<i16>,
+    /// Unit of its first presynaptic neuron.
+    sources: u32,
+    /// Delay register less the net delay.
+    skew: i64,
+    /// Classes of mantissas that are not negative, and of negative ones.
+    classes: [u16; 2],
+}
+
 /// Incoming synapses of every unit.
 #[derive(Debug)]
 pub struct Wiring {
     /// First unit of each population, then the number of units.
     bases: Vec<u32>,
     neurons: Vec<bool>,
-    offsets: Vec<usize>,
-    incoming: Vec<Incoming>,
+    /// By population.
+    entering: Vec<Vec<Entering>>,
+    synapses: usize,
     classes: Vec<WeightClass>,
+    shares: bool,
     problems: Vec<Finding>,
 }
 
@@ -67,7 +82,7 @@ pub fn stored_signs(sign: SignMode) -> [Sign; 2] {
 impl Wiring {
     /// Builds the view. What no core could ever hold (a delay below the hop, a weight width that the target lacks) is in
     /// [`Wiring::problems`].
-    pub fn new(q: &Quantized, target: &Target) -> Wiring {
+    pub fn new(q: &Quantized, target: &Target, kernels: Kernels) -> Wiring {
         let net = &q.net;
         let memory = &target.packed().synapse_memory;
         let mut problems = Vec::new();
@@ -75,19 +90,7 @@ impl Wiring {
         for p in &net.populations {
             bases.push(bases.last().copied().unwrap_or(0) + p.len() as u32);
         }
-        let units = bases.last().copied().unwrap_or(0) as usize;
-        let mut offsets = vec![0usize; units + 1];
-        for p in &net.projections {
-            let base = bases[p.post.index()] as usize;
-            for &post in &p.synapses.posts {
-                offsets[base + post as usize + 1] += 1;
-            }
-        }
-        for i in 0..units {
-            offsets[i + 1] += offsets[i];
-        }
-        let mut next = offsets.clone();
-        let mut incoming = vec![Incoming { source: 0, mantissa: 0, delay: 0, class: 0 }; offsets[units]];
+        let mut entering: Vec<Vec<Entering>> = net.populations.iter().map(|_| Vec::new()).collect();
         let mut classes: Vec<WeightClass> = Vec::new();
         for p in &net.projections {
             let widest = memory.weight_bits.iter().copied().max().unwrap_or(8);
@@ -97,7 +100,7 @@ impl Wiring {
                 widest
             });
             let signs = stored_signs(p.format.sign);
-            let seen = |negative: bool| signs[0] == signs[1] || p.synapses.weights.iter().any(|&w| (w < 0) == negative);
+            let seen = |negative: bool| signs[0] == signs[1] || p.synapses.distinct_weights().iter().any(|&w| (w < 0) == negative);
             let classes_of = [(signs[0], false), (signs[1], true)].map(|(sign, negative)| {
                 if !seen(negative) {
                     return 0;
@@ -111,23 +114,18 @@ impl Wiring {
             let input = net.population(p.pre).is_input();
             let hop = i64::from(if input { *target.topology.input_hop_steps } else { *target.topology.neuron_hop_steps });
             let skew = net.chip_delay(p, 0) - hop;
-            let (pre, post) = (bases[p.pre.index()], bases[p.post.index()] as usize);
-            let mut least = i64::MAX;
-            for (i, j, mantissa, d) in p.synapses.iter() {
-                let register = i64::from(d) + skew;
-                least = least.min(register);
-                let at = &mut next[post + j as usize];
-                let class = classes_of[usize::from(mantissa < 0)];
-                incoming[*at] = Incoming { source: pre + i, mantissa, delay: register.clamp(0, 65535) as u16, class };
-                *at += 1;
-            }
-            if least < 0 {
+            let least = i64::from(p.synapses.delay_bounds().0) + skew;
+            if least < 0 && !p.synapses.is_empty() {
                 let remedy = "lower the net again: a synapse acts before its spike can arrive";
                 problems.push(Finding::error("C11", "least chip delay (steps)", (least + hop) as f64, hop as f64, remedy).layer(&*p.name));
             }
+            let synapses = p.synapses.transposed(net.population(p.post).len(), |_, _, mantissa| mantissa);
+            entering[p.post.index()].push(Entering { synapses, sources: bases[p.pre.index()], skew, classes: classes_of });
         }
         let neurons = net.populations.iter().map(|p| !p.is_input()).collect();
-        Wiring { bases, neurons, offsets, incoming, classes, problems }
+        let mut wiring = Wiring { bases, neurons, entering, synapses: net.synapse_count(), classes, shares: false, problems };
+        wiring.shares = kernels::shares(kernels, &wiring, target);
+        wiring
     }
 
     /// Number of units.
@@ -156,17 +154,39 @@ impl Wiring {
     pub fn is_neuron(&self, unit: u32) -> bool {
         self.neurons[self.reference(unit).population.index()]
     }
+    /// The projections into a unit, and its row of each.
+    fn entering(&self, unit: u32) -> (&[Entering], usize) {
+        let NeuronRef { population, neuron } = self.reference(unit);
+        (&self.entering[population.index()], neuron as usize)
+    }
     /// Synapses into a unit, by projection, then presynaptic index.
-    pub fn incoming(&self, unit: u32) -> &[Incoming] {
-        &self.incoming[self.offsets[unit as usize]..self.offsets[unit as usize + 1]]
+    pub fn incoming(&self, unit: u32) -> impl Iterator<Item = Incoming> + '_ {
+        let (entering, row) = self.entering(unit);
+        entering.iter().flat_map(move |e| {
+            e.synapses.row(row).iter().map(|(source, mantissa, delay)| Incoming {
+                source: e.sources + source,
+                mantissa,
+                delay: (i64::from(delay) + e.skew).clamp(0, 65535) as u16,
+                class: e.classes[usize::from(mantissa < 0)],
+            })
+        })
+    }
+    /// Number of [`Wiring::incoming`].
+    pub fn fan_in(&self, unit: u32) -> usize {
+        let (entering, row) = self.entering(unit);
+        entering.iter().map(|e| e.synapses.row(row).len()).sum()
     }
     /// Number of synapses.
     pub fn synapse_count(&self) -> usize {
-        self.incoming.len()
+        self.synapses
     }
     /// Weight classes of the net.
     pub fn classes(&self) -> &[WeightClass] {
         &self.classes
+    }
+    /// Whether input axons of a core share words where their lists are translates.
+    pub fn shares(&self) -> bool {
+        self.shares
     }
     /// What no core could hold.
     pub fn problems(&self) -> &[Finding] {

@@ -1,6 +1,7 @@
 //! Lower bounds of the number of cores, one for each resource: no partition can use fewer.
 
 use crate::pack::Wiring;
+use crate::pack::kernels::Kernels;
 use serde::Serialize;
 use spikec_chip::cost;
 use spikec_chip::target::{Sign, Target};
@@ -25,9 +26,9 @@ pub struct Bound {
 ///
 /// Input axons: each source with a synapse takes one at least. Output axons: each such neuron one entry. Words: the
 /// lists of a source are at least its weights and delays, rounded up once, wherever they are. Tables (C08, C09): no core
-/// holds more distinct records.
-pub fn lower_bounds(q: &Quantized, target: &Target) -> Vec<Bound> {
-    let wiring = Wiring::new(q, target);
+/// holds more distinct records. Where axons share words, only every distinct synapse is stored once at least.
+pub fn lower_bounds(q: &Quantized, target: &Target, kernels: Kernels) -> Vec<Bound> {
+    let wiring = Wiring::new(q, target, kernels);
     let (core, memory) = (&target.packed().core, &target.packed().synapse_memory);
     let mut bits = vec![0u64; wiring.units() as usize];
     let mut present = vec![false; wiring.classes().len()];
@@ -37,7 +38,16 @@ pub fn lower_bounds(q: &Quantized, target: &Target) -> Vec<Bound> {
     }
     let sources = bits.iter().filter(|&&b| b > 0).count() as u64;
     let senders = wiring.neuron_units().filter(|&u| bits[u as usize] > 0).count() as u64;
-    let words = bits.iter().filter(|&&b| b > 0).map(|&b| u64::from(cost::words(memory, b))).sum();
+    let words = if wiring.shares() {
+        let mut distinct: Vec<(u16, i16, u16)> =
+            wiring.neuron_units().flat_map(|u| wiring.incoming(u)).map(|s| (s.class, s.mantissa, s.delay)).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let bits = distinct.iter().map(|s| u64::from(wiring.classes()[usize::from(s.0)].bits)).sum();
+        if bits == 0 { 0 } else { u64::from(cost::words(memory, bits)) }
+    } else {
+        bits.iter().filter(|&&b| b > 0).map(|&b| u64::from(cost::words(memory, b))).sum()
+    };
     let mut kinds: Vec<(Sign, i8)> =
         wiring.classes().iter().zip(&present).filter(|(_, p)| **p).map(|(c, _)| (c.sign, c.exponent)).collect();
     kinds.sort_unstable();

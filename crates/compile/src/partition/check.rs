@@ -63,9 +63,9 @@ pub(super) fn registers(q: &Quantized, target: &Target, findings: &mut Vec<Findi
         let (least, most) = *p.weights.exponent;
         range(findings, "C12", "weight exponent", name, [f.exponent.into()].into_iter(), (least.into(), most.into()));
         let (least, most) = f.mantissa_range();
-        let weights = &projection.synapses.weights;
-        range(findings, "C12", "weight mantissa", name, weights.iter().map(|&w| w.into()), (least.into(), most.into()));
-        let off = weights.iter().filter(|&&w| w % (1i16 << f.grid_shift()) != 0).count();
+        let weights = || projection.synapses.rows().flat_map(|row| row.weights());
+        range(findings, "C12", "weight mantissa", name, weights().map(|&w| w.into()), (least.into(), most.into()));
+        let off = weights().filter(|&&w| w % (1i16 << f.grid_shift()) != 0).count();
         if off > 0 {
             let remedy = "round the mantissas to multiples of the format's grid";
             findings.push(Finding::error("C12", "weight mantissas off the grid", off as f64, 0.0, remedy).layer(name));

@@ -36,11 +36,11 @@ impl Partitioner for Mapped {
 
     fn propose(&self, q: &Quantized, target: &Target) -> Proposal {
         let found = self.propose_within(q, target, usize::MAX);
-        found.unwrap_or_else(|| Sequential { effort: self.search.effort }.propose(q, target))
+        found.unwrap_or_else(|| Sequential { effort: self.search.effort, kernels: self.search.kernels }.propose(q, target))
     }
 
     fn propose_within(&self, q: &Quantized, target: &Target, most: usize) -> Option<Proposal> {
-        let wiring = Wiring::new(q, target);
+        let wiring = Wiring::new(q, target, self.search.kernels);
         let memory = &target.packed().synapse_memory;
         // A neuron that reaches more cores than one compartment can may have copies: whether that is enough, the search for them tells.
         let copies = self.search.copies == Copies::Auto;
@@ -104,7 +104,7 @@ impl Mapped {
         }
         let counted = spikec_map::check::count(graph, limits, &mapping.parts, mapping.cores, &[]);
         let fullest = counted.uses.iter().map(|u| u.words as f64 / f64::from(all.max(1))).fold(0.0, f64::max);
-        Some((Proposal { parts, cores: Some(physical), copies: Vec::new() }, fullest))
+        Some((Proposal { parts, cores: Some(physical), copies: Vec::new(), kernels: search.kernels }, fullest))
     }
 }
 

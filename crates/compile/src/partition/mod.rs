@@ -5,6 +5,7 @@
 //! network again and refuses. A strategy never needs to be trusted.
 //! Cost: one exact pack for each part, parts in parallel.
 
+mod blocks;
 mod bounds;
 mod check;
 mod mapped;
@@ -16,7 +17,9 @@ pub(crate) mod serve;
 mod tests;
 mod view;
 
+pub use crate::pack::kernels::Kernels;
 pub use crate::pack::{NeuronRef, Usage};
+pub use blocks::Blocks;
 pub use bounds::{Bound, lower_bounds};
 pub use mapped::Mapped;
 pub use sequential::Sequential;
@@ -47,11 +50,13 @@ pub struct Proposal {
     pub cores: Option<Vec<u32>>,
     /// For each part, neurons of other parts of which it holds a copy, in compartment order behind its own; parts beyond the list's end hold none.
     pub copies: Vec<Vec<NeuronRef>>,
+    /// Whether input axons share words.
+    pub kernels: Kernels,
 }
 
 impl From<Vec<Vec<NeuronRef>>> for Proposal {
     fn from(parts: Vec<Vec<NeuronRef>>) -> Self {
-        Proposal { parts, cores: None, copies: Vec::new() }
+        Proposal { parts, cores: None, copies: Vec::new(), kernels: Kernels::Auto }
     }
 }
 
@@ -69,7 +74,7 @@ pub trait Partitioner {
 }
 
 /// Names of all strategies; `portfolio` tries those that suit the network and keeps the best.
-pub const PARTITIONERS: [&str; 5] = ["portfolio", "sequential", "tiles", "layers", "overlap"];
+pub const PARTITIONERS: [&str; 6] = ["portfolio", "sequential", "tiles", "layers", "overlap", "blocks"];
 
 pub use spikec_map::portfolio::Effort;
 
@@ -86,6 +91,8 @@ pub struct Search {
     pub pins: Vec<(PopulationId, Range<u32>)>,
     /// Whether neurons may have copies.
     pub copies: Copies,
+    /// Whether input axons share words.
+    pub kernels: Kernels,
 }
 
 /// Synapses from which on a strategy that packs every neuron several times is no first guess.
@@ -98,19 +105,24 @@ pub(crate) const LARGE: usize = 1_000_000;
 pub fn suits(name: &str, q: &Quantized, target: &Target) -> Result<(), Unsuited> {
     match Strategy::ALL.into_iter().find(|s| s.name() == name) {
         Some(Strategy::Overlap) | None => Ok(()),
-        Some(strategy) => portfolio::suits(&View::without_words(q, &Wiring::new(q, target), target, &[]).graph, strategy),
+        Some(strategy) => {
+            portfolio::suits(&View::without_words(q, &Wiring::new(q, target, Kernels::Unrolled), target, &[]).graph, strategy)
+        }
     }
 }
 
 /// The strategies of that name in the order in which they are tried, for a net of so many synapses.
 pub fn partitioners(name: &str, search: &Search, synapses: usize) -> Option<Vec<Box<dyn Partitioner>>> {
-    let sequential = || -> Box<dyn Partitioner> { Box::new(Sequential { effort: search.effort }) };
+    let sequential = || -> Box<dyn Partitioner> { Box::new(Sequential { effort: search.effort, kernels: search.kernels }) };
+    let blocks = || -> Box<dyn Partitioner> { Box::new(Blocks { search: search.clone() }) };
     let mapped = |strategy| -> Box<dyn Partitioner> { Box::new(Mapped { strategy, search: search.clone() }) };
     Some(match name {
         // Sequential parts know nothing of pins.
         "portfolio" if !search.pins.is_empty() => vec![mapped(None)],
-        "portfolio" if synapses >= LARGE => vec![mapped(None), sequential()],
-        "portfolio" => vec![sequential(), mapped(None)],
+        // Blocks have nothing to propose where words are not shared.
+        "portfolio" if synapses >= LARGE => vec![blocks(), mapped(None), sequential()],
+        "portfolio" => vec![blocks(), sequential(), mapped(None)],
+        "blocks" => vec![blocks()],
         "sequential" => vec![sequential()],
         "tiles" => vec![mapped(Some(Strategy::Tiles))],
         "layers" => vec![mapped(Some(Strategy::Layers))],
@@ -158,6 +170,7 @@ pub struct Link {
 #[derive(Debug)]
 pub struct Partitioned {
     wiring: Wiring,
+    kernels: Kernels,
     parts: Vec<Part>,
     /// For each unit: its links, CSR.
     link_offsets: Vec<u32>,
@@ -192,7 +205,7 @@ impl Partitioned {
 
     /// What [`Partitioned::new`] counts, and every violation: no proof unless there is none.
     pub(crate) fn counted(q: &Quantized, proposal: &Proposal, target: &Target) -> (Partitioned, Vec<Finding>) {
-        let wiring = Wiring::new(q, target);
+        let wiring = Wiring::new(q, target, proposal.kernels);
         let mut findings = wiring.problems().to_vec();
         check::registers(q, target, &mut findings);
         let check::Assignment { units, own, places, copies } = check::assignment(q, &wiring, proposal, &mut findings);
@@ -218,7 +231,8 @@ impl Partitioned {
         let sites = Sites { mesh: &mesh, chips: &chips, cores: cores.as_deref() };
         let served = serve::servers(&links, &link_offsets, &places, &copies, sites);
         let parts = packs.into_iter().zip(own).map(|(pack, own)| Part { usage: pack.usage.clone(), pack, own }).collect();
-        let mut all = Partitioned { wiring, parts, link_offsets, links, served, places, copies, chips, cores };
+        let kernels = proposal.kernels;
+        let mut all = Partitioned { wiring, kernels, parts, link_offsets, links, served, places, copies, chips, cores };
         for (index, size) in units.iter().map(Vec::len).enumerate() {
             let [entries, most] = all.out_axon_usage(target, index as u32);
             let part = &mut all.parts[index];
@@ -252,6 +266,10 @@ impl Partitioned {
     /// Physical cores as proposed.
     pub fn proposed_cores(&self) -> Option<&[u32]> {
         self.cores.as_deref()
+    }
+    /// Whether input axons share words, as proposed.
+    pub fn kernels(&self) -> Kernels {
+        self.kernels
     }
     /// The net as the packer saw it.
     pub fn wiring(&self) -> &Wiring {
@@ -340,7 +358,7 @@ fn alone(finding: Finding, q: &Quantized, wiring: &Wiring, units: &[u32]) -> Fin
     let neuron = wiring.reference(unit);
     let trained = q.net.population(neuron.population).origin[neuron.neuron as usize];
     let narrower = if finding.code == "C05" { ", or store narrower weights (--weight-bits)" } else { "" };
-    let fan_in = wiring.incoming(unit).len();
+    let fan_in = wiring.fan_in(unit);
     Finding { remedy: format!("neuron {trained} alone needs more than a core: prune its fan-in of {fan_in} synapses{narrower}"), ..finding }
 }
 

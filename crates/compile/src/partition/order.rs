@@ -42,10 +42,10 @@ pub(super) fn other_orders(wiring: &Wiring, first: &[u32]) -> [Vec<u32>; 3] {
         order.sort_by(|&a, &b| compare(a, b));
         order
     };
-    let sources = |u: u32| wiring.incoming(u).iter().map(|s| s.source);
+    let sources = |u: u32| wiring.incoming(u).map(|s| s.source);
     [
         sorted(&|a, b| population(b).cmp(&population(a))),
-        sorted(&|a, b| population(a).cmp(&population(b)).then(wiring.incoming(b).len().cmp(&wiring.incoming(a).len()))),
+        sorted(&|a, b| population(a).cmp(&population(b)).then(wiring.fan_in(b).cmp(&wiring.fan_in(a)))),
         sorted(&|a, b| population(a).cmp(&population(b)).then_with(|| sources(a).cmp(sources(b)))),
     ]
 }

@@ -2,7 +2,7 @@
 
 use super::next_fit::{Cut, NextFit};
 use super::order::{other_orders, tensor_order};
-use super::{Effort, Partitioner, Proposal};
+use super::{Effort, Kernels, Partitioner, Proposal};
 use crate::pack::{Packer, Wiring};
 use spikec_chip::target::Target;
 use spikec_net::Quantized;
@@ -16,6 +16,8 @@ const BALANCE_PROBES: usize = 4;
 pub struct Sequential {
     /// `Fast` does not equalise the cores; `Best` tries more orders.
     pub effort: Effort,
+    /// Whether input axons share words.
+    pub kernels: Kernels,
 }
 
 impl Partitioner for Sequential {
@@ -24,7 +26,7 @@ impl Partitioner for Sequential {
     }
 
     fn propose(&self, q: &Quantized, target: &Target) -> Proposal {
-        let wiring = Wiring::new(q, target);
+        let wiring = Wiring::new(q, target, self.kernels);
         let mut order = tensor_order(q, &wiring, *target.packed().core.compartments);
         let mut packer = Packer::new(q, &wiring, target);
         let mut solve = |order: &[u32]| NextFit { wiring: &wiring, target, order }.solve(&mut packer, usize::MAX);
@@ -41,7 +43,7 @@ impl Partitioner for Sequential {
             best = balance(&NextFit { wiring: &wiring, target, order: &order }, &mut packer, best);
         }
         let parts: Vec<Vec<_>> = best.ranges.into_iter().map(|r| order[r].iter().map(|&u| wiring.reference(u)).collect()).collect();
-        parts.into()
+        Proposal { kernels: self.kernels, ..parts.into() }
     }
 }
 

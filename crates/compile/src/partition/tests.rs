@@ -3,7 +3,7 @@ use crate::fixednets::*;
 use spikec_net::{FixedNeuron, SignMode, WeightFormat};
 
 fn propose(q: &Quantized, target: &Target) -> Vec<Vec<NeuronRef>> {
-    Sequential { effort: Effort::Default }.propose(q, target).parts
+    Sequential { effort: Effort::Default, kernels: Kernels::Auto }.propose(q, target).parts
 }
 
 fn sizes(parts: &[Vec<NeuronRef>]) -> Vec<usize> {
@@ -74,7 +74,7 @@ fn a_recurrent_net_takes_sixteen_even_cores() {
 #[test]
 fn without_balance_the_first_cores_are_full() {
     let (q, target) = (mnist(800, all_to_all(784, 800), all_to_all(800, 10)), loihi());
-    let parts = Sequential { effort: Effort::Fast }.propose(&q, &target).parts;
+    let parts = Sequential { effort: Effort::Fast, kernels: Kernels::Auto }.propose(&q, &target).parts;
     // 152 posts: 1216 bits and 3 headers of 18 make 20 words; 20 * 784 is the most below 16383.
     assert_eq!(sizes(&parts), [152, 152, 152, 152, 152, 50]);
 }
@@ -88,7 +88,7 @@ fn the_best_effort_finds_an_order_that_takes_fewer_cores() {
     b.connect((input, layer), MIXED8, (0..6000).flat_map(|i| (0..4).map(move |j| (i, 2 * j + i / 3000, 2, 0))).collect());
     let (q, target) = (b.build(), loihi());
     assert_eq!(sizes(&propose(&q, &target)), [1; 8]);
-    let parts = Sequential { effort: Effort::Best }.propose(&q, &target).parts;
+    let parts = Sequential { effort: Effort::Best, kernels: Kernels::Auto }.propose(&q, &target).parts;
     assert_eq!(sizes(&parts), [4; 2]);
     assert!(Partitioned::new(&q, parts, &target).is_ok());
 }
@@ -223,9 +223,10 @@ fn c06_long_lists_take_two_axons() {
     let partitioned = Partitioned::new(&q, together(&q), &target).unwrap_or_else(|e| panic!("{e}"));
     let links = partitioned.links(0);
     assert!(links.len() > 1 && links.iter().all(|l| l.part == 0), "{links:?}");
-    let axons = &partitioned.parts()[0].pack.in_axons;
-    assert!(axons.iter().all(|a| a.source == 0 && a.words <= 256), "{:?}", axons.iter().map(|a| a.words).collect::<Vec<_>>());
-    assert_eq!(axons.iter().flat_map(|a| &a.axon.entries).map(|e| e.synapses.len()).sum::<usize>(), 3072);
+    let pack = &partitioned.parts()[0].pack;
+    assert!(pack.in_axons.iter().all(|a| a.source == 0));
+    assert!(pack.lists.iter().all(|l| l.words <= 256), "{:?}", pack.lists.iter().map(|l| l.words).collect::<Vec<_>>());
+    assert_eq!(pack.in_axons.iter().map(|a| pack.synapses(a)).sum::<usize>(), 3072);
     // One synapse takes 10 + 8 + 10 bits: it can't be cut.
     let narrow = changed(|p| {
         p.synapse_memory.word_bits.value = 8;
@@ -245,7 +246,7 @@ fn c07_entries_are_cut() {
     let (q, target) = (b.build(), loihi());
     let partitioned = Partitioned::new(&q, together(&q), &target).unwrap_or_else(|e| panic!("{e}"));
     let part = &partitioned.parts()[0];
-    let lengths: Vec<usize> = part.pack.in_axons[0].axon.entries.iter().map(|e| e.synapses.len()).collect();
+    let lengths: Vec<usize> = part.pack.lists[0].list.entries.iter().map(|e| e.synapses.len()).collect();
     assert_eq!(lengths, [60, 60, 1]);
     assert!(part.usage.iter().any(|u| (u.code, u.used, u.available) == ("C07", 60, 60)));
 }
@@ -348,8 +349,8 @@ fn c12_and_c13_registers() {
         }
     }
     assert_eq!(broken(|q| q.net.projections[0].format.exponent = 8), ["C12 largest weight exponent 8 7"]);
-    assert_eq!(broken(|q| q.net.projections[0].synapses.weights[0] = 3), ["C12 weight mantissas off the grid 1 0"]);
-    assert_eq!(broken(|q| q.net.projections[0].synapses.weights[0] = 256), ["C12 largest weight mantissa 256 254"]);
+    assert_eq!(broken(|q| q.net.projections[0].synapses.weights_mut()[0] = 3), ["C12 weight mantissas off the grid 1 0"]);
+    assert_eq!(broken(|q| q.net.projections[0].synapses.weights_mut()[0] = 256), ["C12 largest weight mantissa 256 254"]);
     assert_eq!(broken(|q| neuron(q).threshold = 1 << 17), ["C13 largest threshold mantissa 131072 131071"]);
     assert_eq!(broken(|q| neuron(q).decay_u = 0), ["C13 smallest decay of u 0 1"]);
     assert_eq!(broken(|q| neuron(q).decay_v = 4096), ["C13 largest decay of v 4096 4095"]);
@@ -375,7 +376,7 @@ fn c16_cores_of_the_board() {
     let findings = refused(&q, propose(&q, &target), &target);
     let seen: Vec<_> = findings.iter().map(|f| (f.code, f.resource.as_str(), f.core, f.need, f.limit)).collect();
     assert_eq!(seen, [("C16", "cores of the board", None, 5.0, 4.0)]);
-    let bound = lower_bounds(&q, &target);
+    let bound = lower_bounds(&q, &target, Kernels::Auto);
     assert_eq!(bound.iter().map(|b| (b.code, b.cores)).max_by_key(|b| b.1), Some(("C01", 5)));
 }
 

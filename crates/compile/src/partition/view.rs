@@ -68,7 +68,7 @@ impl View {
         offsets.push(0);
         let mut axons = Vec::with_capacity(wiring.synapse_count());
         for &unit in &units {
-            axons.extend(wiring.incoming(unit).iter().map(|s| axon_of[s.source as usize]));
+            axons.extend(wiring.incoming(unit).map(|s| axon_of[s.source as usize]));
             offsets.push(axons.len());
         }
         let graph = Hypergraph::new(inputs, offsets, axons, layers(q));
@@ -144,7 +144,7 @@ fn levels(wiring: &Wiring, target: &Target, units: &[u32], neurons: u32) -> Opti
     let (core, memory) = (&target.packed().core, &target.packed().synapse_memory);
     let widest = memory.delay_bits.iter().copied().max().unwrap_or(0);
     let bits_of = |u: u32| {
-        let most = wiring.incoming(u).iter().map(|s| s.delay).max().unwrap_or(0);
+        let most = wiring.incoming(u).map(|s| s.delay).max().unwrap_or(0);
         cost::delay_bits(memory, most.into()).unwrap_or(widest)
     };
     let of_neuron: Vec<u8> = units.iter().map(|&u| bits_of(u)).collect();

@@ -83,9 +83,7 @@ fn move_weights(projection: &mut Projection<Fixed>, target: &Target) {
     format.bits = format.bits.clamp(1, packed.synapse_memory.weight_bits.iter().copied().max().unwrap_or(8).clamp(1, 8));
     format.exponent = format.exponent.clamp(packed.weights.exponent.0, packed.weights.exponent.1);
     let (least, most) = format.mantissa_range();
-    for m in &mut projection.synapses.weights {
-        *m = format.on_grid((*m).clamp(least, most));
-    }
+    projection.synapses = projection.synapses.map_stored(|m| format.on_grid(m.clamp(least, most)));
 }
 
 fn population_report(population: &Population<Fixed>) -> PopulationQuantized {
@@ -96,7 +94,7 @@ fn population_report(population: &Population<Fixed>) -> PopulationQuantized {
     }
 }
 
-fn projection_report(projection: &Projection<Fixed>) -> ProjectionQuantized {
+pub(super) fn projection_report(projection: &Projection<Fixed>) -> ProjectionQuantized {
     let format = projection.format;
     ProjectionQuantized {
         name: projection.name.clone(),
@@ -157,7 +155,7 @@ fn weight_findings(projection: &Projection<Fixed>, target: &Target) -> Vec<Findi
     findings.extend(exponent.finding("C12", "weight exponent", "scale weights and thresholds together", layer));
     let (mut mantissas, mut off_grid) = (Outside::default(), Outside::default());
     let (least, most) = format.mantissa_range();
-    for &m in &projection.synapses.weights {
+    for &m in projection.synapses.rows().flat_map(|row| row.weights()) {
         mantissas.add(m as f64, (least as f64, most as f64));
         if (least..=most).contains(&m) && format.on_grid(m) != m {
             off_grid.add(m as f64, (format.on_grid(m) as f64, format.on_grid(m) as f64));

@@ -25,7 +25,7 @@ pub fn apply(
         net.populations.iter().map(|p| (vec![0f64; p.neurons().len()], vec![0f64; p.neurons().len()])).unzip();
     for p in &net.projections {
         let (up, down) = (&mut up[p.post.index()], &mut down[p.post.index()]);
-        for (&j, &m) in p.synapses.posts.iter().zip(&p.synapses.weights) {
+        for (j, m, _) in p.synapses.rows().flat_map(|row| row.iter()) {
             let weight = net.rules.acting_weight(m, p.format.exponent) as f64;
             if weight > 0.0 { up[j as usize] += weight } else { down[j as usize] -= weight }
         }

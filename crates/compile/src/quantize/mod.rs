@@ -29,6 +29,7 @@ mod neuron;
 mod reconstruct;
 mod report;
 mod scale;
+mod soft;
 #[cfg(test)]
 mod tests;
 mod tune;
@@ -37,16 +38,18 @@ mod weights;
 pub use adopt::{adopt, adopt_all};
 pub use reconstruct::{Guide, reconstruct_all};
 pub use report::{PopulationQuantized, ProjectionQuantized, QuantizeReport};
+pub(crate) use soft::measure as measure_soft_resets;
+pub use soft::{SoftPopulation, SoftReset};
 pub use tune::TuneReport;
 
 use crate::finding::{self, Finding};
 use neuron::Prepared;
+use rayon::prelude::*;
 use scale::Incoming;
 use serde::Serialize;
 use spikec_chip::Target;
 use spikec_net::{
-    Fixed, FixedRules, Float, HostProjection, Net, Population, PopulationId, Quantized, ReferenceError, ResetRule, Role, Scaling,
-    WeightFormat,
+    Fixed, FixedRules, Float, HostProjection, Net, Population, PopulationId, Quantized, ReferenceError, Role, Scaling, Ties, WeightFormat,
 };
 use thiserror::Error;
 
@@ -90,6 +93,8 @@ pub struct QuantizeOptions {
     pub tune: bool,
     /// The potentials of the output population will be compared (decoder `potential`): one scale for all its neurons.
     pub comparable_outputs: bool,
+    /// What may stand for a reset by subtraction.
+    pub soft_reset: SoftReset,
 }
 
 impl QuantizeOptions {
@@ -108,6 +113,7 @@ impl Default for QuantizeOptions {
             method: Quantizer::default(),
             tune: false,
             comparable_outputs: false,
+            soft_reset: SoftReset::default(),
         }
     }
 }
@@ -270,6 +276,8 @@ pub(crate) struct Draft<'a> {
     prepared: Vec<Prepared>,
     /// Scales a population may have.
     classes: Vec<usize>,
+    /// Kernels, by population.
+    ties: Vec<Option<Ties>>,
     /// By projection.
     formats: Vec<WeightFormat>,
     /// By population.
@@ -293,9 +301,11 @@ impl<'a> Draft<'a> {
         }
         let (rules, registers) = (fixed_rules(target), Registers::of(target));
         let mut findings = rule_findings(net, &registers);
+        findings.extend(soft::findings(net, &rules, &registers, target, options.soft_reset));
         findings.extend(host_findings(net));
         let prepared = neuron::prepare(net, &registers, &mut findings);
         let classes = allot(net, *target.packed().core.threshold_profiles as usize, options.method);
+        let ties: Vec<Option<Ties>> = (0..net.populations.len()).into_par_iter().map(|p| Ties::of(net, PopulationId::from(p))).collect();
         let mut formats = vec![None; net.projections.len()];
         let mut v_units = Vec::new();
         for p in 0..net.populations.len() {
@@ -303,7 +313,15 @@ impl<'a> Draft<'a> {
             let comparable = options.comparable_outputs && id == net.output;
             let mut incoming = scale::incoming(net, id, &prepared[p], comparable, options, target, &mut findings);
             let driven = net.host_projections.iter().any(|h| h.post == id);
-            let goal = scale::Goal { rules: &rules, registers: &registers, target, fire: net.rules.fire, driven, classes: classes[p] };
+            let goal = scale::Goal {
+                rules: &rules,
+                registers: &registers,
+                target,
+                fire: net.rules.fire,
+                driven,
+                classes: classes[p],
+                ties: ties[p].as_ref(),
+            };
             v_units.push(scale::v_units(&prepared[p], &mut incoming, &goal, options.method, comparable, None));
             for Incoming { projection, format, .. } in &incoming {
                 formats[projection.index()] = Some(*format);
@@ -319,6 +337,7 @@ impl<'a> Draft<'a> {
             registers,
             prepared,
             classes,
+            ties,
             formats,
             v_units,
             chosen,
@@ -352,6 +371,15 @@ impl<'a> Draft<'a> {
             projections.push(fixed);
             projection_reports.push(report);
         }
+        let mut soft = Vec::new();
+        for (k, p) in net.populations.iter().enumerate() {
+            let registers = (PopulationId::from(k), Population::<Fixed>::neurons(&populations[k]));
+            if let Some((own, population)) = soft::projections(&rules, (&net.rules, p), registers, self.target) {
+                projection_reports.extend(own.iter().map(adopt::projection_report));
+                projections.extend(own);
+                soft.push(population);
+            }
+        }
         let host = |h: &HostProjection| host_projection(h, &self.prepared[h.post.index()], &self.v_units[h.post.index()]);
         let fixed = Net::<Fixed> {
             name: net.name.clone(),
@@ -366,6 +394,7 @@ impl<'a> Draft<'a> {
         finding::sort(&mut findings);
         let report = QuantizeReport {
             tuned: self.tuned,
+            soft,
             ..QuantizeReport::new(Some(self.options), projection_reports, population_reports, findings)
         };
         let deviation_steps = report.deviation_steps;
@@ -374,23 +403,13 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Soft reset, and refractory periods that no trained neuron has (C13). A readout never fires, and so never resets.
+/// Refractory periods that no trained neuron has (C13).
 fn rule_findings(net: &Net<Float>, registers: &Registers) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for p in &net.populations {
-        let firing = p.neurons().iter().filter(|n| n.threshold < f32::INFINITY).count();
-        if net.rules.reset == ResetRule::Subtract && firing > 0 {
-            let remedy = "train or import with hard reset (conventions nir, spikingjelly, norse and lava reset to a value); \
-                          the rewrite of soft reset into two compartments is not available";
-            findings.push(Finding::error("C13", "neurons with soft reset (v - threshold)", firing as f64, 0.0, remedy).layer(&p.name));
-        }
-        let least = registers.refractory.0;
-        if least > 1 && !p.neurons().is_empty() {
-            let remedy = "trained neurons lose no step after a spike: choose a target with the refractory period 1";
-            findings.push(Finding::error("C13", "smallest refractory period (steps)", least.into(), 1.0, remedy).layer(&p.name));
-        }
-    }
-    findings
+    let least = registers.refractory.0;
+    let remedy = "trained neurons lose no step after a spike: choose a target with the refractory period 1";
+    let finding =
+        |p: &Population<Float>| Finding::error("C13", "smallest refractory period (steps)", least.into(), 1.0, remedy).layer(&p.name);
+    net.populations.iter().filter(|p| least > 1 && !p.neurons().is_empty()).map(finding).collect()
 }
 
 /// Host projections into filtered currents, which a bias can't stand for, and into neurons that hear nothing (C13).

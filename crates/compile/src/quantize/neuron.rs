@@ -4,7 +4,7 @@
 //! Invariant: every register is in the target's range; what had to be moved there is counted and warned about (C13).
 
 use super::report::PopulationQuantized;
-use super::{Registers, input_role};
+use super::{Registers, input_role, soft};
 use crate::finding::Finding;
 use spikec_data::bias_register;
 use spikec_net::{Bias, FireRule, Fixed, FixedNeuron, FixedRules, Float, FloatNeuron, Net, Population, Role};
@@ -27,6 +27,8 @@ pub struct Shifted {
     pub decay_u: u16,
     /// Register.
     pub decay_v: u16,
+    /// Its potential lives in its current, from which a spike subtracts (`soft.rs`).
+    pub soft: bool,
 }
 
 /// The neurons of a population in the chip's coordinates; empty for inputs.
@@ -49,7 +51,10 @@ pub fn prepare(net: &Net<Float>, registers: &Registers, findings: &mut Vec<Findi
                 shifted(&STAND_IN, registers).expect("a plain neuron can be held")
             })
         });
-        let prepared = Prepared { neurons: neurons.collect() };
+        let into_current =
+            |(n, given): (Shifted, &FloatNeuron)| if net.rules.subtracts(given) { soft::into_current(n, registers) } else { n };
+        let neurons = neurons.zip(p.neurons()).map(into_current).collect();
+        let prepared = Prepared { neurons };
         findings.extend(unheld.iter().map(|u| u.finding(&p.name)));
         prepared
     };
@@ -103,6 +108,7 @@ fn shifted(n: &FloatNeuron, registers: &Registers) -> Result<Shifted, (&'static 
         threshold,
         decay_u: decay(keep_u, registers.decay_u),
         decay_v: decay(keep_v, registers.decay_v),
+        soft: false,
     })
 }
 

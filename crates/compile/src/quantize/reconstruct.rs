@@ -4,18 +4,18 @@
 //! [`super::quantize_all`].
 //! Invariant: zeros stay zero; what the chip holds is what is rounded to. Populations are taken in computed order, each hearing the spikes
 //! of the quantized ones before it. Cost: features^2 columns + neurons features^2 times the levels tried.
-//! Method: `spikec_reconstruct`.
+//! Method: `spikec_reconstruct`. Neurons that share a kernel are one row, and go on sharing it.
 
 use super::neuron::Shifted;
 use super::scale::{self, Slot};
 use super::{Draft, QuantizeError, QuantizeOptions, QuantizeReport, Quantizer, bias_limits};
-use crate::finding::Finding;
+use crate::finding::{self, Finding};
 use rayon::prelude::*;
 use spikec_chip::Target;
 use spikec_data::Stimulus;
-use spikec_net::{Float, Interpreter, Net, PopulationId, Quantized};
+use spikec_net::{Float, Interpreter, Net, PopulationId, ProjectionId, Quantized};
 use spikec_reconstruct::rows::LARGEST_FEATURES;
-use spikec_reconstruct::{Features, Grid, Recording, Rows, Scale};
+use spikec_reconstruct::{Ears, Features, Grid, Recording, Rows, Scale, is_gate};
 
 /// Times that coordinate descent goes through a row.
 const SWEEPS: usize = 20;
@@ -43,15 +43,20 @@ pub fn reconstruct_all(
     guide: &Guide,
 ) -> Result<(Quantized, QuantizeReport), QuantizeError> {
     let mut draft = Draft::new(net, target, options)?;
-    if options.method == Quantizer::Reconstruct && !guide.samples.is_empty() {
+    // What is refused is not worth the time.
+    let refused = finding::errors(&draft.findings).is_some();
+    if options.method == Quantizer::Reconstruct && !guide.samples.is_empty() && !refused {
         let taught = Recording::of_floats(guide.teacher, guide.samples, guide.steps)?;
         let order: Vec<PopulationId> = Interpreter::new(net)?.order().collect();
         for p in order {
             let mut pres = net.projections.iter().filter(|q| q.post == p && !q.synapses.is_empty()).map(|q| q.pre).peekable();
-            if pres.peek().is_none() {
+            if pres.peek().is_none() || is_gate(net, p) {
                 continue;
             }
-            let features = Features::at_most(net, p).max(Features::at_most(guide.teacher, p));
+            let features = match Ears::ties(net, p, guide.teacher) {
+                Some(ties) => ties.tap_count(),
+                None => Features::at_most(net, p).max(Features::at_most(guide.teacher, p)),
+            };
             if features > LARGEST_FEATURES {
                 let remedy = "its weights are rounded by row scale";
                 let layer = &net.population(p).name;
@@ -90,8 +95,12 @@ impl Draft<'_> {
             bias: (n.bias / unit) as f32,
             fires: n.threshold.is_finite(),
         };
-        let scales: Vec<Scale> = self.prepared[p.index()].neurons.iter().zip(&units).map(scale).collect();
-        let rows = Rows::of(net, p, (teacher, taught), heard, scales);
+        let of_neurons: Vec<Scale> = self.prepared[p.index()].neurons.iter().zip(&units).map(scale).collect();
+        let ties = Ears::ties(net, p, teacher);
+        let rows = Rows::of(net, p, ties.as_ref(), (teacher, taught), heard, Ears::scales(ties.as_ref(), of_neurons));
+        // The row of a neuron, and a neuron of a row.
+        let row_of = |j: usize| ties.as_ref().map_or(j, |t| t.channel_of[j] as usize);
+        let neuron_of = |row: usize| ties.as_ref().map_or(row, |t| t.leaders[row] as usize);
 
         let prepared = &self.prepared[p.index()];
         let mut incoming = scale::incoming(net, p, prepared, comparable, self.options, self.target, &mut Vec::new());
@@ -103,9 +112,10 @@ impl Draft<'_> {
             fire: net.rules.fire,
             driven,
             classes: self.classes[p.index()],
+            ties: ties.as_ref(),
         };
         let errors = |slots: &[Slot], j: usize, levels: &[f64]| -> Vec<f64> {
-            let work = rows.work(j, false);
+            let work = rows.work(row_of(j), false);
             levels.iter().map(|&level| f64::from(rows.round(&work, &grids(slots, level), 0).1)).collect()
         };
         let v_units = scale::v_units(prepared, &mut incoming, &goal, self.options.method, comparable, Some(&errors));
@@ -114,17 +124,21 @@ impl Draft<'_> {
         let slots: Vec<Slot> = incoming.iter().map(|i| Slot::new(i, &self.rules)).collect();
         let chosen: Vec<(Vec<f32>, f32)> = (0..rows.len())
             .into_par_iter()
-            .map(|j| {
+            .map(|row| {
+                let j = neuron_of(row);
                 let grids = grids(&slots, v_units[j] * units[j] / level_unit);
-                let work = rows.work(j, true);
+                let work = rows.work(row, true);
                 let (steps, _) = rows.round(&work, &grids, SWEEPS);
-                let change = rows.bias_change(j, &work, &Rows::values(&work, &grids, &steps));
+                let change = rows.bias_change(row, &work, &Rows::values(&work, &grids, &steps));
                 (steps, change)
             })
             .collect();
         let formats: Vec<_> = incoming.iter().map(|i| (i.projection, i.format)).collect();
-        let mut mantissas: Vec<Vec<i16>> =
-            formats.iter().map(|(projection, _)| vec![0; net.projection(*projection).synapses.len()]).collect();
+        let weights = |block: usize, projection: ProjectionId| match &ties {
+            Some(ties) => ties.kernels[block].taps().len(),
+            None => net.projection(projection).synapses.len(),
+        };
+        let mut mantissas: Vec<Vec<i16>> = formats.iter().enumerate().map(|(block, f)| vec![0; weights(block, f.0)]).collect();
         for (row, (steps, _)) in rows.features.rows.iter().zip(&chosen) {
             for (s, &steps) in row.iter().zip(steps) {
                 let block = s.block as usize;
@@ -133,10 +147,14 @@ impl Draft<'_> {
         }
         for ((projection, format), mantissas) in formats.into_iter().zip(mantissas) {
             self.formats[projection.index()] = format;
-            self.chosen[projection.index()] = Some(mantissas);
+            self.chosen[projection.index()] = Some(match &ties {
+                Some(ties) => ties.spread(net, projection, &mantissas),
+                None => mantissas,
+            });
         }
-        for ((neuron, unit), (_, change)) in self.prepared[p.index()].neurons.iter_mut().zip(&units).zip(&chosen) {
-            let moved = f64::from(*change) * unit;
+        for (j, (neuron, unit)) in self.prepared[p.index()].neurons.iter_mut().zip(&units).enumerate() {
+            // A bias doesn't add up where the potential lives in the current.
+            let moved = if neuron.soft { 0.0 } else { f64::from(chosen[row_of(j)].1) * unit };
             neuron.bias += moved;
             self.bias_deviation = self.bias_deviation.max(moved.abs());
         }

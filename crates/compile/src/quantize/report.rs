@@ -1,5 +1,6 @@
 //! What quantizing did: errors, losses and worst cases, for people and for the JSON report.
 
+use super::soft::SoftPopulation;
 use super::tune::TuneReport;
 use super::{QuantizeOptions, Quantizer};
 use crate::finding::Finding;
@@ -21,6 +22,8 @@ pub struct QuantizeReport {
     pub deviation_steps: f64,
     /// What tuning all layers together did; `None` where it was not done.
     pub tuned: Option<TuneReport>,
+    /// Populations with soft reset, in net order.
+    pub soft: Vec<SoftPopulation>,
     /// Each projection, in net order.
     pub projections: Vec<ProjectionQuantized>,
     /// Each population, in net order.
@@ -127,6 +130,7 @@ impl QuantizeReport {
             vanished: projections.iter().map(|p| p.vanished).sum(),
             deviation_steps: projections.iter().map(|p| p.deviation_steps).fold(0.0, f64::max),
             tuned: None,
+            soft: Vec::new(),
             projections,
             populations,
             findings,

@@ -10,11 +10,12 @@
 //! an exponent smaller by k. The base exponent is 0, or the smallest at which every neuron's level can be [`LEVEL_GOAL`] or
 //! more without clipping a weight, so that one mantissa of the threshold is 0.1 % or less. It is lowered while that level
 //! passes the threshold register or a constant bias its own, or u could wrap in the worst case (every input of one sign
-//! in every step), but no further than is free: at `-grid_shift` the smallest mantissa still acts without rounding.
+//! in every step; where potentials live in u, always), but no further than is free: at `-grid_shift` the smallest mantissa still acts without rounding.
 //!
 //! **Levels.** `MaxAbs`: the largest at which no weight of the population clips. `RowScale`: the error of each neuron
 //! (sum of squared weight errors, in thresholds) at levels on a grid; the best set of classes by greedy choice and exchange; each
 //! class then moved to the best level nearby; each neuron takes its best class. A level may clip a few large weights.
+//! Neurons that share a kernel share a level, that of one which hears all of it: the kernel stays one kernel.
 //! A neuron's constant bias must fit its register; where the host drives the population, a bias of two thresholds must.
 //! A population without synapses gets [`LEVEL_GOAL`]: a bias then reaches eight thresholds in steps of 1/65536.
 
@@ -22,11 +23,10 @@ use super::neuron::Prepared;
 use super::weights::sign_of;
 use super::{QuantizeOptions, Quantizer, Registers, Signs, sign_finding};
 use crate::finding::Finding;
-use crate::lower::by_post;
 use rayon::prelude::*;
 use spikec_chip::Target;
 use spikec_chip::target::Sign;
-use spikec_net::{FireRule, FixedRules, Float, Net, PopulationId, ProjectionId, SignMode, WeightFormat};
+use spikec_net::{FireRule, FixedRules, Float, Net, PopulationId, ProjectionId, SignMode, Synapses, Ties, WeightFormat};
 
 /// A level at which the rounding of thresholds is not felt any more.
 pub const LEVEL_GOAL: f64 = 1024.0;
@@ -46,15 +46,13 @@ pub struct Incoming {
     pub projection: ProjectionId,
     /// Format; its exponent is set by [`v_units`].
     pub format: WeightFormat,
-    /// `offsets[j]..offsets[j + 1]` are the weights of neuron j.
-    offsets: Vec<u32>,
-    /// `weight * gain / unit`: weights in thresholds (readouts: in units of v).
-    x: Vec<f32>,
+    /// By postsynaptic neuron `weight * gain / unit`: weights in thresholds (readouts: in units of v).
+    x: Synapses<f32>,
 }
 
 impl Incoming {
     fn row(&self, j: usize) -> &[f32] {
-        &self.x[self.offsets[j] as usize..self.offsets[j + 1] as usize]
+        self.x.row(j).weights()
     }
 }
 
@@ -72,6 +70,15 @@ pub struct Goal<'a> {
     pub driven: bool,
     /// Levels that the population may have.
     pub classes: usize,
+    /// Kernels of the population: all neurons of a channel get one level.
+    pub ties: Option<&'a Ties>,
+}
+
+impl Goal<'_> {
+    /// The neuron that speaks for neuron j.
+    fn leader(&self, j: usize) -> usize {
+        self.ties.map_or(j, |ties| ties.leaders[ties.channel_of[j] as usize] as usize)
+    }
 }
 
 /// What level 1 is worth for each neuron, in float units of v: its threshold; 1 for readouts; the largest threshold for
@@ -102,17 +109,16 @@ pub fn incoming(
     let factors: Vec<f64> = prepared.neurons.iter().zip(units(prepared, comparable)).map(|(n, unit)| n.gain / unit).collect();
     let projections = net.projections.iter().enumerate().filter(|(_, p)| p.post == post);
     let transpose = |(k, p): (usize, &spikec_net::Projection<Float>)| {
-        let (offsets, order) = by_post(&p.synapses, factors.len());
-        let relative = |&k: &u32| (p.synapses.weights[k as usize] as f64 * factors[p.synapses.posts[k as usize] as usize]) as f32;
-        let x: Vec<f32> = order.iter().map(relative).collect();
-        let mode = sign_of(x.iter().any(|&w| w > 0.0), x.iter().any(|&w| w < 0.0));
+        let x = p.synapses.transposed(factors.len(), |_, post, weight| (weight as f64 * factors[post as usize]) as f32);
+        let seen = x.distinct_weights();
+        let mode = sign_of(seen.iter().any(|&w| w > 0.0), seen.iter().any(|&w| w < 0.0));
         let bits = options.bits(&p.name);
         let sign = supported(mode, bits, options.signs, target).unwrap_or_else(|| {
             findings.push(sign_finding(SignMode::Mixed, &p.name));
             SignMode::Split
         });
         let format = WeightFormat { bits, exponent: 0, sign };
-        Incoming { projection: ProjectionId::from(k), format, offsets, x }
+        Incoming { projection: ProjectionId::from(k), format, x }
     };
     projections.map(transpose).collect()
 }
@@ -142,20 +148,22 @@ pub fn v_units(
     errors: Option<&Errors>,
 ) -> Vec<f64> {
     let units = units(prepared, comparable);
-    let caps: Vec<f64> = (0..units.len()).map(|j| cap(prepared, units[j], j, goal)).collect();
+    let mut caps: Vec<f64> = (0..units.len()).map(|j| cap(prepared, units[j], j, goal)).collect();
+    (0..units.len()).for_each(|j| caps[goal.leader(j)] = caps[goal.leader(j)].min(caps[j]));
     set_exponents(prepared, incoming, goal, &caps);
     let level_unit = 2f64.powi(goal.rules.threshold_shift as i32);
     let of_weights = |slots: &[Slot], j: usize, levels: &[f64]| levels.iter().map(|&l| slots.iter().map(|s| s.error(j, l)).sum()).collect();
     let (grid, voters) = if errors.is_some() { (GRID_COSTLY, VOTERS_COSTLY) } else { (GRID, VOTERS) };
     let slots = incoming.iter().map(|i| Slot::new(i, goal.rules)).collect();
     let search = Search { slots, caps: &caps, errors: errors.unwrap_or(&of_weights), grid, voters };
-    let (finite, infinite): (Vec<usize>, Vec<usize>) = (0..units.len()).partition(|&j| prepared.neurons[j].threshold.is_finite());
+    let leaders: Vec<usize> = (0..units.len()).filter(|&j| goal.leader(j) == j).collect();
+    let (finite, infinite): (Vec<usize>, Vec<usize>) = leaders.iter().partition(|&&j| prepared.neurons[j].threshold.is_finite());
     let classes = if method == Quantizer::MaxAbs || comparable { 1 } else { goal.classes };
     // The register of a level is one less where >= fires.
     let least = if goal.fire == FireRule::GreaterEqual { 2.0 } else { 1.0 };
     let mut levels = vec![0.0; units.len()];
     let groups = if comparable {
-        vec![((0..units.len()).collect(), !finite.is_empty(), 1)]
+        vec![(leaders, !finite.is_empty(), 1)]
     } else {
         // The readouts' threshold takes a profile too.
         let rest = classes - (classes > 1 && !infinite.is_empty()) as usize;
@@ -167,7 +175,7 @@ pub fn v_units(
             levels[j] = level;
         }
     }
-    levels.iter().zip(&units).map(|(level, unit)| level * level_unit / unit).collect()
+    (0..units.len()).map(|j| levels[goal.leader(j)] * level_unit / units[j]).collect()
 }
 
 /// The largest level of neuron j whose threshold and biases fit their registers.
@@ -185,8 +193,10 @@ fn set_exponents(prepared: &Prepared, incoming: &mut [Incoming], goal: &Goal, ca
     let (least, most) = *goal.target.packed().weights.exponent;
     let rules = goal.rules;
     // Range of a projection: its largest weight per largest mantissa.
-    let ranges: Vec<f64> =
-        incoming.iter().map(|i| i.x.iter().fold(0f32, |a, x| a.max(x.abs())) as f64 / largest_mantissa(i.format)).collect();
+    let ranges: Vec<f64> = incoming
+        .iter()
+        .map(|i| i.x.distinct_weights().iter().fold(0f32, |a, x| a.max(x.abs())) as f64 / largest_mantissa(i.format))
+        .collect();
     let widest = ranges.iter().copied().fold(0.0, f64::max);
     if widest <= 0.0 || !widest.is_finite() {
         return;
@@ -208,15 +218,23 @@ fn set_exponents(prepared: &Prepared, incoming: &mut [Incoming], goal: &Goal, ca
         let level = level(base);
         (0..caps.len()).all(|j| {
             let n = &prepared.neurons[j];
-            let u = sums[j] * level * 2f64.powi(rules.threshold_shift as i32) * goal.registers.decay_one as f64 / n.decay_u as f64;
+            // A potential that lives in u: one step's input and the threshold, for a spike takes the rest away.
+            let kept = if n.soft { 1.0 + 1.0 / sums[j].max(f64::MIN_POSITIVE) } else { goal.registers.decay_one as f64 / n.decay_u as f64 };
+            let u = sums[j] * level * 2f64.powi(rules.threshold_shift as i32) * kept;
             let v = if n.threshold.is_infinite() && n.decay_v > 0 { u * goal.registers.decay_one as f64 / n.decay_v as f64 } else { 0.0 };
             level <= caps[j] && u < 2f64.powi(rules.u_bits as i32 - 1) && v < rules.v_max as f64
         })
     };
     let wanted = |base: &i32| level(*base) >= LEVEL_GOAL;
     let fires = prepared.neurons.iter().any(|n| n.threshold.is_finite());
-    let mut base = if fires { (0..=most as i32).find(wanted).unwrap_or(most as i32) } else { 0 };
+    // A potential that lives in u wraps where another is clipped: it gets all the room below zero that there is.
+    let soft = prepared.neurons.iter().any(|n| n.soft);
     let lowest = free.iter().copied().min().unwrap_or(0).max(least as i32);
+    let mut base = match fires {
+        _ if soft => lowest,
+        true => (0..=most as i32).find(wanted).unwrap_or(most as i32),
+        false => 0,
+    };
     while base > lowest && !fits(base) {
         base -= 1;
     }

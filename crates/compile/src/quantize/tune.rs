@@ -23,6 +23,10 @@ pub struct TuneReport {
 impl Draft<'_> {
     /// Tunes, if there is something to tune by and its cost is bearable.
     pub(super) fn tune(&mut self, guide: &Guide, taught: &Recording) -> Result<(), QuantizeError> {
+        if self.ties.iter().any(Option::is_some) {
+            // Single synapses would move away from their kernels.
+            return Ok(());
+        }
         let (before_net, _) = self.build([0; 32]);
         let limits = bias_limits(self.target);
         let before = Recording::of_registers(&before_net.net, guide.samples, guide.steps, limits)?.count_distance(taught);
@@ -59,13 +63,13 @@ impl Draft<'_> {
         let range = (least as f32 / grid as f32, most as f32 / grid as f32);
         let of = |w: f32, j: usize| ideal_mantissa(w, self.prepared[post].neurons[j].gain, self.v_units[post][j], format, &self.rules);
         let steps = (0..self.prepared[post].neurons.len()).map(|j| (grid / of(1.0, j)) as f32).collect();
-        let nearest = |k: usize| {
-            let ideal = of(projection.synapses.weights[k], projection.synapses.posts[k] as usize) / grid;
+        let nearest = |(_, post, weight, _): (u32, u32, f32, u16)| {
+            let ideal = of(weight, post as usize) / grid;
             (ideal.round() as f32).clamp(range.0, range.1)
         };
         let multiples = match &self.chosen[q] {
             Some(mantissas) => mantissas.iter().map(|&m| f32::from(m) / grid as f32).collect(),
-            None => (0..projection.synapses.len()).map(nearest).collect(),
+            None => projection.synapses.iter().map(nearest).collect(),
         };
         Standing { steps, range, multiples }
     }
@@ -77,7 +81,8 @@ impl Draft<'_> {
             *chosen = Some(multiples.into_iter().map(|m| m as i16 * grid).collect());
         }
         for ((prepared, changes), population) in self.prepared.iter_mut().zip(tuned.bias_changes).zip(&self.net.populations) {
-            for ((neuron, change), given) in prepared.neurons.iter_mut().zip(changes).zip(population.neurons()) {
+            let changed = prepared.neurons.iter_mut().zip(changes).zip(population.neurons());
+            for ((neuron, change), given) in changed.filter(|((n, _), _)| !n.soft) {
                 neuron.bias += f64::from(change);
                 let as_trained = f64::from(given.bias) + (neuron.keep_v - 1.0) * f64::from(given.v_reset);
                 self.bias_deviation = self.bias_deviation.max((neuron.bias - as_trained).abs());

@@ -6,8 +6,7 @@
 
 use super::neuron::Prepared;
 use super::report::ProjectionQuantized;
-use crate::lower::as_delays;
-use spikec_net::{Delays, Fixed, FixedRules, Float, Projection, SignMode, Synapses, WeightFormat};
+use spikec_net::{Builder, Fixed, FixedRules, Float, Projection, SignMode, WeightFormat};
 
 /// What one unit of the mantissa adds to u.
 pub fn acting_unit(format: WeightFormat, rules: &FixedRules) -> f64 {
@@ -35,12 +34,12 @@ pub fn round(
     let (least, most) = (least as f64, most as f64);
     let (mut vanished, mut clipped, mut max_error, mut deviation) = (0u64, 0u64, 0f64, 0f64);
     let (mut steps2, mut error2, mut weight2) = (0f64, 0f64, 0f64);
-    let mut out = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) };
-    let mut delays = Vec::new();
-    for i in 0..synapses.offsets.len() - 1 {
-        for k in synapses.row(i) {
-            let j = synapses.posts[k] as usize;
-            let ideal = ideal_mantissa(synapses.weights[k], post.neurons[j].gain, v_units[j], format, rules);
+    let mut out = Builder::new();
+    let mut next = 0;
+    for row in synapses.rows() {
+        for (k, (to, weight, delay)) in (next..).zip(row.iter()) {
+            let j = to as usize;
+            let ideal = ideal_mantissa(weight, post.neurons[j].gain, v_units[j], format, rules);
             let mantissa = chosen.map_or(((ideal / grid).round() * grid).clamp(least, most), |chosen| chosen[k].into());
             let error = mantissa - ideal;
             clipped += (error.abs() > 0.5 * grid) as u64;
@@ -54,18 +53,12 @@ pub fn round(
                 vanished += 1;
                 continue;
             }
-            out.posts.push(j as u32);
-            out.weights.push(mantissa as i16);
-            if let Delays::Each(each) = &synapses.delays {
-                delays.push(each[k]);
-            }
+            out.push(to, mantissa as i16, delay);
         }
-        out.offsets.push(out.posts.len() as u32);
+        out.end_row();
+        next += row.len();
     }
-    out.delays = match &synapses.delays {
-        Delays::Uniform(d) => Delays::Uniform(*d),
-        Delays::Each(_) => as_delays(delays),
-    };
+    let out = out.finish();
     let report = ProjectionQuantized {
         name: projection.name.clone(),
         bits: format.bits,

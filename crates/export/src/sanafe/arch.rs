@@ -121,7 +121,10 @@ fn core(plan: &Plan, out: &mut dyn Write, first: usize, count: usize, kind: Kind
     writeln!(out, "          axon_in:")?;
     unit(out, "axon_in", None, &[("energy_message_in", pj(*e.axon_in)), ("latency_message_in", ns(*t.axon_in))])?;
     writeln!(out, "          synapse:")?;
-    for (name, energy, time) in [("dense", *e.synapse_dense, *t.synapse_dense), ("sparse", *e.synapse_sparse, *t.synapse_sparse)] {
+    let shares = plan.cores.iter().any(|c| c.readers.iter().any(|&n| n > 1));
+    let conv = shares.then_some(("conv", *e.synapse_conv, *t.synapse_conv));
+    let units = [("dense", *e.synapse_dense, *t.synapse_dense), ("sparse", *e.synapse_sparse, *t.synapse_sparse)];
+    for (name, energy, time) in units.into_iter().chain(conv) {
         unit(out, name, Some("current_based"), &[("energy_process_spike", pj(energy)), ("latency_process_spike", ns(time))])?;
     }
     writeln!(out, "          dendrite:")?;

@@ -84,7 +84,7 @@ impl fmt::Display for Note {
         match self {
             Note::TwoPrices { compartments, synapses } => write!(
                 f,
-                "{compartments} compartments read dense and other entries; SANA-FE's YAML has one price a neuron, so {synapses} synapses have the other one's time and energy"
+                "{compartments} compartments read entries of several kinds (dense, shared, other); SANA-FE's YAML has one price a neuron, so {synapses} synapses have another one's time and energy"
             ),
             Note::OnePrice { core, synapses } => {
                 write!(

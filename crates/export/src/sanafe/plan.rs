@@ -25,6 +25,8 @@ const LARGEST_V: i64 = 1 << 29;
 pub(super) enum Unit {
     Dense,
     Sparse,
+    /// Entries that several input axons share.
+    Conv,
 }
 
 impl Unit {
@@ -32,12 +34,26 @@ impl Unit {
         match self {
             Unit::Dense => "dense",
             Unit::Sparse => "sparse",
+            Unit::Conv => "conv",
         }
     }
 
-    /// The more frequent one of (dense, sparse), and how many have the other.
-    fn of([dense, sparse]: [u64; 2]) -> (Unit, u64) {
-        if dense > sparse { (Unit::Dense, sparse) } else { (Unit::Sparse, dense) }
+    /// All units, the first of equally frequent ones first.
+    pub(super) const ALL: [Unit; 3] = [Unit::Sparse, Unit::Dense, Unit::Conv];
+
+    /// Position in [`Unit::ALL`].
+    pub(super) fn index(self) -> usize {
+        match self {
+            Unit::Sparse => 0,
+            Unit::Dense => 1,
+            Unit::Conv => 2,
+        }
+    }
+
+    /// The most frequent one, and how many have another.
+    fn of(counts: [u64; 3]) -> (Unit, u64) {
+        let best = (0..3).fold(0, |best, k| if counts[k] > counts[best] { k } else { best });
+        (Unit::ALL[best], counts.iter().sum::<u64>() - counts[best])
     }
 }
 
@@ -59,6 +75,8 @@ pub(super) struct Soma {
 #[derive(Debug)]
 pub(super) struct Core {
     pub tables: CoreTables,
+    /// Input axons of each list.
+    pub readers: Vec<u32>,
     /// SANA-FE's tile.
     pub tile: u32,
     pub slot: u32,
@@ -240,7 +258,8 @@ impl Plan {
         }
         let router = self.mesh.router(core);
         let (tile, slot) = (self.tile(router.x, router.y), self.mesh.slot(core));
-        self.cores.push(Core { tables, tile, slot, delayed: false, somas, populations: Vec::new() });
+        let readers = tables.readers();
+        self.cores.push(Core { tables, readers, tile, slot, delayed: false, somas, populations: Vec::new() });
         Ok(())
     }
 
@@ -273,12 +292,18 @@ impl Plan {
         // Booting has checked that every axon that is sent to exists.
         let Some(k) = self.position(to.core) else { return Ok(()) };
         let tables = &self.cores[k].tables;
-        for entry in &tables.in_axons[usize::from(to.index)].entries {
+        let axon = tables.in_axons[usize::from(to.index)];
+        let shared = self.cores[k].readers[usize::from(axon.list)] > 1;
+        for entry in &tables.list(axon).entries {
             let format = &tables.formats[usize::from(entry.format)];
-            let unit = if format.compression == Compression::Dense { Unit::Dense } else { Unit::Sparse };
+            let unit = match (shared, format.compression) {
+                (true, _) => Unit::Conv,
+                (false, Compression::Dense) => Unit::Dense,
+                (false, _) => Unit::Sparse,
+            };
             for s in &entry.synapses {
                 let weight = volts(self.arithmetic.acting_weight(s.mantissa, format.exponent));
-                f(&Edge { from, core: k, compartment: s.compartment, weight, delay: u32::from(s.delay) + ahead, unit })?;
+                f(&Edge { from, core: k, compartment: axon.compartment(s) as u16, weight, delay: u32::from(s.delay) + ahead, unit })?;
             }
         }
         Ok(())
@@ -286,10 +311,10 @@ impl Plan {
 
     /// Chooses synapse units and dendrites, and notes what is not exact.
     fn survey(&mut self) -> Result<(), ExportError> {
-        let mut counts: Vec<Vec<[u64; 2]>> = self.cores.iter().map(|c| vec![[0; 2]; c.somas.len()]).collect();
+        let mut counts: Vec<Vec<[u64; 3]>> = self.cores.iter().map(|c| vec![[0; 3]; c.somas.len()]).collect();
         let mut delayed = vec![false; self.cores.len()];
         self.edges(|edge| {
-            counts[edge.core][usize::from(edge.compartment)][usize::from(edge.unit == Unit::Sparse)] += 1;
+            counts[edge.core][usize::from(edge.compartment)][edge.unit.index()] += 1;
             delayed[edge.core] |= edge.delay > 0;
             if edge.delay > MAX_DELAY {
                 let core = self.cores[edge.core].tables.core;
@@ -302,7 +327,7 @@ impl Plan {
             core.delayed = delayed;
             if delayed {
                 // SANA-FE's dendrite knows a synapse by its number in its unit: two units would mix up their delays.
-                let all = counts.iter().fold([0, 0], |a, c| [a[0] + c[0], a[1] + c[1]]);
+                let all = counts.iter().fold([0; 3], |a, c| [a[0] + c[0], a[1] + c[1], a[2] + c[2]]);
                 let (unit, others) = Unit::of(all);
                 core.somas.iter_mut().for_each(|s| s.unit = unit);
                 if others > 0 {
@@ -349,7 +374,8 @@ impl Plan {
             seen.clear();
             for axon in axons {
                 let Some(k) = self.position(axon.core) else { continue };
-                if self.cores[k].tables.in_axons[usize::from(axon.index)].entries.iter().all(|e| e.synapses.is_empty()) {
+                let tables = &self.cores[k].tables;
+                if tables.list(tables.in_axons[usize::from(axon.index)]).is_empty() {
                     silent += 1;
                 } else {
                     seen.push(k);

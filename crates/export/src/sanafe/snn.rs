@@ -91,17 +91,17 @@ pub(super) fn write(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
 fn edges(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let mut any = false;
     let mut begin = |out: &mut dyn Write| if std::mem::replace(&mut any, true) { Ok(()) } else { writeln!(out, "  edges:") };
-    let mut others = [0u64; 2];
+    let mut others = [0u64; 3];
     plan.edges(|e| {
         if other(plan, e) {
-            others[usize::from(e.unit == Unit::Sparse)] += 1;
+            others[e.unit.index()] += 1;
             return Ok(());
         }
         begin(out)?;
         edge(plan, out, e)
     })?;
-    for (unit, count) in [Unit::Dense, Unit::Sparse].into_iter().zip(others) {
-        if count == 0 {
+    for unit in [Unit::Dense, Unit::Sparse, Unit::Conv] {
+        if others[unit.index()] == 0 {
             continue;
         }
         begin(out)?;

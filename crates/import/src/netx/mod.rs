@@ -15,7 +15,7 @@ use crate::shape::{Growth, population_len};
 use crate::{ImportOptions, Imported, Model};
 use file::{Layer, Neuron};
 use spikec_net::{
-    Axis, Bias, Conv, Delays, Fixed, FixedNeuron, FixedRules, GeometryError, HostProjection, Net, Population, PopulationId, Projection,
+    Axis, Bias, Builder, Conv, Fixed, FixedNeuron, FixedRules, GeometryError, HostProjection, Net, Population, PopulationId, Projection,
     Role, SignMode, Synapses, WeightFormat,
 };
 
@@ -219,18 +219,17 @@ impl Reader {
         if shape.iter().map(|&d| u64::from(d)).product::<u64>() != outputs as u64 {
             return Err(bad(format!("{place}/shape"), format!("{shape:?}"), format!("{outputs} elements")));
         }
-        let mut synapses = Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) };
+        let mut synapses = Builder::new();
         for i in 0..inputs {
             for j in 0..outputs {
                 let w = weight[j * inputs + i];
                 if w != 0 {
-                    synapses.posts.push(j as u32);
-                    synapses.weights.push(w);
+                    synapses.push(j as u32, w, 0);
                 }
             }
-            synapses.offsets.push(synapses.posts.len() as u32);
+            synapses.end_row();
         }
-        self.neurons(layer, k, place, &shape, (synapses, &weight), outputs)
+        self.neurons(layer, k, place, &shape, (synapses.finish(), &weight), outputs)
     }
 
     fn conv(&mut self, layer: &Layer, k: usize, place: &str, shape: Option<Vec<u32>>) -> Result<(), ImportError> {
@@ -287,9 +286,7 @@ impl Reader {
             let (what, found) = ("places of kernels up to here", self.places);
             return Err(ImportError::TooLarge { place: place.into(), what, found, limit: MAX_PLACES });
         }
-        let made = conv.synapses().map_err(misfit)?;
-        let weights = made.weights.iter().map(|&w| w as i16).collect();
-        let synapses = Synapses { offsets: made.offsets, posts: made.posts, weights, delays: made.delays };
+        let synapses = conv.synapses().map_err(misfit)?.map_stored(|w| w as i16);
         self.neurons(layer, k, place, &output, (synapses, &kernel), outputs as usize)
     }
 
@@ -320,15 +317,21 @@ impl Reader {
         let neurons = self.biased(layer, place, neuron, shape, channels)?;
         let name = format!("{k}_{}", layer.kind);
         self.population(&name, place, shape, Role::Neurons(neurons))?;
-        let delays = match delays.as_slice() {
-            [] => Delays::Uniform(0),
-            &[d] => Delays::Uniform(d),
-            each => {
-                let row = |i: usize| std::iter::repeat_n(each[i], synapses.row(i).len());
-                Delays::Each((0..each.len()).flat_map(row).collect())
+        let delay = |i: usize| match delays.as_slice() {
+            [] => 0,
+            &[d] => d,
+            each => each[i],
+        };
+        let synapses = match delays.is_empty() {
+            true => synapses,
+            false => {
+                let mut delayed = Builder::new();
+                for (i, row) in synapses.rows().enumerate() {
+                    delayed.push_row(row.iter().map(|(post, weight, _)| (post, weight, delay(i))));
+                }
+                delayed.finish()
             }
         };
-        let synapses = Synapses { delays, ..synapses };
         self.net.projections.push(Projection { name, pre, post: PopulationId::from(self.net.populations.len() - 1), format, synapses });
         self.delay(layer, place)
     }

@@ -3,7 +3,7 @@
 use super::read_netx;
 use crate::{ImportError, ImportOptions, Imported, Model, read};
 use hdf5_writer::{DatasetBuilder, Hdf5Builder, WriteOptions};
-use spikec_net::{Bias, Delays, Fixed, Net, Role, SignMode};
+use spikec_net::{Bias, Fixed, Net, Role, SignMode};
 use std::path::Path;
 
 /// A file in the making.
@@ -86,7 +86,7 @@ fn dense_layers_keep_their_integers() {
     let (net, warnings) = file.net();
     assert_eq!(synapses(&net, 0), [(0, 0, 2, 0), (0, 1, 6, 0), (1, 1, 8, 0), (2, 0, -4, 0)]);
     assert_eq!(synapses(&net, 1), [(0, 0, 1, 2), (1, 0, -255, 5)], "spikes of the layer before are late");
-    assert_eq!(net.projections[2].synapses.delays, Delays::Uniform(0));
+    assert_eq!(net.projections[2].synapses.uniform_delay(), Some(0));
     let formats = net.projections.iter().map(|p| (p.format.bits, p.format.exponent, p.format.sign)).collect::<Vec<_>>();
     assert_eq!(formats, [(8, -2, SignMode::Mixed), (8, 0, SignMode::Split), (3, 0, SignMode::Excitatory)]);
     let names: Vec<&str> = net.populations.iter().map(|p| p.name.as_str()).collect();

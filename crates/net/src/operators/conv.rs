@@ -1,12 +1,11 @@
 //! Convolutions and transposed convolutions.
 //!
-//! In: kernels as trained. Out: rows of synapses; a weight is exactly the kernel's, and kernel entries that are 0 give none.
+//! In: kernels as trained. Out: columns of synapses; a weight is exactly the kernel's, and kernel entries that are 0 give none.
 //! Why lists of taps: a pruned kernel costs what is left of it.
 
-use super::Rows;
-use super::window::{Axis, GeometryError, shape, two};
-use crate::fold::{Columns, Terms};
-use crate::net::{Delays, Synapses};
+use super::Columns;
+use super::window::{Axis, GeometryError, Reach, shape, two};
+use crate::synapses::{Builder, Synapses};
 
 /// A convolution over one axis or two (cross-correlation, as every framework has it).
 #[derive(Debug, Clone, PartialEq)]
@@ -67,31 +66,17 @@ fn input_shape(channels: u32, axes: &[Axis]) -> Vec<u32> {
     std::iter::once(channels).chain(axes.iter().map(|a| a.size)).collect()
 }
 
-/// What is left of a kernel: for each (output channel, channel of its group, row of the kernel) the taps that are not 0.
-struct Taps {
-    offsets: Vec<usize>,
-    taps: Vec<(u32, f64)>,
+/// A tap of a kernel that is not 0.
+struct Tap {
+    /// Output channel within the group.
+    output: u32,
+    /// Row and column of the kernel.
+    at: [u32; 2],
+    weight: f32,
 }
 
-impl Taps {
-    /// `rows` rows of the kernel of `width` taps, `at(row)` being where each starts.
-    fn new(rows: usize, width: usize, weight: &[f32], at: impl Fn(usize) -> usize) -> Self {
-        let mut taps = Taps { offsets: vec![0], taps: Vec::new() };
-        for row in 0..rows {
-            let values = &weight[at(row)..at(row) + width];
-            taps.taps.extend(values.iter().enumerate().filter(|(_, w)| **w != 0.0).map(|(k, &w)| (k as u32, f64::from(w))));
-            taps.offsets.push(taps.taps.len());
-        }
-        taps
-    }
-
-    fn row(&self, row: usize) -> &[(u32, f64)] {
-        &self.taps[self.offsets[row]..self.offsets[row + 1]]
-    }
-}
-
-/// A convolution or its transpose, ready to yield rows.
-pub(super) struct ConvRows {
+/// A convolution or its transpose, ready to yield columns.
+pub(super) struct ConvColumns<'a> {
     axes: [Axis; 2],
     /// Channels that a group takes in, and that it gives.
     inside: usize,
@@ -99,8 +84,66 @@ pub(super) struct ConvRows {
     /// Positions of the result.
     positions: [u32; 2],
     outputs: usize,
-    taps: Taps,
+    /// (outputs, channels / groups, kernel), transposed (channels, outputs / groups, kernel).
+    weight: &'a [f32],
     transposed: bool,
+    /// What is left of the kernel: `offsets[c]..offsets[c + 1]` are the taps of channel c, in the order of what they reach.
+    taps: Vec<Tap>,
+    offsets: Vec<usize>,
+    reach: [Reach; 2],
+    /// What the place at hand reaches on each axis, as (tap, position); and by tap, [`NOWHERE`] for the others.
+    reached: [Vec<(u32, u32)>; 2],
+    of_tap: [Vec<u32>; 2],
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+impl<'a> ConvColumns<'a> {
+    fn new((channels, outputs, groups): (u32, u32, u32), axes: &[Axis], shape: &[u32], weight: &'a [f32], transposed: bool) -> Self {
+        let axes = two(axes);
+        let positions = positions(shape);
+        let mut made = ConvColumns {
+            axes,
+            inside: (channels / groups) as usize,
+            outside: (outputs / groups) as usize,
+            positions,
+            outputs: outputs as usize,
+            weight,
+            transposed,
+            taps: Vec::new(),
+            offsets: vec![0],
+            reach: [0, 1].map(|a| Reach::new(axes[a], positions[a], transposed)),
+            reached: Default::default(),
+            of_tap: axes.map(|a| vec![NOWHERE; a.kernel as usize]),
+        };
+        let (height, width) = (axes[0].kernel, axes[1].kernel);
+        // Later taps of a window reach earlier positions.
+        let order = |k: u32, n: u32| if transposed { k } else { n - 1 - k };
+        for channel in 0..channels as usize {
+            for output in 0..made.outside {
+                let kernel = made.kernel(channel, output);
+                for (ky, kx) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+                    let at = [order(ky, height), order(kx, width)];
+                    let weight = kernel[(at[0] * width + at[1]) as usize];
+                    if weight != 0.0 {
+                        made.taps.push(Tap { output: output as u32, at, weight });
+                    }
+                }
+            }
+            made.offsets.push(made.taps.len());
+        }
+        made
+    }
+
+    /// The kernel from `channel` to output channel `output` of its group.
+    fn kernel(&self, channel: usize, output: usize) -> &'a [f32] {
+        let size = self.axes[0].kernel as usize * self.axes[1].kernel as usize;
+        let index = match self.transposed {
+            true => channel * self.outside + output,
+            false => (channel / self.inside * self.outside + output) * self.inside + channel % self.inside,
+        };
+        &self.weight[index * size..][..size]
+    }
 }
 
 impl Conv {
@@ -118,24 +161,21 @@ impl Conv {
         shape(self.outputs, self.axes.iter().enumerate().map(|(k, a)| a.outputs(k)))
     }
 
-    /// All synapses, by the values that come in; posts ascend. Cost: linear in them, and in the kernel's places.
+    /// All synapses, by the values that come in; posts ascend. Time is linear in them; places far from the borders share what is stored.
     ///
     /// # Errors
     /// As [`Conv::output_shape`].
     pub fn synapses(&self) -> Result<Synapses<f32>, GeometryError> {
-        let rows = self.rows()?;
-        let mut terms = Terms { offsets: vec![0], columns: Vec::new(), delays: Vec::new(), weights: Vec::new() };
-        let mut row = Vec::new();
-        for r in 0..rows.outputs() {
-            row.clear();
-            rows.row(r, &mut row);
-            terms.columns.extend(row.iter().map(|t| t.0));
-            terms.weights.extend(row.iter().map(|t| t.1 as f32));
-            terms.offsets.push(terms.columns.len() as u32);
+        let mut columns = self.columns()?;
+        let mut builder = Builder::new();
+        let mut terms = Vec::new();
+        let inputs: usize = self.input_shape().iter().map(|&d| d as usize).product();
+        for column in 0..inputs {
+            terms.clear();
+            columns.column(column, &mut terms);
+            builder.push_row(terms.iter().map(|&(row, w)| (row, w as f32, 0)));
         }
-        let inputs = self.input_shape().iter().map(|&d| d as usize).product();
-        let Columns { offsets, rows: posts, weights, .. } = terms.by_column(inputs);
-        Ok(Synapses { offsets, posts, weights, delays: Delays::Uniform(0) })
+        Ok(builder.finish())
     }
 
     /// Number of [`Conv::synapses`], without making them.
@@ -143,24 +183,12 @@ impl Conv {
     /// # Errors
     /// As [`Conv::output_shape`].
     pub fn synapse_count(&self) -> Result<u64, GeometryError> {
-        Ok(self.rows()?.count())
+        Ok(self.columns()?.count())
     }
 
-    pub(crate) fn rows(&self) -> Result<impl Rows + use<>, GeometryError> {
+    pub(crate) fn columns(&self) -> Result<impl Columns + '_, GeometryError> {
         let shape = self.output_shape()?;
-        let axes = two(&self.axes);
-        let inside = (self.channels / self.groups) as usize;
-        let (height, width) = (axes[0].kernel as usize, axes[1].kernel as usize);
-        let rows = self.outputs as usize * inside * height;
-        Ok(ConvRows {
-            axes,
-            inside,
-            outside: (self.outputs / self.groups) as usize,
-            positions: positions(&shape),
-            outputs: self.outputs as usize,
-            taps: Taps::new(rows, width, &self.weight, |row| row * width),
-            transposed: false,
-        })
+        Ok(ConvColumns::new((self.channels, self.outputs, self.groups), &self.axes, &shape, &self.weight, false))
     }
 }
 
@@ -183,27 +211,9 @@ impl ConvTranspose {
         shape(self.outputs, sizes.map(|(k, (a, &more))| a.transposed_outputs(k, more)))
     }
 
-    pub(crate) fn rows(&self) -> Result<impl Rows + use<>, GeometryError> {
+    pub(crate) fn columns(&self) -> Result<impl Columns + '_, GeometryError> {
         let shape = self.output_shape()?;
-        let axes = two(&self.axes);
-        let (inside, outside) = ((self.channels / self.groups) as usize, (self.outputs / self.groups) as usize);
-        let (height, width) = (axes[0].kernel as usize, axes[1].kernel as usize);
-        let rows = self.outputs as usize * inside * height;
-        // From (output, channel of the group, row) to (channel, output of the group, row).
-        let at = |row: usize| {
-            let (y, channel, output) = (row % height, row / height % inside, row / height / inside);
-            let group = output / outside;
-            (((group * inside + channel) * outside + output % outside) * height + y) * width
-        };
-        Ok(ConvRows {
-            axes,
-            inside,
-            outside,
-            positions: positions(&shape),
-            outputs: self.outputs as usize,
-            taps: Taps::new(rows, width, &self.weight, at),
-            transposed: true,
-        })
+        Ok(ConvColumns::new((self.channels, self.outputs, self.groups), &self.axes, &shape, &self.weight, true))
     }
 }
 
@@ -215,51 +225,54 @@ fn positions(shape: &[u32]) -> [u32; 2] {
     }
 }
 
-impl Rows for ConvRows {
+impl Columns for ConvColumns<'_> {
     fn outputs(&self) -> usize {
         self.outputs * self.positions[0] as usize * self.positions[1] as usize
     }
 
-    fn row(&self, row: usize, into: &mut Vec<(u32, f64)>) {
-        let [height, width] = self.positions.map(|n| n as usize);
-        let (x, y, output) = ((row % width) as u32, (row / width % height) as u32, row / width / height);
-        let [down, across] = &self.axes;
-        let first = output / self.outside * self.inside;
-        let kernel = down.kernel as usize;
-        let base = |channel: usize, place: u32| ((first + channel) as u32 * down.size + place) * across.size;
-        if self.transposed {
-            // Later taps reach from earlier places.
-            for channel in 0..self.inside {
-                for ky in (0..down.kernel).rev() {
-                    let Some(place) = down.source(y, ky) else { continue };
-                    let base = base(channel, place);
-                    let taps = self.taps.row((output * self.inside + channel) * kernel + ky as usize);
-                    into.extend(taps.iter().rev().filter_map(|&(kx, w)| across.source(x, kx).map(|i| (base + i, w))));
+    fn column(&mut self, column: usize, into: &mut Vec<(u32, f64)>) {
+        let (height, width) = (self.axes[0].size as usize, self.axes[1].size as usize);
+        let (x, y, channel) = ((column % width) as u32, (column / width % height) as u32, column / width / height);
+        let [rows, columns] = &mut self.reached;
+        self.reach[0].from(y, rows);
+        self.reach[1].from(x, columns);
+        let first = channel / self.inside * self.outside;
+        let [down, across] = self.positions;
+        let base = |output: usize, oy: u32| ((first + output) as u32 * down + oy) * across;
+        let taps = &self.taps[self.offsets[channel]..self.offsets[channel + 1]];
+        let ([rows, columns], width) = (&self.reached, self.axes[1].kernel);
+        if taps.len() >= self.outside * rows.len() * columns.len() {
+            for output in 0..self.outside {
+                let kernel = self.kernel(channel, output);
+                for &(ky, oy) in rows {
+                    let (kernel, base) = (&kernel[(ky * width) as usize..][..width as usize], base(output, oy));
+                    let weights = columns.iter().map(|&(kx, ox)| (base + ox, f64::from(kernel[kx as usize])));
+                    into.extend(weights.filter(|t| t.1 != 0.0));
                 }
             }
             return;
         }
-        let (rows, columns) = (down.taps(y), across.taps(x));
-        for channel in 0..self.inside {
-            for ky in rows.clone() {
-                let base = base(channel, down.place(y, ky));
-                let taps = self.taps.row((output * self.inside + channel) * kernel + ky as usize);
-                into.extend(taps.iter().filter(|(kx, _)| columns.contains(kx)).map(|&(kx, w)| (base + across.place(x, kx), w)));
+        let mark = |of_tap: &mut [Vec<u32>; 2], blank: bool| {
+            for (of_tap, reached) in of_tap.iter_mut().zip(&self.reached) {
+                reached.iter().for_each(|&(k, o)| of_tap[k as usize] = if blank { NOWHERE } else { o });
             }
-        }
+        };
+        mark(&mut self.of_tap, false);
+        let [by_row, by_column] = &self.of_tap;
+        into.extend(taps.iter().filter_map(|tap| {
+            let (oy, ox) = (by_row[tap.at[0] as usize], by_column[tap.at[1] as usize]);
+            (oy != NOWHERE && ox != NOWHERE).then(|| (base(tap.output as usize, oy) + ox, f64::from(tap.weight)))
+        }));
+        mark(&mut self.of_tap, true);
     }
 
     fn count(&self) -> u64 {
-        let [down, across] = &self.axes;
-        let of = |axis: &Axis, positions: u32, k: u32| {
-            if self.transposed { axis.reached(positions, k) } else { axis.covered(positions, k) }
+        let of = |a: usize| -> Vec<u64> {
+            let (axis, positions) = (&self.axes[a], self.positions[a]);
+            (0..axis.kernel).map(|k| if self.transposed { axis.reached(positions, k) } else { axis.covered(positions, k) }).collect()
         };
-        let columns: Vec<u64> = (0..across.kernel).map(|k| of(across, self.positions[1], k)).collect();
-        let rows: Vec<u64> = (0..down.kernel).map(|k| of(down, self.positions[0], k)).collect();
-        let row = |r: usize| -> u64 {
-            let taps: u64 = self.taps.row(r).iter().map(|&(k, _)| columns[k as usize]).sum();
-            taps.saturating_mul(rows[r % rows.len()])
-        };
-        (0..self.taps.offsets.len() - 1).map(row).fold(0, u64::saturating_add)
+        let (rows, columns) = (of(0), of(1));
+        let of_tap = |tap: &Tap| rows[tap.at[0] as usize].saturating_mul(columns[tap.at[1] as usize]);
+        self.taps.iter().map(of_tap).fold(0, u64::saturating_add)
     }
 }

@@ -1,9 +1,9 @@
 //! Operators of a chain that are not plain matrices: convolutions, pooling, normalization, and where tensors are put.
 //!
-//! In: what a reader found. Out: shapes, and the rows of the matrix that an operator is, one at a time.
-//! Invariant: rows are yielded with ascending columns and without zeros; nothing dense is ever made. A column is the row-major
+//! In: what a reader found. Out: shapes, and the columns of the matrix that an operator is, one at a time: what a presynaptic neuron reaches.
+//! Invariant: columns are yielded with ascending rows and without zeros; nothing dense is ever made. A column is the row-major
 //! index of a value of the tensor that comes in, a row that of one that goes out.
-//! Cost: linear in the synapses that a row yields, up to the taps that fall into the padding.
+//! Cost: linear in the synapses that a column yields, up to the taps of a pruned kernel that fall into the padding.
 
 mod conv;
 mod norm;
@@ -17,32 +17,57 @@ pub use place::Place;
 pub use pool::{Pool, PoolKind};
 pub use window::{Axis, GeometryError};
 
-/// The rows of a sparse matrix, one after the other in any order.
-pub(crate) trait Rows {
+/// The columns of a sparse matrix, one after the other in any order.
+pub(crate) trait Columns {
     /// Number of rows.
     fn outputs(&self) -> usize;
-    /// Appends the terms of row `row` to `into`: (column, value), columns ascending, values not 0.
-    fn row(&self, row: usize, into: &mut Vec<(u32, f64)>);
-    /// Number of terms of all rows.
+    /// Appends the terms of `column` to `into`: (row, value), rows ascending, values not 0.
+    fn column(&mut self, column: usize, into: &mut Vec<(u32, f64)>);
+    /// Number of terms of all columns.
     fn count(&self) -> u64;
 }
 
 /// A dense matrix, row-major.
 pub(crate) struct Dense<'a> {
     /// Values.
-    pub weight: &'a [f32],
+    weight: &'a [f32],
     /// Columns, not 0.
-    pub columns: usize,
+    columns: usize,
+    /// The terms of the columns from `first` on: a column of a row-major matrix is all over the memory.
+    block: [Vec<(u32, f64)>; BLOCK],
+    first: Option<usize>,
 }
 
-impl Rows for Dense<'_> {
+/// Columns that are gathered at once.
+const BLOCK: usize = 16;
+
+impl<'a> Dense<'a> {
+    /// `weight` is a matrix of so many columns.
+    pub(crate) fn new(weight: &'a [f32], columns: usize) -> Self {
+        Dense { weight, columns, block: Default::default(), first: None }
+    }
+}
+
+impl Columns for Dense<'_> {
     fn outputs(&self) -> usize {
         self.weight.len() / self.columns
     }
 
-    fn row(&self, row: usize, into: &mut Vec<(u32, f64)>) {
-        let values = &self.weight[row * self.columns..(row + 1) * self.columns];
-        into.extend(values.iter().enumerate().filter(|(_, w)| **w != 0.0).map(|(c, &w)| (c as u32, f64::from(w))));
+    fn column(&mut self, column: usize, into: &mut Vec<(u32, f64)>) {
+        let first = column - column % BLOCK;
+        if self.first != Some(first) {
+            self.first = Some(first);
+            self.block.iter_mut().for_each(Vec::clear);
+            let columns = first..(first + BLOCK).min(self.columns);
+            for (row, values) in (0..).zip(self.weight.chunks_exact(self.columns)) {
+                for (terms, &value) in self.block.iter_mut().zip(&values[columns.clone()]) {
+                    if value != 0.0 {
+                        terms.push((row, f64::from(value)));
+                    }
+                }
+            }
+        }
+        into.extend_from_slice(&self.block[column - first]);
     }
 
     fn count(&self) -> u64 {

@@ -18,6 +18,11 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
+    /// Factor of each channel; empty where the arrays don't fit each other.
+    pub fn factors(&self) -> Vec<f64> {
+        self.affine().map_or_else(|_| Vec::new(), |of| of.into_iter().map(|(factor, _)| factor).collect())
+    }
+
     /// (factor, constant) of each channel: `y = factor x + constant`.
     ///
     /// # Errors

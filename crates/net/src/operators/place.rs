@@ -1,6 +1,6 @@
 //! A tensor as a part of a larger one: what concatenation is made of.
 
-use super::Rows;
+use super::Columns;
 use super::window::{GeometryError, shape};
 
 /// Puts a tensor of shape `size` into one of shape `whole` that is 0 elsewhere, its first value at `at`.
@@ -36,31 +36,28 @@ impl Place {
         shape(self.whole[0], self.whole[1..].iter().map(|&n| Ok(n)))
     }
 
-    pub(crate) fn rows(&self) -> Result<impl Rows + use<>, GeometryError> {
+    pub(crate) fn columns(&self) -> Result<impl Columns + use<>, GeometryError> {
         self.output_shape()?;
-        Ok(PlaceRows(self.clone()))
+        Ok(PlaceColumns(self.clone()))
     }
 }
 
-struct PlaceRows(Place);
+struct PlaceColumns(Place);
 
-impl Rows for PlaceRows {
+impl Columns for PlaceColumns {
     fn outputs(&self) -> usize {
         self.0.whole.iter().map(|&n| n as usize).product()
     }
 
-    fn row(&self, row: usize, into: &mut Vec<(u32, f64)>) {
-        let (mut rest, mut column, mut stride) = (row, 0, 1);
+    fn column(&mut self, column: usize, into: &mut Vec<(u32, f64)>) {
+        let (mut rest, mut row, mut stride) = (column, 0, 1);
         for axis in (0..self.0.whole.len()).rev() {
             let (size, whole) = (self.0.size[axis] as usize, self.0.whole[axis] as usize);
-            match (rest % whole).checked_sub(self.0.at[axis] as usize) {
-                Some(k) if k < size => column += k * stride,
-                _ => return,
-            }
-            rest /= whole;
-            stride *= size;
+            row += (rest % size + self.0.at[axis] as usize) * stride;
+            rest /= size;
+            stride *= whole;
         }
-        into.push((column as u32, 1.0));
+        into.push((row as u32, 1.0));
     }
 
     fn count(&self) -> u64 {

@@ -1,9 +1,9 @@
 //! Sum and average pooling.
 //!
-//! In: a window a channel. Out: rows whose values are 1, or 1 over the number of values that an average is over.
+//! In: a window a channel. Out: columns whose values are 1, or 1 over the number of values that an average is over.
 
-use super::Rows;
-use super::window::{Axis, GeometryError, shape, two};
+use super::Columns;
+use super::window::{Axis, GeometryError, Reach, shape, two};
 
 /// What becomes of the values under a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +27,14 @@ pub struct Pool {
     pub axes: Vec<Axis>,
 }
 
-struct PoolRows {
+struct PoolColumns {
     kind: PoolKind,
     channels: usize,
     axes: [Axis; 2],
     positions: [u32; 2],
+    reach: [Reach; 2],
+    /// What the place at hand reaches on each axis.
+    reached: [Vec<(u32, u32)>; 2],
 }
 
 impl Pool {
@@ -62,34 +65,40 @@ impl Pool {
         Ok(shape)
     }
 
-    pub(crate) fn rows(&self) -> Result<impl Rows + use<>, GeometryError> {
+    pub(crate) fn columns(&self) -> Result<impl Columns + use<>, GeometryError> {
         let positions = match self.output_shape()?[..] {
             [_, x] => [1, x],
             [_, y, x] => [y, x],
             _ => unreachable!("checked: one axis or two"),
         };
-        Ok(PoolRows { kind: self.kind, channels: self.channels as usize, axes: two(&self.axes), positions })
+        let axes = two(&self.axes);
+        let reach = [0, 1].map(|a| Reach::new(axes[a], positions[a], false));
+        Ok(PoolColumns { kind: self.kind, channels: self.channels as usize, axes, positions, reach, reached: Default::default() })
     }
 }
 
-impl Rows for PoolRows {
+impl Columns for PoolColumns {
     fn outputs(&self) -> usize {
         self.channels * self.positions[0] as usize * self.positions[1] as usize
     }
 
-    fn row(&self, row: usize, into: &mut Vec<(u32, f64)>) {
-        let [height, width] = self.positions.map(|n| n as usize);
-        let (x, y, channel) = ((row % width) as u32, (row / width % height) as u32, row / width / height);
+    fn column(&mut self, column: usize, into: &mut Vec<(u32, f64)>) {
         let [down, across] = &self.axes;
-        let (rows, columns) = (down.taps(y), across.taps(x));
-        let value = match self.kind {
-            PoolKind::Sum => 1.0,
-            PoolKind::Average => 1.0 / (f64::from(down.kernel) * f64::from(across.kernel)),
-            PoolKind::AverageInside => 1.0 / (rows.len() as f64 * columns.len() as f64),
-        };
-        for ky in rows {
-            let base = (channel as u32 * down.size + down.place(y, ky)) * across.size;
-            into.extend(columns.clone().map(|kx| (base + across.place(x, kx), value)));
+        let (height, width) = (down.size as usize, across.size as usize);
+        let (x, y, channel) = ((column % width) as u32, (column / width % height) as u32, column / width / height);
+        let [rows, columns] = &mut self.reached;
+        self.reach[0].from(y, rows);
+        self.reach[1].from(x, columns);
+        for &(_, oy) in &*rows {
+            let base = (channel as u32 * self.positions[0] + oy) * self.positions[1];
+            into.extend(columns.iter().map(|&(_, ox)| {
+                let value = match self.kind {
+                    PoolKind::Sum => 1.0,
+                    PoolKind::Average => 1.0 / (f64::from(down.kernel) * f64::from(across.kernel)),
+                    PoolKind::AverageInside => 1.0 / (down.taps(oy).len() as f64 * across.taps(ox).len() as f64),
+                };
+                (base + ox, value)
+            }));
         }
     }
 

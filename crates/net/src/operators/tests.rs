@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::elaborate::ElaborateError;
-use crate::fold::{MAX_SYNAPSES, fold};
+use crate::fold::fold;
 use crate::network::Operator;
+use crate::synapses::MAX_SYNAPSES;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus as Random;
@@ -224,11 +225,11 @@ fn operator(rng: &mut Random, shape: &[u32]) -> Operator {
 fn compare(inputs: usize, operators: &[Operator]) -> Result<(), TestCaseError> {
     let apply = |x: Vec<f64>| operators.iter().fold(x, |x, o| naive(o, &x));
     let constant = apply(vec![0.0; inputs]);
-    let map = fold("p", inputs, constant.len(), operators, 1.0).map_err(|e| TestCaseError::fail(e.to_string()))?;
+    let mut map = fold("p", inputs, constant.len(), operators, 1.0).map_err(|e| TestCaseError::fail(e.to_string()))?;
     for (row, &c) in constant.iter().enumerate() {
         prop_assert!((map.constant(row) - c).abs() <= 1e-9 * (1.0 + c.abs()));
     }
-    let terms = map.terms("p").unwrap();
+    let terms = map.terms().unwrap();
     let rows = |row: usize| terms.offsets[row] as usize..terms.offsets[row + 1] as usize;
     for row in 0..constant.len() {
         prop_assert!(terms.columns[rows(row)].is_sorted_by(|a, b| a < b), "columns ascend");
@@ -255,15 +256,17 @@ proptest! {
         match c.output_shape() {
             Ok(_) => {
                 // A lone operator keeps its weights exactly: a spike's column holds kernel values and nothing else.
-                let rows = c.rows().unwrap();
+                let mut columns = c.columns().unwrap();
                 let (mut terms, mut count) = (Vec::new(), 0);
-                for row in 0..rows.outputs() {
+                for column in 0..inputs {
                     terms.clear();
-                    rows.row(row, &mut terms);
+                    columns.column(column, &mut terms);
                     count += terms.len() as u64;
                     prop_assert!(terms.iter().all(|&(_, w)| w != 0.0 && c.weight.contains(&(w as f32))));
+                    prop_assert!(terms.is_sorted_by(|a, b| a.0 < b.0), "rows ascend");
                 }
-                prop_assert_eq!(rows.count(), count);
+                prop_assert_eq!(columns.count(), count);
+                drop(columns);
                 compare(inputs, &[Operator::Conv(c)])?;
             }
             Err(e) => prop_assert!(matches!(e, GeometryError::KernelTooLarge { .. }), "{}", e),
@@ -277,15 +280,16 @@ proptest! {
         let output_padding = axes.iter().map(|a| rng.random_range(0..a.stride.max(a.dilation))).collect();
         let c = ConvTranspose { channels, outputs, groups, axes, output_padding, weight };
         let inputs = c.input_shape().iter().product::<u32>() as usize;
-        match c.rows() {
-            Ok(rows) => {
+        match c.columns() {
+            Ok(mut columns) => {
                 let mut terms = Vec::new();
-                (0..rows.outputs()).for_each(|row| rows.row(row, &mut terms));
-                prop_assert_eq!(rows.count(), terms.len() as u64);
-                compare(inputs, &[Operator::ConvTranspose(c)])?;
+                (0..inputs).for_each(|column| columns.column(column, &mut terms));
+                prop_assert_eq!(columns.count(), terms.len() as u64);
+                drop(columns);
+                compare(inputs, &[Operator::ConvTranspose(c.clone())])?;
             }
             Err(e) => prop_assert!(matches!(e, GeometryError::PaddingTooLarge { .. }), "{}", e),
-        }
+        };
     }
 
     #[test]
@@ -294,11 +298,12 @@ proptest! {
         let kind = [PoolKind::Sum, PoolKind::Average, PoolKind::AverageInside][rng.random_range(0..3)];
         let p = Pool { kind, channels: rng.random_range(1..4), axes: axes(rng, rank) };
         let inputs = p.input_shape().iter().product::<u32>() as usize;
-        match p.rows() {
-            Ok(rows) => {
+        match p.columns() {
+            Ok(mut columns) => {
                 let mut terms = Vec::new();
-                (0..rows.outputs()).for_each(|row| rows.row(row, &mut terms));
-                prop_assert_eq!(rows.count(), terms.len() as u64);
+                (0..inputs).for_each(|column| columns.column(column, &mut terms));
+                prop_assert_eq!(columns.count(), terms.len() as u64);
+                drop(columns);
                 compare(inputs, &[Operator::Pool(p)])?;
             }
             Err(e) => prop_assert!(matches!(e, GeometryError::KernelTooLarge { .. } | GeometryError::OnlyPadding { .. }), "{}", e),
@@ -338,8 +343,8 @@ proptest! {
             Operator::Linear { outputs: outputs as u32, inputs: inputs as u32, weight: weight.into() }
         };
         let chain = [delay(0), linear(m, n, &first), delay(1), linear(l, m, &second), delay(2)];
-        let map = fold("p", n, l, &chain, 0.25).unwrap();
-        let terms = map.terms("p").unwrap();
+        let mut map = fold("p", n, l, &chain, 0.25).unwrap();
+        let terms = map.terms().unwrap();
         let mut expected = std::collections::BTreeMap::new();
         for (j, k, i) in (0..l).flat_map(|j| (0..m).flat_map(move |k| (0..n).map(move |i| (j, k, i)))) {
             let w = f64::from(second[j * m + k]) * f64::from(first[k * n + i]);
@@ -413,8 +418,18 @@ fn extreme_windows_neither_overflow_nor_take_long() {
         channels: 1,
         axes: vec![Axis { size: 3, kernel: u32::MAX, stride: 1, dilation: 1, padding: [u32::MAX - 2, 0] }],
     };
-    let rows = p.rows().unwrap();
-    assert_eq!((rows.outputs(), rows.count()), (2, 5));
+    let mut columns = p.columns().unwrap();
+    assert_eq!((columns.outputs(), columns.count()), (2, 5));
+    let mut terms = Vec::new();
+    (0..3).for_each(|column| columns.column(column, &mut terms));
+    assert_eq!(terms, [0, 1, 0, 1, 1].map(|row| (row, 1.0)));
+    // Strides and dilations whose multiples hardly meet: what is reached is found without a search.
+    let axis = Axis { size: 1 << 26, kernel: 1 << 12, stride: 8192, dilation: 8191, padding: [0, 0] };
+    let sparse = Pool { kind: PoolKind::Sum, channels: 1, axes: vec![axis] };
+    let mut columns = sparse.columns().unwrap();
+    terms.clear();
+    (0..1 << 26).step_by(61).for_each(|column| columns.column(column, &mut terms));
+    assert!(!terms.is_empty());
     let spread = ConvTranspose {
         channels: 1,
         outputs: 1,
@@ -462,8 +477,9 @@ fn a_batch_norm_after_a_pruned_kernel_leaves_its_zeros_absent() {
     let weight = vec![0.5, 0.0, -1.0];
     let c = Operator::Conv(Conv { channels: 1, outputs: 1, groups: 1, axes: vec![axis(5, 3)], weight });
     let norm = BatchNorm { weight: vec![2.0], bias: vec![1.0], mean: vec![0.5], variance: vec![0.25], epsilon: 0.0 };
-    let map = fold("p", 5, 3, &[c, Operator::BatchNorm(norm)], 1.0).unwrap();
-    let terms = map.terms("p").unwrap();
+    let operators = [c, Operator::BatchNorm(norm)];
+    let mut map = fold("p", 5, 3, &operators, 1.0).unwrap();
+    let terms = map.terms().unwrap();
     assert_eq!((terms.weights.as_slice(), map.constant(0)), ([2.0, -4.0].repeat(3).as_slice(), -1.0));
     assert_eq!(terms.columns, [0, 2, 1, 3, 2, 4]);
 }
@@ -474,10 +490,10 @@ fn a_large_convolution_is_expanded_by_its_synapses() {
     let weight = (0..16 * 2 * 25).map(|k| if k % 10 == 0 { 0.25 } else { 0.0 }).collect();
     let c = Conv { channels: 2, outputs: 16, groups: 1, axes, weight };
     assert_eq!(c.output_shape(), Ok(vec![16, 16, 16]));
-    let count = c.rows().unwrap().count();
+    let count = c.columns().unwrap().count();
     let start = std::time::Instant::now();
     for _ in 0..10 {
-        let terms = fold("p", 2 * 34 * 34, 4096, &[Operator::Conv(c.clone())], 1.0).unwrap().terms("p").unwrap();
+        let terms = fold("p", 2 * 34 * 34, 4096, &[Operator::Conv(c.clone())], 1.0).unwrap().terms().unwrap();
         assert_eq!(terms.weights.len() as u64, count);
     }
     assert!(start.elapsed().as_millis() < 1000, "took {:?}", start.elapsed());

@@ -147,19 +147,6 @@ impl Axis {
         low as u32..high as u32
     }
 
-    /// Place of tap `k` at position `o`, for a tap of [`Axis::taps`].
-    pub(super) fn place(&self, o: u32, k: u32) -> u32 {
-        (self.start(o) + i128::from(k) * i128::from(self.dilation)) as u32
-    }
-
-    /// Positions of the transposed window: place `i` of the map and tap `k` reach `i * stride + k * dilation - padding[0]`.
-    /// The place from which tap `k` reaches `o`.
-    pub(super) fn source(&self, o: u32, k: u32) -> Option<u32> {
-        let reach = i128::from(o) + i128::from(self.padding[0]) - i128::from(k) * i128::from(self.dilation);
-        let i = reach / i128::from(self.stride);
-        (reach >= 0 && reach % i128::from(self.stride) == 0 && i < i128::from(self.size)).then_some(i as u32)
-    }
-
     /// Of `positions` window positions, those at which tap `k` lies in the map.
     pub(super) fn covered(&self, positions: u32, k: u32) -> u64 {
         let offset = i128::from(k) * i128::from(self.dilation) - i128::from(self.padding[0]);
@@ -174,6 +161,61 @@ impl Axis {
         let low = ceil(-offset, self.stride.into()).max(0);
         let high = ceil(i128::from(positions) - offset, self.stride.into()).min(self.size.into());
         (high - low).max(0) as u64
+    }
+}
+
+/// Which positions a place of an axis reaches, and by which tap: (tap, position). All numbers are below 2^36 in an axis whose positions were
+/// counted, so that nothing overflows. Cost: linear in what is reached.
+pub(super) struct Reach {
+    axis: Axis,
+    positions: i64,
+    /// The axis is that of a transposed window.
+    transposed: bool,
+    /// Positions with a tap at a place are this far apart: dilation over the common divisor with the stride.
+    step: i64,
+    divisor: i64,
+    /// Inverse of the stride over the divisor, modulo `step`.
+    inverse: u64,
+}
+
+impl Reach {
+    pub(super) fn new(axis: Axis, positions: u32, transposed: bool) -> Self {
+        let (stride, dilation) = (i64::from(axis.stride), i64::from(axis.dilation));
+        // Euclid's algorithm: `x * stride` is `a` modulo the dilation all the way.
+        let (mut a, mut b, mut x, mut y) = (dilation, stride, 0i64, 1i64);
+        while b != 0 {
+            let q = a / b;
+            (a, b) = (b, a - q * b);
+            (x, y) = (y, x - q * y);
+        }
+        let step = dilation / a;
+        Reach { axis, positions: positions.into(), transposed, step, divisor: a, inverse: x.rem_euclid(step) as u64 }
+    }
+
+    /// Replaces `into` by what place `i` reaches, positions ascending.
+    pub(super) fn from(&self, i: u32, into: &mut Vec<(u32, u32)>) {
+        into.clear();
+        let &Axis { kernel, stride, dilation, padding, .. } = &self.axis;
+        let (last, stride, dilation) = (i64::from(kernel) - 1, i64::from(stride), i64::from(dilation));
+        if self.transposed {
+            let first = i64::from(i) * stride - i64::from(padding[0]);
+            let low = if first < 0 { (-first + dilation - 1) / dilation } else { 0 };
+            let beyond = self.positions - first;
+            let high = if beyond > 0 { ((beyond - 1) / dilation).min(last) } else { -1 };
+            into.extend((low..=high).map(|k| (k as u32, (first + k * dilation) as u32)));
+            return;
+        }
+        let place = i64::from(i) + i64::from(padding[0]);
+        if place % self.divisor != 0 {
+            return;
+        }
+        let low = place - last * dilation;
+        let low = if low > 0 { (low + stride - 1) / stride } else { 0 };
+        let high = (place / stride).min(self.positions - 1);
+        let any = ((place / self.divisor % self.step) as u64 * self.inverse % self.step as u64) as i64;
+        let first = low + (any - low).rem_euclid(self.step);
+        let positions = std::iter::successors(Some(first), |o| Some(o + self.step)).take_while(|&o| o <= high);
+        into.extend(positions.map(|o| (((place - o * stride) / dilation) as u32, o as u32)));
     }
 }
 

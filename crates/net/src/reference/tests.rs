@@ -1,7 +1,8 @@
 use super::*;
 use crate::fixed::{Bias, FixedNeuron, FixedRules, SignMode, WeightFormat};
 use crate::float::{FireRule, FloatNeuron, FloatRules, ResetRule};
-use crate::net::{HostProjection, Population, Synapses};
+use crate::net::{HostProjection, Population};
+use crate::synapses::Synapses;
 use spikec_data::Values;
 
 fn population<N: Number>(name: &str, n: u32, role: Role<N>) -> Population<N> {

@@ -68,8 +68,8 @@ pub fn of_bundle(bundle: &Bundle, tables: &[CoreTables]) -> Wiring {
     for core in tables {
         for (index, axon) in core.in_axons.iter().enumerate() {
             let Some(from) = sources.get(&Place { core: core.core, index: index as u16 }) else { continue };
-            for synapse in axon.entries.iter().flat_map(|e| &e.synapses).filter(|s| s.mantissa != 0) {
-                let Some(&post) = own.get(&Place { core: core.core, index: synapse.compartment }) else { continue };
+            for synapse in core.list(*axon).synapses().filter(|s| s.mantissa != 0) {
+                let Some(&post) = own.get(&Place { core: core.core, index: axon.compartment(synapse) as u16 }) else { continue };
                 from.iter().for_each(|&pre| layers.count(pre, post));
             }
         }

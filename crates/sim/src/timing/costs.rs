@@ -3,6 +3,7 @@
 //! In: the target's `timing_ns` and `energy_pj`. Out: integers to add up, and [`EnergyPj`] of [`Events`].
 //! Invariant: an energy is its count times the target's figure, nothing else.
 
+use crate::routes::AxonOps;
 use serde::Serialize;
 use spikec_chip::target::{Target, TimingNs};
 use std::ops::{AddAssign, Sub};
@@ -17,6 +18,7 @@ pub(crate) struct CostsPs {
     pub axon_in: u64,
     pub synapse_dense: u64,
     pub synapse_sparse: u64,
+    pub synapse_conv: u64,
     pub hop_x: u64,
     pub hop_y: u64,
     pub hop_chip: u64,
@@ -50,6 +52,7 @@ impl CostsPs {
             axon_in: ps(*t.axon_in),
             synapse_dense: ps(*t.synapse_dense),
             synapse_sparse: ps(*t.synapse_sparse),
+            synapse_conv: ps(*t.synapse_conv),
             hop_x: ps(*t.hop_x),
             hop_y: ps(*t.hop_y),
             hop_chip: ps(*t.hop_chip),
@@ -63,8 +66,9 @@ impl CostsPs {
     }
 
     /// What a message costs its receiver.
-    pub(crate) fn service(&self, dense: u32, sparse: u32) -> u64 {
-        self.axon_in + u64::from(dense) * self.synapse_dense + u64::from(sparse) * self.synapse_sparse
+    pub(crate) fn service(&self, ops: &AxonOps) -> u64 {
+        let synapses = [(ops.dense, self.synapse_dense), (ops.sparse, self.synapse_sparse), (ops.conv, self.synapse_conv)];
+        self.axon_in + synapses.iter().map(|&(n, each)| u64::from(n) * each).sum::<u64>()
     }
 }
 
@@ -87,6 +91,8 @@ pub struct Events {
     pub synapses_dense: u64,
     /// Synapses read in sparse and run-length entries.
     pub synapses_sparse: u64,
+    /// Synapses read in entries of any kind that several input axons share, filler included.
+    pub synapses_conv: u64,
     /// Hops in x within chips.
     pub hops_x: u64,
     /// Hops in y within chips.
@@ -107,6 +113,7 @@ macro_rules! each_field {
         $a.messages_in $op $b.messages_in;
         $a.synapses_dense $op $b.synapses_dense;
         $a.synapses_sparse $op $b.synapses_sparse;
+        $a.synapses_conv $op $b.synapses_conv;
         $a.hops_x $op $b.hops_x;
         $a.hops_y $op $b.hops_y;
         $a.hops_chip $op $b.hops_chip;
@@ -154,7 +161,9 @@ impl Energy {
             neurons_pj: n(events.neuron_accesses, *e.neuron_access)
                 + n(events.neuron_updates, *e.neuron_update)
                 + n(events.neuron_spikes, *e.spike_out),
-            synapses_pj: n(events.synapses_dense, *e.synapse_dense) + n(events.synapses_sparse, *e.synapse_sparse),
+            synapses_pj: n(events.synapses_dense, *e.synapse_dense)
+                + n(events.synapses_sparse, *e.synapse_sparse)
+                + n(events.synapses_conv, *e.synapse_conv),
             axons_pj: n(events.messages_out, *e.axon_out) + n(events.messages_in, *e.axon_in),
             mesh_pj: n(events.hops_x, *e.hop_x) + n(events.hops_y, *e.hop_y) + n(events.hops_chip, *e.hop_chip),
             host_spikes_pj: n(events.host_messages, *e.host_spike),

@@ -467,7 +467,7 @@ impl Stopwatch {
                 let layer = plan.populations[lane];
                 layers[if layer == UNNAMED { unnamed } else { layer as usize }].events += events;
                 // The receivers' share is counted where it is done.
-                let sent = Events { messages_in: 0, synapses_dense: 0, synapses_sparse: 0, ..events };
+                let sent = Events { messages_in: 0, synapses_dense: 0, synapses_sparse: 0, synapses_conv: 0, ..events };
                 self.totals[segment.core].events += sent;
                 self.arrive(&machine.fabric.neuron_fan_out, lane, count);
             }
@@ -531,6 +531,7 @@ impl Stopwatch {
             events.messages_in += n;
             events.synapses_dense += n * u64::from(link.ops.dense);
             events.synapses_sparse += n * u64::from(link.ops.sparse);
+            events.synapses_conv += n * u64::from(link.ops.conv);
         }
     }
 }
@@ -542,6 +543,7 @@ fn add_fan_out(events: &mut Events, sum: &crate::routes::FanOutSum) {
 fn add_times(events: &mut Events, sum: &crate::routes::FanOutSum, n: u64) {
     events.synapses_dense += n * sum.dense;
     events.synapses_sparse += n * sum.sparse;
+    events.synapses_conv += n * sum.conv;
     events.hops_x += n * sum.hops_x;
     events.hops_y += n * sum.hops_y;
     events.hops_chip += n * sum.hops_chip;

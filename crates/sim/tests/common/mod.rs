@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
 
 use spikec_chip::bundle::{Bundle, Decoder, DecoderKind, Encoder, Host, Place, PopulationSymbols, Provenance, Symbols};
-use spikec_chip::image::{Compartment, CompartmentProfile, InAxon, OutAxon, StoredSynapse, SynapseEntry, SynapseFormat};
+use spikec_chip::image::{Compartment, CompartmentProfile, OutAxon, StoredSynapse, SynapseEntry, SynapseFormat};
 use spikec_chip::target::{Compression, Sign};
 use spikec_chip::{CoreTables, Image, PackedImage, Target, codec::encode_core};
 use spikec_data::{SpikeTrain, Stimulus};
@@ -24,7 +24,7 @@ pub fn place(core: u32, index: u16) -> Place {
 }
 
 pub fn synapse(compartment: u16, mantissa: i16, delay: u8) -> StoredSynapse {
-    StoredSynapse { compartment, mantissa, delay }
+    StoredSynapse { index: compartment, mantissa, delay }
 }
 
 /// A core without axons whose compartments have the given (profile, threshold mantissa).
@@ -33,6 +33,7 @@ pub fn core(core: u32, neurons: &[(CompartmentProfile, u32)]) -> CoreTables {
         core,
         delay_bits: 0,
         formats: vec![SPARSE],
+        lists: Vec::new(),
         in_axons: Vec::new(),
         compartment_profiles: Vec::new(),
         threshold_profiles: Vec::new(),
@@ -68,8 +69,7 @@ pub fn profile(decay_u: u16, decay_v: u16, refractory: u8) -> CompartmentProfile
 /// Adds an input axon with entries of up to 60 synapses of one format; gives its index.
 pub fn axon(core: &mut CoreTables, format: u8, synapses: &[StoredSynapse]) -> u16 {
     let entries = synapses.chunks(60).map(|s| SynapseEntry { format, synapses: s.to_vec() }).collect();
-    core.in_axons.push(InAxon { entries });
-    (core.in_axons.len() - 1) as u16
+    core.push_axon(entries)
 }
 
 /// Gives compartment `index` its output axons; call with ascending compartments.
@@ -146,7 +146,7 @@ pub fn recurrent4096() -> Option<(Bundle, Stimulus)> {
         let mut to = Vec::new();
         for core in 0..cores {
             let list = &mut lists[pre * cores + core];
-            list.sort_by_key(|s| s.compartment);
+            list.sort_by_key(|s| s.index);
             if !list.is_empty() {
                 to.push(place(core as u32, axon(&mut tables[core], 0, list)));
             }

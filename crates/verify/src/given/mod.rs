@@ -5,6 +5,7 @@
 
 pub(crate) mod registers;
 pub(crate) mod relays;
+pub(crate) mod soft;
 pub(crate) mod trained;
 
 use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Value};

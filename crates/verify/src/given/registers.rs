@@ -62,14 +62,12 @@ fn compare_synapses(
 ) {
     let ((given, reference), (g, r)) = (nets, pair);
     for (i, row) in kept[g.pre.index()].iter().enumerate() {
-        let wanted_row = g.synapses.row(i);
-        let post = |k: usize| kept[g.post.index()][g.synapses.posts[k] as usize];
+        let renumber = |(post, weight, delay): (u32, i16, u16)| kept[g.post.index()][post as usize].map(|j| (j, delay, weight));
         let Some(row) = *row else { continue };
         // Both rows ascend by (post, delay): renumbering keeps the order. Equal keys: any order of weights.
-        let mut wanted: Vec<(u32, u16, i16)> =
-            wanted_row.filter_map(|k| post(k).map(|j| (j, g.synapses.delay(k), g.synapses.weights[k]))).collect();
+        let mut wanted: Vec<(u32, u16, i16)> = g.synapses.row(i).iter().filter_map(renumber).collect();
         let mut found: Vec<(u32, u16, i16)> =
-            r.synapses.row(row as usize).map(|k| (r.synapses.posts[k], r.synapses.delay(k), r.synapses.weights[k])).collect();
+            r.synapses.row(row as usize).iter().map(|(post, weight, delay)| (post, delay, weight)).collect();
         checked.given_synapses += wanted.len() as u64;
         if found == wanted {
             continue;

@@ -9,7 +9,7 @@
 use super::{SIDE, item};
 use crate::difference::{At, Difference, Differences, Field, NeuronName, Value};
 use crate::image::Checked;
-use spikec_net::{Bias, Delays, Fixed, FixedNeuron, FixedRules, Net, PopulationId, Projection, Quantized, Role, Scaling, Synapses};
+use spikec_net::{Bias, Fixed, FixedNeuron, FixedRules, Net, PopulationId, Projection, Quantized, Role, Scaling, Synapses};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -52,7 +52,7 @@ pub(crate) fn contract<'a>(
 pub(crate) fn channels(net: &Net<Fixed>) -> BTreeSet<u32> {
     let mut entering: Vec<Vec<u32>> = net.populations.iter().map(|p| vec![0; p.neurons().len()]).collect();
     for p in &net.projections {
-        p.synapses.posts.iter().for_each(|&j| entering[p.post.index()][j as usize] += 1);
+        p.synapses.rows().for_each(|row| row.posts().for_each(|j| entering[p.post.index()][j as usize] += 1));
     }
     let (mut first, mut channels) = (0, BTreeSet::new());
     for (k, input) in net.populations.iter().enumerate().filter(|(_, p)| matches!(p.role, Role::SpikeInput)) {
@@ -106,6 +106,14 @@ fn contract_scaling(scaling: &Scaling, net: &Net<Fixed>, given: usize, differenc
 /// For each relay, what it hears: one synapse that makes it fire, and nothing else.
 fn heard(net: &Net<Fixed>, given: usize, differences: &mut Differences) -> Vec<Vec<Option<Heard>>> {
     let mut heard: Vec<Vec<Option<Heard>>> = net.populations[given..].iter().map(|p| vec![None; p.len()]).collect();
+    // The projections into relays stand after all others, in the order of their populations: no order of the reference is left unexplained.
+    let into: Vec<usize> = net.projections.iter().map(|p| if p.post.index() >= given { p.post.index() } else { 0 }).collect();
+    for (pair, p) in into.windows(2).zip(&net.projections[1.min(net.projections.len())..]).filter(|(pair, _)| pair[1] < pair[0]) {
+        let found = Value::Text(format!("after the projection into population {}", pair[0]));
+        let at = || item(&p.name);
+        let expected = "projections into relays last, in the order of populations".into();
+        differences.push(|| Difference { side: SIDE, at: at(), field: Field::Count, found, expected });
+    }
     for p in net.projections.iter().filter(|p| p.post.index() >= given) {
         // A relay repeats its neuron or the relay before it, in the order of populations: so no ring of relays hears itself alone.
         if p.pre >= p.post {
@@ -158,8 +166,8 @@ fn repeats(rules: &FixedRules, n: &FixedNeuron, weight: i32) -> bool {
 fn check_use(net: &Net<Fixed>, given: usize, differences: &mut Differences) {
     let mut used: Vec<Vec<bool>> = net.populations[given..].iter().map(|p| vec![false; p.len()]).collect();
     for p in net.projections.iter().filter(|p| p.pre.index() >= given) {
-        for (i, row) in p.synapses.offsets.windows(2).enumerate() {
-            used[p.pre.index() - given][i] |= row[1] > row[0];
+        for (i, row) in p.synapses.rows().enumerate() {
+            used[p.pre.index() - given][i] |= !row.is_empty();
         }
     }
     for (k, used) in used.iter().enumerate() {
@@ -204,10 +212,7 @@ fn contract_projections(
         let pres = net.populations[root].len();
         match out.last_mut().filter(|o| same(o) && last.is_some_and(|l| l < p.pre)) {
             Some(o) => {
-                let whole = std::mem::replace(
-                    &mut o.synapses,
-                    Synapses { offsets: vec![0], posts: Vec::new(), weights: Vec::new(), delays: Delays::Uniform(0) },
-                );
+                let whole = std::mem::take(&mut o.synapses);
                 o.synapses = Synapses::from_tuples(pres, whole.iter().chain(tuples).collect());
             }
             None => {

@@ -12,7 +12,7 @@ use crate::image::Rounding;
 use crate::resolve::bias_value;
 use spikec_chip::target::{NeuronSpec, Target};
 use spikec_data::bias_register;
-use spikec_net::{Bias, FireRule, FixedNeuron, Float, FloatNeuron, ResetRule};
+use spikec_net::{Bias, FireRule, FixedNeuron, Float, FloatNeuron};
 
 /// What the bundle says about its rounding.
 pub(crate) struct Scales<'a> {
@@ -22,6 +22,8 @@ pub(crate) struct Scales<'a> {
     pub deviation_steps: f64,
     /// Largest move of a bias in float units of v.
     pub bias_deviation: f64,
+    /// Potentials from which spikes subtract may leak, as its user allowed.
+    pub leak: bool,
 }
 
 /// Slack for sums that were computed in another order.
@@ -49,17 +51,6 @@ pub(crate) fn compare(
     if !compare_scales(reference, scales.v_units, differences) {
         return;
     }
-    // A readout never fires, and so never resets.
-    let fires = given.populations.iter().flat_map(|p| p.neurons()).any(|n| n.threshold < f32::INFINITY);
-    if given.rules.reset == ResetRule::Subtract && fires {
-        differences.push(|| Difference {
-            side: SIDE,
-            at: At::default(),
-            field: Field::Reset,
-            found: "to zero".into(),
-            expected: "subtract".into(),
-        });
-    }
     for (k, (g, r)) in given.populations.iter().zip(&reference.populations).enumerate() {
         for (j, (wanted, kept)) in g.neurons().iter().zip(&kept[k]).enumerate() {
             let Some(n) = kept.map(|n| n as usize).filter(|&n| n < r.neurons().len()) else { continue };
@@ -69,6 +60,8 @@ pub(crate) fn compare(
                 shift: reference.rules.threshold_shift,
                 spec: &target.packed().neuron,
                 bias_deviation: scales.bias_deviation,
+                subtracts: super::soft::subtracts(given, k, j),
+                leak: scales.leak,
             };
             law.compare_neuron(wanted, &r.neurons()[n], scales.v_units[k][n], at, differences, rounding);
         }
@@ -114,6 +107,10 @@ struct Law<'a> {
     shift: u8,
     spec: &'a NeuronSpec,
     bias_deviation: f64,
+    /// Its potential has the register of a current (`soft.rs`).
+    subtracts: bool,
+    /// It may leak by one step of that register where it doesn't in the network.
+    leak: bool,
 }
 
 impl Law<'_> {
@@ -130,13 +127,19 @@ impl Law<'_> {
         let largest = (1i64 << *self.spec.decay_bits) - 1;
         for (field, found, keep, offset) in [
             (Field::DecayU, decay_u, wanted.keep_u, *self.spec.u_decay_offset as i64),
-            (Field::DecayV, decay_v, wanted.keep_v, *self.spec.v_decay_offset as i64),
+            (
+                Field::DecayV,
+                decay_v,
+                wanted.keep_v,
+                if self.subtracts { *self.spec.u_decay_offset } else { *self.spec.v_decay_offset } as i64,
+            ),
         ] {
             let ideal = 4096.0 * (1.0 - keep as f64);
             let nearest = ideal.clamp(offset as f64, (offset + largest) as f64);
             let steps = (found as f64 - ideal).abs();
             rounding.decay_steps = rounding.decay_steps.max(steps);
-            if !((found as f64 - nearest).abs() <= 0.5 + SLACK && steps <= 1.0 + SLACK) {
+            let reach = if self.subtracts && !self.leak { 0.5 } else { 1.0 };
+            if !((found as f64 - nearest).abs() <= 0.5 + SLACK && steps <= reach + SLACK) {
                 let expected = Value::Within(nearest - 0.5, nearest + 0.5);
                 differences.push(|| Difference { side: SIDE, at: at(), field, found: found.into(), expected });
             }
@@ -206,30 +209,29 @@ fn compare_weights(
     let grid = f64::from(1u32 << r.format.grid_shift());
     for (i, row) in kept[g.pre.index()].iter().enumerate() {
         let Some(row) = *row else { continue };
-        let mut found = r.synapses.row(row as usize).peekable();
-        let extra = |k: usize, differences: &mut Differences| {
+        let mut found = r.synapses.row(row as usize).iter().peekable();
+        let extra = |(post, mantissa, _): (u32, i16, u16), differences: &mut Differences| {
             let at = || At {
                 pre: Some(given_name(given, g.pre.index(), i)),
                 neuron: Some(NeuronName {
                     population: r.post.0,
                     name: given.population(g.post).name.clone(),
-                    index: reference.population(r.post).origin[r.synapses.posts[k] as usize],
+                    index: reference.population(r.post).origin[post as usize],
                 }),
                 ..item(&g.name)
             };
-            differences.compare(SIDE, Field::Synapse, Some(r.synapses.weights[k]), None, at);
+            differences.compare(SIDE, Field::Synapse, Some(mantissa), None, at);
         };
-        for k in g.synapses.row(i) {
-            let Some(j) = kept[g.post.index()][g.synapses.posts[k] as usize] else { continue };
+        for (post, weight, delay) in g.synapses.row(i).iter() {
+            let Some(j) = kept[g.post.index()][post as usize] else { continue };
             checked.given_synapses += 1;
-            let key = (j, g.synapses.delay(k));
-            let key_of = |k: usize| (r.synapses.posts[k], r.synapses.delay(k));
-            while let Some(other) = found.next_if(|&k| key_of(k) < key) {
+            let key = (j, delay);
+            while let Some(other) = found.next_if(|s| (s.0, s.2) < key) {
                 extra(other, differences);
             }
-            let mantissa = found.next_if(|&k| key_of(k) == key).map(|k| r.synapses.weights[k]);
-            let gain = given.population(g.post).neurons()[g.synapses.posts[k] as usize].gain as f64;
-            let ideal = g.synapses.weights[k] as f64 * gain * scales.v_units[r.post.index()][j as usize] / unit;
+            let mantissa = found.next_if(|s| (s.0, s.2) == key).map(|s| s.1);
+            let gain = given.population(g.post).neurons()[post as usize].gain as f64;
+            let ideal = weight as f64 * gain * scales.v_units[r.post.index()][j as usize] / unit;
             let held = reference.rules.held_mantissa(r.format, ideal);
             let beyond = (ideal - held).abs() / grid;
             rounding.clipped_weights += u64::from(beyond > 0.5);
@@ -239,7 +241,7 @@ fn compare_weights(
             rounding.weight_steps = rounding.weight_steps.max(steps);
             if steps.is_nan() || steps > scales.deviation_steps + SLACK {
                 let reach = scales.deviation_steps * grid;
-                let at = || synapse_at(given, g, i as u32, g.synapses.posts[k]);
+                let at = || synapse_at(given, g, i as u32, post);
                 let expected = Value::Within(held - reach, held + reach);
                 differences.push(|| Difference { side: SIDE, at: at(), field: Field::Mantissa, found: mantissa.into(), expected });
             }

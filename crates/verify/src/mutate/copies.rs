@@ -3,7 +3,7 @@
 use super::{Catch, Mutator, Random};
 use spikec_chip::bundle::{Bundle, Place};
 use spikec_chip::codec::{decode_core, encode_core};
-use spikec_chip::image::{CoreTables, Image, OutAxon};
+use spikec_chip::image::{CoreTables, Image, OutAxon, StoredSynapse};
 
 /// A random copy: its population, index as trained, and place.
 fn copy(bundle: &Bundle, r: &mut Random) -> Option<(usize, u32, Place)> {
@@ -25,12 +25,16 @@ fn lost_synapse(bundle: &Bundle, seed: u64) -> Option<Bundle> {
     let (mut mutant, mut r) = (bundle.clone(), Random::new(seed));
     let (_, _, place) = copy(bundle, &mut r)?;
     let done = tables(&mut mutant, place.core, |t| {
-        let mut entries: Vec<_> = t.in_axons.iter_mut().flat_map(|a| &mut a.entries).collect();
-        entries.retain(|e| e.synapses.len() > 1 && e.synapses.iter().any(|s| s.compartment == place.index && s.mantissa != 0));
-        let k = r.below(entries.len());
-        let Some(entry) = entries.get_mut(k) else { return false };
+        let mut found = Vec::new();
+        for axon in &t.in_axons {
+            let at = |s: &StoredSynapse| axon.compartment(s) == usize::from(place.index) && s.mantissa != 0;
+            for (k, entry) in t.list(*axon).entries.iter().enumerate().filter(|(_, e)| e.synapses.len() > 1) {
+                found.extend(entry.synapses.iter().position(at).map(|s| (axon.list, k, s)));
+            }
+        }
+        let Some(&(list, entry, synapse)) = found.get(r.below(found.len())) else { return false };
         // A zero in its place: the entry stays as it is stored.
-        entry.synapses.iter_mut().filter(|s| s.compartment == place.index).take(1).for_each(|s| s.mantissa = 0);
+        t.lists[usize::from(list)].entries[entry].synapses[synapse].mantissa = 0;
         true
     });
     done.then_some(mutant)

@@ -5,7 +5,7 @@ use spikec_chip::bundle::Bundle;
 use spikec_chip::codec::{decode_core, encode_core};
 use spikec_chip::image::{
     Bits, Compartment, CompartmentProfile, CoreImage, CoreTables, Image, InAxon, OutAxon, PackedImage, StoredSynapse, SynapseEntry,
-    SynapseFormat,
+    SynapseFormat, SynapseList,
 };
 
 fn packed(b: &mut Bundle, r: &mut Random, edit: Edit<PackedImage>) -> bool {
@@ -31,7 +31,7 @@ fn format(b: &mut Bundle, r: &mut Random, edit: Edit<SynapseFormat>) -> bool {
     let target = b.target.clone();
     core(b, r, &mut |core, r| {
         let Ok(before) = decode_core(core, &target) else { return false };
-        let mut bare = CoreTables { in_axons: Vec::new(), ..before.clone() };
+        let mut bare = CoreTables { lists: Vec::new(), in_axons: Vec::new(), ..before.clone() };
         let k = r.below(bare.formats.len());
         if !bare.formats.get_mut(k).is_some_and(|f| edit(f, r)) {
             return false;
@@ -41,17 +41,26 @@ fn format(b: &mut Bundle, r: &mut Random, edit: Edit<SynapseFormat>) -> bool {
         decode_core(core, &target).map_or(true, |after| !same_meaning(&before, &after))
     })
 }
+/// An input axon that reads something else after the edit, lists being in order again.
 fn axon(b: &mut Bundle, r: &mut Random, edit: Edit<InAxon>) -> bool {
-    tables(b, r, &mut |t, r| choose(&mut t.in_axons, r, edit))
+    tables(b, r, &mut |t, r| {
+        let before = reads(t);
+        let done = choose(&mut t.in_axons, r, edit) && t.in_axons.iter().all(|a| usize::from(a.list) < t.lists.len());
+        t.order_lists();
+        done && reads(t) != before
+    })
+}
+fn list(b: &mut Bundle, r: &mut Random, edit: Edit<SynapseList>) -> bool {
+    tables(b, r, &mut |t, r| choose(&mut t.lists, r, edit))
 }
 /// An entry that means something else after the edit: not just another way to store the same synapses.
 fn entry(b: &mut Bundle, r: &mut Random, edit: Edit<SynapseEntry>) -> bool {
     tables(b, r, &mut |t, r| {
         let exponents: Vec<i8> = t.formats.iter().map(|f| f.exponent).collect();
         let meaning = |e: &SynapseEntry| (exponents.get(usize::from(e.format)).copied(), e.synapses.clone());
-        let k = r.below(t.in_axons.len());
-        t.in_axons.get_mut(k).is_some_and(|a| {
-            choose(&mut a.entries, r, &mut |e, r| {
+        let k = r.below(t.lists.len());
+        t.lists.get_mut(k).is_some_and(|list| {
+            choose(&mut list.entries, r, &mut |e, r| {
                 let before = meaning(e);
                 edit(e, r) && meaning(e) != before
             })
@@ -73,12 +82,20 @@ fn out_axon(b: &mut Bundle, r: &mut Random, edit: Edit<OutAxon>) -> bool {
 
 /// The tables are equal but for the way in which the same synapses are stored: of an entry's format, only the exponent acts.
 fn same_meaning(a: &CoreTables, b: &CoreTables) -> bool {
-    let entries = |t: &CoreTables| -> Vec<Vec<(Option<i8>, Vec<StoredSynapse>)>> {
-        let meaning = |e: &SynapseEntry| (t.formats.get(usize::from(e.format)).map(|f| f.exponent), e.synapses.clone());
-        t.in_axons.iter().map(|a| a.entries.iter().map(meaning).collect()).collect()
+    let rest = |t: &CoreTables| CoreTables { formats: Vec::new(), lists: Vec::new(), in_axons: Vec::new(), ..t.clone() };
+    reads(a) == reads(b) && rest(a) == rest(b)
+}
+
+/// A synapse as it acts: exponent, compartment, mantissa, delay.
+type Acts = (Option<i8>, usize, i16, u8);
+
+/// What each input axon reads, entry by entry.
+fn reads(t: &CoreTables) -> Vec<Vec<Vec<Acts>>> {
+    let exponent = |e: &SynapseEntry| t.formats.get(usize::from(e.format)).map(|f| f.exponent);
+    let entry = |a: InAxon, e: &SynapseEntry| -> Vec<Acts> {
+        e.synapses.iter().map(|s| (exponent(e), a.compartment(s), s.mantissa, s.delay)).collect()
     };
-    let rest = |t: &CoreTables| CoreTables { formats: Vec::new(), in_axons: Vec::new(), ..t.clone() };
-    entries(a) == entries(b) && rest(a) == rest(b)
+    t.in_axons.iter().map(|&a| t.list(a).entries.iter().map(|e| entry(a, e)).collect()).collect()
 }
 
 /// Inverts one bit.
@@ -152,11 +169,21 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
             t.formats.push(f);
             true
         },
+        lists: Refusal => |t, r| {
+            let k = r.below(t.lists.len().saturating_sub(1));
+            t.lists.len() > 1 && t.lists[k] != t.lists[k + 1] && {
+                let before = reads(t);
+                t.lists.swap(k, k + 1);
+                reads(t) != before
+            }
+        },
         in_axons: Refusal => |t, r| {
             let k = r.below(t.in_axons.len().saturating_sub(1));
-            t.in_axons.len() > 1 && t.in_axons[k] != t.in_axons[k + 1] && {
+            t.in_axons.len() > 1 && {
+                let before = reads(t);
                 t.in_axons.swap(k, k + 1);
-                true
+                t.order_lists();
+                reads(t) != before
             }
         },
         compartment_profiles: Refusal => |t, _| {
@@ -196,15 +223,19 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         sign: Refusal,
         exponent: Refusal,
     });
+    fields!(out, SynapseList, list, {
+        entries: Refusal => |l, r| lose(&mut l.entries, r, acts),
+    });
     fields!(out, InAxon, axon, {
-        entries: Refusal => |a, r| lose(&mut a.entries, r, acts),
+        list: Refusal,
+        base: Refusal,
     });
     fields!(out, SynapseEntry, entry, {
         format: Refusal => |e, r| acts(e) && e.format.nudge(r),
         synapses: Refusal => |e, r| lose(&mut e.synapses, r, |s| s.mantissa != 0),
     });
     fields!(out, StoredSynapse, synapse, {
-        compartment: Refusal => |s, r| s.mantissa != 0 && s.compartment.nudge(r),
+        index: Refusal => |s, r| s.mantissa != 0 && s.index.nudge(r),
         mantissa: Refusal => |s, r| {
             let step = [1, 2, 4, 8, 16, 32, 64, 128][r.below(8)];
             s.mantissa += if r.below(2) == 0 { step } else { -step };

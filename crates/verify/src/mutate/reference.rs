@@ -3,8 +3,8 @@
 use super::{Edit, Mutator, Nudge, Random, choose, fields};
 use spikec_chip::bundle::Bundle;
 use spikec_net::{
-    Bias, Delays, Fixed, FixedNeuron, FixedRules, HostProjection, Net, Population, Projection, Quantized, Role, Scaling, SignMode,
-    Synapses, WeightFormat,
+    Bias, Fixed, FixedNeuron, FixedRules, HostProjection, Net, Population, Projection, Quantized, Role, Scaling, SignMode, Synapses,
+    WeightFormat,
 };
 
 fn quantized(b: &mut Bundle, r: &mut Random, edit: Edit<Quantized>) -> bool {
@@ -16,7 +16,13 @@ fn quantized(b: &mut Bundle, r: &mut Random, edit: Edit<Quantized>) -> bool {
 type FixedNet = Net<Fixed>;
 type FixedPopulation = Population<Fixed>;
 type FixedProjection = Projection<Fixed>;
-type FixedSynapses = Synapses<i16>;
+/// A synapse by itself: how rows are stored is no statement about the net.
+struct Synapse {
+    pre: u32,
+    post: u32,
+    weight: i16,
+    delay: u16,
+}
 
 fn net(b: &mut Bundle, r: &mut Random, edit: Edit<FixedNet>) -> bool {
     quantized(b, r, &mut |q, r| edit(&mut q.net, r))
@@ -49,8 +55,17 @@ fn projection(b: &mut Bundle, r: &mut Random, edit: Edit<FixedProjection>) -> bo
 fn weight_format(b: &mut Bundle, r: &mut Random, edit: Edit<WeightFormat>) -> bool {
     projection(b, r, &mut |p, r| edit(&mut p.format, r))
 }
-fn synapses(b: &mut Bundle, r: &mut Random, edit: Edit<FixedSynapses>) -> bool {
-    projection(b, r, &mut |p, r| edit(&mut p.synapses, r))
+/// Edits the list of all synapses at one of them.
+fn one_of(synapses: &mut Synapses<i16>, r: &mut Random, edit: &mut dyn FnMut(&mut Vec<Synapse>, usize, &mut Random) -> bool) -> bool {
+    let mut all: Vec<Synapse> = synapses.iter().map(|(pre, post, weight, delay)| Synapse { pre, post, weight, delay }).collect();
+    let k = r.below(all.len());
+    let done = k < all.len() && edit(&mut all, k, r);
+    let tuples = all.into_iter().map(|Synapse { pre, post, weight, delay }| (pre, post, weight, delay)).collect();
+    *synapses = Synapses::from_tuples(synapses.pres(), tuples);
+    done
+}
+fn synapse(b: &mut Bundle, r: &mut Random, edit: Edit<Synapse>) -> bool {
+    projection(b, r, &mut |p, r| one_of(&mut p.synapses, r, &mut |all, k, r| edit(&mut all[k], r)))
 }
 fn host_projection(b: &mut Bundle, r: &mut Random, edit: Edit<HostProjection>) -> bool {
     net(b, r, &mut |n, r| choose(&mut n.host_projections, r, edit))
@@ -73,15 +88,6 @@ impl Nudge for SignMode {
             SignMode::Split => SignMode::Mixed,
         };
         true
-    }
-}
-
-impl Nudge for Delays {
-    fn nudge(&mut self, r: &mut Random) -> bool {
-        match self {
-            Delays::Uniform(d) => d.nudge(r),
-            Delays::Each(d) => d.nudge(r),
-        }
     }
 }
 
@@ -190,35 +196,24 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         pre: Refusal => |p, r| p.pre.0.nudge(r),
         post: Refusal => |p, r| p.post.0.nudge(r),
         format: Statement => |p, r| p.format.bits.nudge(r),
-        synapses: Refusal => |p, _| {
-            // The last synapse of the last row that has one.
-            let n = p.synapses.posts.len() as u32;
-            p.synapses.posts.pop();
-            p.synapses.weights.pop();
-            if let Delays::Each(d) = &mut p.synapses.delays {
-                d.pop();
-            }
-            p.synapses.offsets.iter_mut().filter(|o| **o == n).for_each(|o| *o = n.saturating_sub(1));
-            n > 0
-        },
+        synapses: Refusal => |p, r| one_of(&mut p.synapses, r, &mut |all, k, _| {
+            all.remove(k);
+            true
+        }),
     });
     fields!(out, WeightFormat, weight_format, {
         bits: Statement,
         exponent: Refusal,
         sign: Statement,
     });
-    fields!(out, FixedSynapses, synapses, {
-        offsets: Refusal,
-        posts: Refusal,
-        weights: Refusal => |s, r| {
-            let step = [1, 2, 4, 8, 16, 32, 64, 128][r.below(8)];
-            let k = r.below(s.weights.len());
-            s.weights.get_mut(k).is_some_and(|w| {
-                *w -= step;
-                true
-            })
+    fields!(out, Synapse, synapse, {
+        pre: Refusal,
+        post: Refusal,
+        weight: Refusal => |s, r| {
+            s.weight -= [1, 2, 4, 8, 16, 32, 64, 128][r.below(8)];
+            true
         },
-        delays: Refusal,
+        delay: Refusal,
     });
     fields!(out, HostProjection, host_projection, {
         name: Refusal,

@@ -137,6 +137,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         delay_bits: Statement => |m, _| fewer(&mut m.delay_bits),
         max_delay: Statement,
         compressions: Statement => |m, _| fewer(&mut m.compressions),
+        max_axon_base: Statement,
     });
     fields!(out, WeightSpec, weights, {
         signs: Statement => |w, _| fewer(&mut w.signs),

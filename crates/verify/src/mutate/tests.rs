@@ -1,10 +1,13 @@
 use super::*;
 use crate::toy::{KINDS, Kind, Toy};
+use spikec_chip::codec::decode_core;
+use spikec_chip::image::Image;
 use spikec_net::{Fixed, Projection};
 use std::collections::BTreeSet;
 
 #[test]
 fn clean_toys_verify_and_are_valid_containers() {
+    let (mut shared, mut based) = (0, 0);
     for kind in KINDS {
         for seed in 0..40 {
             let toy = Toy::new(kind, seed);
@@ -12,6 +15,12 @@ fn clean_toys_verify_and_are_valid_containers() {
             let lines: Vec<String> = verdict.differences.iter().map(|d| d.to_string()).collect();
             assert!(verdict.holds(), "{kind:?} {seed}: {lines:#?}");
             assert_eq!(Bundle::from_bytes(&toy.bundle.to_bytes()).as_ref(), Ok(&toy.bundle), "{kind:?} {seed}");
+            let Image::Packed(image) = &toy.bundle.image;
+            let cores = image.cores.iter().map(|c| decode_core(c, &toy.bundle.target).expect("it decodes"));
+            for core in cores {
+                shared += core.readers().iter().filter(|&&n| n > 1).count();
+                based += core.in_axons.iter().filter(|a| a.base > 0).count();
+            }
             let q = toy.quantized();
             let copies = |p: usize, index: u32| toy.bundle.symbols.populations[p].copies.iter().filter(|c| c.0 == index).count() as u64;
             let seats = |p: &Projection<Fixed>, j: u32| 1 + copies(p.post.index(), q.net.population(p.post).origin[j as usize]);
@@ -21,6 +30,7 @@ fn clean_toys_verify_and_are_valid_containers() {
             assert_eq!(verdict.checked.host_terms, q.net.host_term_count() as u64);
         }
     }
+    assert!(shared > 10 && based > 100, "{shared} shared lists, {based} bases");
 }
 
 /// Toys of each kind, and mutants that each mutator makes of each.

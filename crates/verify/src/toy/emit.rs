@@ -8,6 +8,7 @@ use spikec_chip::codec::encode_core;
 use spikec_chip::cost;
 use spikec_chip::image::{
     Compartment, CompartmentProfile, CoreTables, Image, InAxon, OutAxon, PackedImage, StoredSynapse, SynapseEntry, SynapseFormat,
+    SynapseList,
 };
 use spikec_chip::target::{Compression, Sign};
 use spikec_net::*;
@@ -44,6 +45,7 @@ pub(crate) fn emit(q: &Quantized, encoder: Encoder, r: &mut Random) -> Bundle {
             core,
             delay_bits: 0,
             formats: vec![],
+            lists: vec![],
             in_axons: vec![],
             compartment_profiles: vec![],
             threshold_profiles: vec![],
@@ -84,7 +86,7 @@ pub(crate) fn emit(q: &Quantized, encoder: Encoder, r: &mut Random) -> Bundle {
             let delay = (net.chip_delay(p, d) - hop) as u8;
             for &(k, compartment) in &seats[&(p.post.index(), j)] {
                 let lists = fans.entry((k, p.pre.index(), i)).or_default();
-                lists.entry(projection).or_default().push(StoredSynapse { compartment, mantissa, delay });
+                lists.entry(projection).or_default().push(StoredSynapse { index: compartment, mantissa, delay });
             }
         }
     }
@@ -98,10 +100,14 @@ pub(crate) fn emit(q: &Quantized, encoder: Encoder, r: &mut Random) -> Bundle {
         net.projections.iter().map(|_| of(r, &[Compression::Sparse, Compression::RunLength, Compression::Dense])).collect();
     for ((k, pre, i), lists) in fans {
         let t = &mut tables[k];
-        let mut axon = InAxon::default();
+        let mut list = SynapseList::default();
+        // Any base up to the first compartment will do.
+        let first = lists.values().flatten().map(|s| s.index).min().unwrap_or(0);
+        let base = if r.below(3) > 0 { first } else { r.below(usize::from(first) + 1) as u16 };
         for (projection, mut synapses) in lists {
+            synapses.iter_mut().for_each(|s| s.index -= base);
             synapses.sort_unstable();
-            let parallel = synapses.windows(2).any(|w| w[0].compartment == w[1].compartment);
+            let parallel = synapses.windows(2).any(|w| w[0].index == w[1].index);
             let compression = if parallel { Compression::Sparse } else { compressions[projection] };
             let f = net.projections[projection].format;
             let format = SynapseFormat {
@@ -113,22 +119,27 @@ pub(crate) fn emit(q: &Quantized, encoder: Encoder, r: &mut Random) -> Bundle {
                 sign: sign(f.sign),
                 exponent: f.exponent,
             };
-            let posts: Vec<u16> = synapses.iter().map(|s| s.compartment).collect();
+            let posts: Vec<u16> = synapses.iter().map(|s| s.index).collect();
             for section in cost::split(memory, &format, &posts, true) {
                 let mut stored = synapses[section.range.clone()].to_vec();
                 if compression == Compression::Dense {
-                    for compartment in section.first..section.first + section.stored {
-                        if !stored.iter().any(|s| s.compartment == compartment) {
-                            stored.push(StoredSynapse { compartment, mantissa: 0, delay: 0 });
+                    for index in section.first..section.first + section.stored {
+                        if !stored.iter().any(|s| s.index == index) {
+                            stored.push(StoredSynapse { index, mantissa: 0, delay: 0 });
                         }
                     }
                     stored.sort_unstable();
                 }
-                axon.entries.push(SynapseEntry { format: record(&mut t.formats, format), synapses: stored });
+                list.entries.push(SynapseEntry { format: record(&mut t.formats, format), synapses: stored });
             }
         }
         axons.entry((pre, i)).or_default().push(Place { core: CORES[k], index: t.in_axons.len() as u16 });
-        t.in_axons.push(axon);
+        let known = t.lists.iter().position(|l| *l == list);
+        let number = known.unwrap_or_else(|| {
+            t.lists.push(list);
+            t.lists.len() - 1
+        });
+        t.in_axons.push(InAxon { list: number as u16, base });
     }
     // Each core that a neuron sends to is served by one of its seats, each copy serves one core at least.
     let mut seated: Vec<((usize, u16), Vec<Place>)> = Vec::new();

@@ -240,7 +240,11 @@ fn random_fixed_projection(r: &mut Random, pairs: Tuples<()>) -> (WeightFormat, 
     };
     let (low, high) = format.mantissa_range();
     let weight = |r: &mut Random| format.on_grid(low + r.below((high - low) as usize + 1) as i16);
-    let tuples = pairs.into_iter().map(|(i, j, (), d)| (i, j, weight(r), d)).collect();
+    // Some weights are a kernel's: alike wherever j - i is.
+    let kernel = [weight(r), weight(r)];
+    let repeats = r.below(2) == 0;
+    let of_pair = |r: &mut Random, i: u32, j: u32| if repeats { kernel[(i + j) as usize % 2] } else { weight(r) };
+    let tuples = pairs.into_iter().map(|(i, j, (), d)| (i, j, of_pair(r, i, j), d)).collect();
     (format, tuples)
 }
 

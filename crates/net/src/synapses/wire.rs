@@ -1,0 +1,218 @@
+//! Synapses as bytes.
+//!
+//! In: synapses, or what a file says they are. Out: their compact form (docs/bundle-format.md, section 8), or the logical one for digests.
+//! Invariant: what is read is consistent: every table refers into the next, and no row ends beyond 2^32. Few bytes can declare many
+//! synapses, so their number is bounded by [`MAX_SYNAPSES`]; memory is linear in the bytes.
+
+use super::{Delays, MAX_SYNAPSES, Placed, Synapses, Template, Weight};
+use serde::de::Error;
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A sequence that is made while it is written.
+struct Sequence<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Sequence<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0())
+    }
+}
+
+impl<W: Weight + Serialize> Serialize for Synapses<W> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut s = serializer.serialize_struct("Synapses", 6)?;
+        let rows = || {
+            let (mut next, mut last) = (0, 0);
+            self.rows.iter().map(move |row| {
+                let coded = (next - row.template, i64::from(row.base) - last);
+                last = row.base.into();
+                next += u32::from(row.template == next);
+                coded
+            })
+        };
+        s.serialize_field("rows", &Sequence(rows))?;
+        let templates = || {
+            let mut next = 0;
+            self.templates.iter().map(move |t| {
+                let coded = next - t.pattern;
+                next += u32::from(coded == 0);
+                coded
+            })
+        };
+        s.serialize_field("templates", &Sequence(templates))?;
+        s.serialize_field("lengths", &Sequence(|| self.patterns.windows(2).map(|w| w[1] - w[0])))?;
+        let gaps = || {
+            let (mut starts, mut last) = (self.patterns.iter().copied().peekable(), 0);
+            self.posts.iter().enumerate().map(move |(k, &post)| {
+                while starts.next_if(|&s| s as usize <= k).is_some() {
+                    last = 0;
+                }
+                let gap = post.wrapping_sub(last);
+                last = post;
+                gap
+            })
+        };
+        s.serialize_field("gaps", &Sequence(gaps))?;
+        s.serialize_field("delays", &self.delays)?;
+        s.serialize_field("weights", &self.weights)?;
+        s.end()
+    }
+}
+
+/// As the bytes have it.
+#[derive(Deserialize)]
+#[serde(rename = "Synapses", bound = "W: Deserialize<'de>")]
+struct Raw<W> {
+    rows: Vec<(u32, i64)>,
+    templates: Vec<u32>,
+    lengths: Vec<u32>,
+    gaps: Vec<u32>,
+    delays: Delays,
+    weights: Vec<W>,
+}
+
+impl<'de, W: Weight + Deserialize<'de>> Deserialize<'de> for Synapses<W> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Raw::deserialize(deserializer)?.synapses().map_err(D::Error::custom)
+    }
+}
+
+/// Numbers in the order of their first use, given as the distance from the next new one.
+struct Numbers {
+    next: u32,
+    known: usize,
+}
+
+impl Numbers {
+    fn number(&mut self, back: u32) -> Option<u32> {
+        let number = self.next.checked_sub(back).filter(|&n| (n as usize) < self.known)?;
+        self.next += u32::from(back == 0);
+        Some(number)
+    }
+
+    fn all_used(&self) -> bool {
+        self.next as usize == self.known
+    }
+}
+
+impl<W: Weight> Raw<W> {
+    /// Errors: what contradicts what.
+    fn synapses(self) -> Result<Synapses<W>, &'static str> {
+        const LENGTHS: &str = "lengths of patterns that are not those of the posts";
+        const WEIGHTS: &str = "weights that are not one for each post of the templates";
+        let Raw { rows, templates, lengths, gaps: mut posts, delays, weights } = self;
+        let mut patterns = Vec::with_capacity(lengths.len() + 1);
+        patterns.push(0u32);
+        for &length in &lengths {
+            let start = patterns[patterns.len() - 1];
+            let end = start.checked_add(length).filter(|&end| end as usize <= posts.len()).ok_or(LENGTHS)?;
+            let mut last = 0u32;
+            for (k, post) in posts[start as usize..end as usize].iter_mut().enumerate() {
+                if k == 0 && *post != 0 {
+                    return Err("a pattern that does not begin at its base");
+                }
+                last = last.checked_add(*post).ok_or("a post beyond 2^32")?;
+                *post = last;
+            }
+            patterns.push(end);
+        }
+        if patterns[lengths.len()] as usize != posts.len() {
+            return Err(LENGTHS);
+        }
+        if matches!(&delays, Delays::Each(each) if each.len() != posts.len()) {
+            return Err("delays that are not one for each post");
+        }
+        let mut numbers = Numbers { next: 0, known: lengths.len() };
+        let mut start = 0u32;
+        let placed = |back: u32| {
+            let pattern = numbers.number(back).ok_or("a template of an unknown pattern")?;
+            let template = Template { pattern, start };
+            start = start.checked_add(lengths[pattern as usize]).filter(|&end| end as usize <= weights.len()).ok_or(WEIGHTS)?;
+            Ok(template)
+        };
+        let templates = templates.into_iter().map(placed).collect::<Result<Vec<_>, &'static str>>()?;
+        if start as usize != weights.len() {
+            return Err(WEIGHTS);
+        }
+        if !numbers.all_used() {
+            return Err("a pattern that no template uses");
+        }
+        let mut numbers = Numbers { next: 0, known: templates.len() };
+        let (mut base, mut len) = (0i64, 0u64);
+        let placed = |(back, step): (u32, i64)| {
+            let template = numbers.number(back).ok_or("a row of an unknown template")?;
+            base = base.checked_add(step).filter(|&b| (0..=u32::MAX.into()).contains(&b)).ok_or("a base beyond 2^32")?;
+            let pattern = templates[template as usize].pattern as usize;
+            let posts = &posts[patterns[pattern] as usize..patterns[pattern + 1] as usize];
+            if posts.last().is_some_and(|last| (base as u32).checked_add(*last).is_none()) {
+                return Err("a post beyond 2^32");
+            }
+            len += posts.len() as u64;
+            if len > MAX_SYNAPSES { Err("more than 2^30 synapses in a projection") } else { Ok(Placed { template, base: base as u32 }) }
+        };
+        let rows = rows.into_iter().map(placed).collect::<Result<Vec<_>, &'static str>>()?;
+        if !numbers.all_used() {
+            return Err("a template that no row uses");
+        }
+        Ok(Synapses { rows, templates, patterns, posts, delays, weights, len: len as usize })
+    }
+}
+
+/// The logical synapses as lists: where each row begins (`pres + 1` indices), posts, weights, delays. Digests are over this form, so that they
+/// don't depend on how synapses are stored.
+pub(crate) struct Logical<'a, W>(pub &'a Synapses<W>);
+
+impl<W: Weight + Serialize> Serialize for Logical<'_, W> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// Delays by logical synapse.
+        #[derive(Serialize)]
+        enum Listed<T> {
+            Uniform(u16),
+            Each(T),
+        }
+        let synapses = self.0;
+        let mut s = serializer.serialize_struct("Synapses", 4)?;
+        let offsets = || {
+            let mut end = 0u64;
+            let ends = synapses.rows().map(move |row| {
+                end += row.len() as u64;
+                end
+            });
+            Counted { left: synapses.pres() + 1, of: std::iter::once(0).chain(ends) }
+        };
+        s.serialize_field("offsets", &Sequence(offsets))?;
+        let posts = || Counted { left: synapses.len, of: synapses.rows().flat_map(|row| row.posts()) };
+        s.serialize_field("posts", &Sequence(posts))?;
+        let weights = || Counted { left: synapses.len, of: synapses.rows().flat_map(|row| row.weights().iter().copied()) };
+        s.serialize_field("weights", &Sequence(weights))?;
+        let each = || {
+            let delays = synapses.rows().flat_map(|row| (0..row.len()).map(move |k| row.delay(k)));
+            Counted { left: synapses.len, of: delays }
+        };
+        let delays = match synapses.uniform_delay() {
+            Some(d) => Listed::Uniform(d),
+            None => Listed::Each(Sequence(each)),
+        };
+        s.serialize_field("delays", &delays)?;
+        s.end()
+    }
+}
+
+/// An iterator whose length is known.
+struct Counted<I> {
+    left: usize,
+    of: I,
+}
+
+impl<I: Iterator> Iterator for Counted<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        self.left = self.left.saturating_sub(1);
+        self.of.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
