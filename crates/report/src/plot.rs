@@ -134,7 +134,7 @@ fn short(v: f64) -> String {
     let size = v.abs();
     match size {
         _ if size == 0.0 => "0".into(),
-        _ if size >= 1000.0 && size < 1e7 => crate::table::count(v as u64),
+        _ if (1000.0..1e7).contains(&size) => crate::table::count(v as u64),
         _ if (0.01..1000.0).contains(&size) => {
             let text = format!("{v:.3}");
             text.trim_end_matches('0').trim_end_matches('.').into()

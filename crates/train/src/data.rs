@@ -28,7 +28,7 @@ enum Frames {
 /// Samples of one shape, with classes.
 #[derive(Debug, Clone)]
 pub struct Samples {
-    /// Shape of a sample: [channels, height, width] or [n], channels first.
+    /// Shape of a sample: `[channels, height, width]` or `[n]`, channels first.
     pub shape: Vec<usize>,
     /// Class of each.
     pub classes: Vec<u32>,

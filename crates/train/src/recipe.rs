@@ -70,7 +70,7 @@ pub struct Data {
     /// Only this many training samples (before any is held back).
     #[serde(default)]
     pub samples: Option<usize>,
-    /// Shape of a sample, [channels, height, width] or [n]; default: the file's.
+    /// Shape of a sample, `[channels, height, width]` or `[n]`; default: the file's.
     #[serde(default)]
     pub shape: Option<Vec<usize>>,
     /// How values become input.

@@ -171,7 +171,7 @@ impl Trainer {
         })
     }
 
-    /// Puts a budget in the loop: every `every` epochs it weighs the penalties and moves the target.
+    /// Puts a budget in the loop: every `every` epochs it weighs the penalties and moves the target (Grad R, with `steer`).
     pub fn with_budget(mut self, budget: Box<dyn Budget>, every: u32) -> Self {
         self.budget = Some((budget, every.max(1)));
         self
@@ -290,7 +290,8 @@ impl Trainer {
         let failed = |why| TrainError::Budget { epoch, why };
         let network = crate::export::network(&self.model, &self.recipe.name);
         let usage = budget.usage(&network).map_err(failed)?;
-        self.rewiring.control.aim(usage);
+        let found = self.rewiring.count(&self.model.parameters()) as f64 / self.rewiring.weights() as f64;
+        self.rewiring.control.aim(usage, found);
         if let Some(costs) = budget.marginal_costs(&network).map_err(failed)? {
             self.set_costs(&costs).map_err(failed)?;
         }

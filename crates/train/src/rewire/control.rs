@@ -97,9 +97,10 @@ impl Control {
         self.penalty = (f64::from(self.penalty) * turn.exp()).clamp(start * RANGE.0, start * RANGE.1) as f32;
     }
 
-    /// Changes the target after a look at a budget: by what is over or left, half of it in logarithms, so that it settles.
-    pub fn aim(&mut self, usage: Usage) {
+    /// Changes the target after a look at a budget: to the connectivity found, `found`, times what it may take over what it takes. (Not
+    /// the target itself is changed: the connectivity follows it late, and it would run away.)
+    pub fn aim(&mut self, usage: Usage, found: f64) {
         let ratio = usage.allowed / usage.used.max(1e-9);
-        self.target = (self.target * ratio.max(1e-3).sqrt()).clamp(1e-7, 1.0 - 1e-7);
+        self.target = (found.max(1e-6) * ratio.clamp(1e-3, 1e3)).clamp(1e-7, 1.0 - 1e-7);
     }
 }

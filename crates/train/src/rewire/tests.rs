@@ -144,18 +144,3 @@ fn soft_deep_r_walks_within_its_bounds() {
     });
     assert!(grown > 0 && active(&all) < 700 && end.wanted == 700);
 }
-
-#[test]
-fn a_budget_moves_the_target() {
-    use super::control::Usage;
-    let recipe = recipe(1, "sparsity: GradR(target: Connectivity(0.1), penalty: 0.01)");
-    let mut all = parameters(5, &[1000]);
-    let mut rewiring = Rewiring::new(&recipe, &mut all.iter_mut().collect::<Vec<_>>()).unwrap();
-    // A chip that holds half of what a tenth takes: the target is near a twentieth after some looks.
-    for _ in 0..12 {
-        let usage = Usage { used: 20_000.0 * rewiring.control.target, allowed: 1000.0 };
-        rewiring.control.aim(usage);
-    }
-    assert!((rewiring.control.target - 0.05).abs() < 1e-3, "{}", rewiring.control.target);
-    assert!(!Usage { used: 2.0, allowed: 1.0 }.fits());
-}
