@@ -4,40 +4,16 @@
 //! `loihi1_nahuku32` by default; whether the network fits it is not asked. A stage's memory is the peak of the process while it ran, what earlier
 //! stages left included.
 
+mod stages;
+
 use spikec_compile::Kernels;
 use spikec_compile::lower::{LowerOptions, lower};
 use spikec_compile::pack::Wiring;
 use spikec_compile::quantize::{QuantizeOptions, quantize_all};
 use spikec_import::{ImportOptions, Model};
 use spikec_net::{InputKind, Net, Number, Quantized};
+use stages::stage;
 use std::path::PathBuf;
-use std::time::Instant;
-
-/// A number of kB in `/proc/self/status`, in MiB.
-fn status_mib(key: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with(key))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
-}
-
-/// User time of the process in seconds, where the system tells (in ticks of 10 ms).
-fn user_seconds() -> Option<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    Some(stat.rsplit_once(") ")?.1.split_whitespace().nth(11)?.parse::<f64>().ok()? / 100.0)
-}
-
-/// Runs a stage and prints what it took.
-fn stage<T>(name: &str, work: impl FnOnce() -> T) -> T {
-    // Linux: the peak starts again from what is held now.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
-    let (started, user) = (Instant::now(), user_seconds());
-    let result = work();
-    let wall = started.elapsed().as_secs_f64();
-    let user = user_seconds().zip(user).map_or(String::from("?"), |(now, then)| format!("{:.2}", now - then));
-    let mib = |key| status_mib(key).map_or(String::from("?"), |m| m.to_string());
-    println!("{name:<28} {user:>7} s user {wall:>7.2} s wall {:>6} MiB peak {:>6} MiB held after", mib("VmHWM:"), mib("VmRSS:"));
-    result
-}
 
 fn sizes<N: Number>(what: &str, net: &Net<N>) {
     let sum = |of: fn(&spikec_net::Projection<N>) -> usize| net.projections.iter().map(of).sum::<usize>();

@@ -3,8 +3,9 @@
 use spikec_chip::Bundle;
 use spikec_compile::{CompileOptions, Input};
 use spikec_data::{Array, ArrayData, DataSet, Stimulus, write_npz};
+use spikec_fit::write::WriteBack;
 use spikec_import::{ImportOptions, Model};
-use spikec_net::{Float, InputKind, Net, Network};
+use spikec_net::{Axis, Conv, Float, InputKind, Net, Network, Operator};
 use spikec_sim::{Machine, Record, RunOptions};
 use spikec_testkit::{generate::random_spikes, shared_dir};
 use spikec_verify::{Given, check_behaviour, check_image};
@@ -121,10 +122,21 @@ fn a_pruned_conv_network_verifies_with_8_bits() {
 }
 
 #[test]
-fn a_fit_of_windows_is_refused_by_name() {
-    let pool = "Trained(dt: 1.0, populations: [(name: \"in\", shape: [1, 2], neurons: Input), (name: \"n\", shape: [1, 1], neurons: If(v_threshold: 1.0))], \
-                projections: [(name: \"p\", pre: \"in\", post: \"n\", chain: [SumPool1d(kernel: 2)])], output: \"n\")";
-    let network = read(Path::new("net.ron"), pool.as_bytes(), &ImportOptions::default(), &[]);
-    let e = spikec_fit::write::check(&network).unwrap_err();
-    assert_eq!(e, spikec_fit::write::WriteBack::Operator("p".into(), "SumPool1d"));
+fn a_fit_of_windows_and_of_uneven_kernels_is_refused_by_name() {
+    let refused = |shape: &str, threshold: &str, conv: Option<Conv>| {
+        let text = format!(
+            "Trained(dt: 1.0, populations: [(name: \"in\", shape: [1, 6], neurons: Input), (name: \"n\", shape: {shape}, neurons: If(v_threshold: {threshold}))], \
+             projections: [(name: \"p\", pre: \"in\", post: \"n\", chain: [SumPool1d(kernel: 2)])], output: \"n\")"
+        );
+        let mut network = read(Path::new("net.ron"), text.as_bytes(), &ImportOptions::default(), &[]);
+        if let Some(conv) = conv {
+            network.projections[0].operators = vec![Operator::Conv(conv)];
+        }
+        spikec_fit::write::check(&network, &network.elaborate(InputKind::Spikes).unwrap())
+    };
+    assert_eq!(refused("[1, 3]", "1.0", None), Err(WriteBack::Operator("p".into(), "SumPool1d")));
+    let axis = Axis { size: 6, kernel: 2, stride: 2, dilation: 1, padding: [0, 0] };
+    let conv = || Some(Conv { channels: 1, outputs: 1, groups: 1, axes: vec![axis], weight: vec![0.5, -0.25] });
+    assert_eq!(refused("[1, 3]", "1.0", conv()), Ok(()));
+    assert_eq!(refused("[1, 3]", "[1.0, 2.0, 1.0]", conv()), Err(WriteBack::Untied("p".into())));
 }

@@ -560,14 +560,12 @@ impl<'a, F> Fitter<'a, F> {
             let synapses = into().map(|q| q.synapses.len() as u64).sum();
             (neurons.iter().filter(|n| **n).count() as u64, axons, synapses)
         };
-        let one = |layer: &Layer| {
+        let one = |(layer, kept): (&Layer, &Vec<Vec<bool>>)| {
             let population = self.net.population(layer.population);
             let ((_, axons, synapses), (neurons_left, axons_left, synapses_left)) =
                 (reached(self.net, layer.population), reached(&small, layer.population));
-            let weights = layer.ties.is_some().then(|| {
-                let left = kept[self.layers.iter().position(|l| l.population == layer.population).unwrap_or(0)].iter().flatten();
-                (layer.rows.iter().map(|r| r.len() as u64).sum(), left.filter(|k| **k).count() as u64)
-            });
+            let left = kept.iter().flatten().filter(|k| **k).count() as u64;
+            let kernel_weights = layer.ties.is_some().then(|| (layer.rows.iter().map(|r| r.len() as u64).sum(), left));
             LayerFit {
                 name: population.name.clone(),
                 neurons: population.len() as u64,
@@ -576,9 +574,9 @@ impl<'a, F> Fitter<'a, F> {
                 axons_left,
                 synapses,
                 synapses_left,
-                kernel_weights: weights,
+                kernel_weights,
             }
         };
-        self.layers.iter().map(one).collect()
+        self.layers.iter().zip(kept).map(one).collect()
     }
 }

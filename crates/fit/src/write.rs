@@ -3,7 +3,7 @@
 //! In: the network as trained, its elaboration, the fitted net. Out: a network of the same operators with other weights.
 //! Invariant: elaborating it gives the fitted net up to the rounding of f32. Cost: the network's own matrices.
 
-use spikec_net::{Conv, Float, Net, Network, NeuronModel, Operator, PopulationId, TrainedRole};
+use spikec_net::{Conv, Float, Net, Network, NeuronModel, Operator, PopulationId, Ties, TrainedRole};
 use thiserror::Error;
 
 /// Why a fitted net can't be written back.
@@ -20,8 +20,14 @@ pub enum WriteBack {
     /// A projection that the network file does not have.
     #[error("projection {0} was made when the network was read: its weights have no place in the file")]
     Made(String),
+    /// A kernel whose places are not alike.
+    #[error(
+        "projection {0}: the neurons that its kernel reaches differ within a channel (in threshold, leak, gain or scale), or hear something else \
+         that is no kernel, so that the kernel can't be pruned as one; unroll it into a Linear first"
+    )]
+    Untied(String),
     /// Synapses of one weight of a kernel that have become different.
-    #[error("projection {0}: synapses of one weight of the kernel went different ways; its neurons differ within a channel")]
+    #[error("projection {0}: synapses of one weight of its kernel went different ways")]
     Kernel(String),
     /// A scale of 0, which no weight passes.
     #[error("projection {0} scales neuron {1} by 0: no weight passes it")]
@@ -85,9 +91,23 @@ impl Matrix {
 
 /// Can what a fit changes be written back?
 ///
+/// `plain` is the network's own elaboration.
+///
 /// # Errors
-/// The first operator that is neither a matrix nor works elementwise.
-pub fn check(network: &Network) -> Result<(), WriteBack> {
+/// The first operator that is neither a matrix, a kernel nor works elementwise; a kernel that can't go as one.
+pub fn check(network: &Network, plain: &Net<Float>) -> Result<(), WriteBack> {
+    check_operators(network)?;
+    for trained in &network.projections {
+        let many = |o: &Operator| matches!(o, Operator::Conv(c) if c.output_shape().is_ok_and(|s| s[1..].iter().any(|&d| d > 1)));
+        let unrolled = plain.projections.iter().find(|p| p.name == trained.name && trained.operators.iter().any(many));
+        if unrolled.is_some_and(|p| Ties::of(plain, p.post).is_none()) {
+            return Err(WriteBack::Untied(trained.name.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn check_operators(network: &Network) -> Result<(), WriteBack> {
     network.projections.iter().try_for_each(|p| {
         let fits = |o: &&Operator| {
             is_matrix(o) || matches!(o, Operator::Bias { .. } | Operator::Scale { .. } | Operator::Reshape { .. } | Operator::BatchNorm(_))
@@ -122,7 +142,7 @@ pub fn network_of(network: &Network, plain: &Net<Float>, fitted: &Net<Float>) ->
         let Some(trained) = out.projections.iter_mut().find(|t| t.name == projection.name) else {
             return Err(WriteBack::Made(projection.name.clone()));
         };
-        check(network)?;
+        check_operators(network)?;
         let matrices: Vec<usize> = (0..trained.operators.len()).filter(|&o| is_matrix(&trained.operators[o])).collect();
         let [at] = matrices[..] else { return Err(WriteBack::Matrices(projection.name.clone(), matrices.len())) };
         let Some(matrix) = Matrix::of(&trained.operators[at]) else {

@@ -31,6 +31,17 @@ pub fn text(report: &FitReport) -> String {
         }),
     );
     out.push('\n');
+    for layer in &report.layers {
+        if let Some((trained, left)) = layer.kernel_weights {
+            let _ = writeln!(
+                out,
+                "{}: {} of {} weights of its kernels stay, each at all places",
+                escape(&layer.name),
+                count(left),
+                count(trained)
+            );
+        }
+    }
     if report.candidates.len() > 1 {
         let rows = report.candidates.iter().map(|c| {
             vec![

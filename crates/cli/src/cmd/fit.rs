@@ -53,7 +53,7 @@ pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
         return Err(Failure::input(format!("--input-coding {}: a fitted first layer has no place in the file", job.coding.name()))
             .hint("use spikes, or bias"));
     }
-    spikec_fit::write::check(network).map_err(|e| Failure::file(&args.network.network, e.to_string()))?;
+    spikec_fit::write::check(network, plain).map_err(|e| Failure::file(&args.network.network, e.to_string()))?;
     output.as_ref().map_or(Ok(()), |files| files.check(network, args.bundle.is_some()))?;
     let file = |fitted: &Net<Float>| filed(network, plain, fitted, job.coding);
     if args.frontier {

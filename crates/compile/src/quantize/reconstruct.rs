@@ -13,7 +13,7 @@ use crate::finding::{self, Finding};
 use rayon::prelude::*;
 use spikec_chip::Target;
 use spikec_data::Stimulus;
-use spikec_net::{Float, Interpreter, Net, PopulationId, ProjectionId, Quantized};
+use spikec_net::{Float, Interpreter, Net, PopulationId, ProjectionId, Quantized, Ties};
 use spikec_reconstruct::rows::LARGEST_FEATURES;
 use spikec_reconstruct::{Ears, Features, Grid, Recording, Rows, Scale, is_gate};
 
@@ -53,7 +53,8 @@ pub fn reconstruct_all(
             if pres.peek().is_none() || is_gate(net, p) {
                 continue;
             }
-            let features = match Ears::ties(net, p, guide.teacher) {
+            let ties = Ears::ties(net, p, guide.teacher);
+            let features = match &ties {
                 Some(ties) => ties.tap_count(),
                 None => Features::at_most(net, p).max(Features::at_most(guide.teacher, p)),
             };
@@ -70,7 +71,7 @@ pub fn reconstruct_all(
                 let (now, _) = draft.build(network_digest);
                 Some(Recording::of_registers(&now.net, guide.samples, guide.steps, bias_limits(target))?)
             };
-            draft.reconstruct(p, guide.teacher, &taught, heard.as_ref());
+            draft.reconstruct(p, ties, (guide.teacher, &taught), heard.as_ref());
         }
         if options.tune {
             draft.tune(guide, &taught)?;
@@ -85,8 +86,14 @@ fn grids(slots: &[Slot], level: f64) -> Vec<Grid> {
 }
 
 impl Draft<'_> {
-    /// Chooses levels, mantissas and biases of population `p`, which hears `heard` (`None`: what the teacher heard).
-    fn reconstruct(&mut self, p: PopulationId, teacher: &Net<Float>, taught: &Recording, heard: Option<&Recording>) {
+    /// Chooses levels, mantissas and biases of population `p`, which hears `heard` (`None`: what the teacher heard), by kernels where it has `ties`.
+    fn reconstruct(
+        &mut self,
+        p: PopulationId,
+        ties: Option<Ties>,
+        (teacher, taught): (&Net<Float>, &Recording),
+        heard: Option<&Recording>,
+    ) {
         let net = self.net;
         let comparable = self.options.comparable_outputs && p == net.output;
         let units = scale::units(&self.prepared[p.index()], comparable);
@@ -96,7 +103,6 @@ impl Draft<'_> {
             fires: n.threshold.is_finite(),
         };
         let of_neurons: Vec<Scale> = self.prepared[p.index()].neurons.iter().zip(&units).map(scale).collect();
-        let ties = Ears::ties(net, p, teacher);
         let rows = Rows::of(net, p, ties.as_ref(), (teacher, taught), heard, Ears::scales(ties.as_ref(), of_neurons));
         // The row of a neuron, and a neuron of a row.
         let row_of = |j: usize| ties.as_ref().map_or(j, |t| t.channel_of[j] as usize);
