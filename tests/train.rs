@@ -4,17 +4,19 @@ use assert_cmd::cargo::CommandCargoExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+/// A file of bytes.
+fn idx(shape: &[u32], bytes: &[u8]) -> Vec<u8> {
+    let mut file = vec![0, 0, 8, shape.len() as u8];
+    shape.iter().for_each(|d| file.extend(d.to_be_bytes()));
+    [file, bytes.to_vec()].concat()
+}
+
 /// Images of 8 x 8 whose bright quarter is their class, with noise; IDX files in `folder`.
 fn data(folder: &Path, n: usize) {
     let mut state = 7u64;
     let mut random = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (state >> 33) as usize
-    };
-    let idx = |shape: &[u32], bytes: &[u8]| {
-        let mut file = vec![0, 0, 8, shape.len() as u8];
-        shape.iter().for_each(|d| file.extend(d.to_be_bytes()));
-        [file, bytes.to_vec()].concat()
     };
     for name in ["train", "test"] {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
@@ -156,13 +158,14 @@ fn a_killed_run_goes_on_as_if_it_had_not_been() {
     for (method, rest) in [
         ("gradr", "GradR(target: Connectivity(0.2), penalty: 0.1, steer: 2, settle: 1)"),
         ("deepr", "DeepR(target: Connectivity(0.2), temperature: 1e-4)"),
+        ("soft-deepr", "SoftDeepR(start: 0.5, penalty: 0.01, temperature: 1e-4)"),
         ("magnitude", "Magnitude(target: Connectivity(0.2), until: 3, every: 5)"),
     ] {
         let text = recipe("Poisson(seed: 4)", layers, &format!("checkpoint_steps: 3, schedule: Cosine(), sparsity: {rest}"))
             .replace("epochs: 4", "epochs: 6");
         let (whole, cut) = (format!("{method}-whole"), format!("{method}-cut"));
         good(&train(folder, &text, &format!("{whole}.nir"), &["--threads", "1"]));
-        let mut kills = 0;
+        let (mut kills, mut said) = (0, String::new());
         for k in 0..200 {
             let more: &[&str] = if folder.join(format!("{cut}.run")).exists() { &["--resume"] } else { &[] };
             let mut child = Command::cargo_bin("spikec")
@@ -179,16 +182,18 @@ fn a_killed_run_goes_on_as_if_it_had_not_been() {
                 Some(_) => {
                     let out = child.wait_with_output().unwrap();
                     good(&out);
+                    said += &String::from_utf8_lossy(&out.stderr);
                     break;
                 }
                 None => {
                     child.kill().unwrap();
-                    child.wait().unwrap();
+                    said += &String::from_utf8_lossy(&child.wait_with_output().unwrap().stderr);
                     kills += 1;
                 }
             }
         }
         assert!(kills > 0, "{method}: the run was never killed");
+        assert!(said.contains("resumed after epoch"), "{method}: no run went on from a checkpoint\n{said}");
         same(folder, &whole, &cut);
     }
 }
@@ -198,6 +203,8 @@ fn what_is_wrong_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     data(folder, 60);
+    std::fs::write(folder.join("wide.images"), idx(&[60, 8, 9], &[7; 60 * 72])).unwrap();
+    std::fs::write(folder.join("more.labels"), idx(&[60], &[7; 60])).unwrap();
     let text = recipe("Direct()", MLP, "sparsity: Dense").replace("validation: 50", "validation: 5");
     let fails = |text: &str, net: &str, more: &[&str], words: &[&str]| {
         let out = train(folder, text, net, more);
@@ -215,6 +222,11 @@ fn what_is_wrong_is_said() {
         ("Linear(outputs: 4)", "Linear(outputs: 3)", &["3 outputs", "4"]),
         ("encoder: Direct()", "encoder: Direct(std: -1.0)", &["data.encoder.std"]),
         ("lr: 0.005", "lr: 1e999", &["optimizer.lr"]),
+        ("test.images", "none.images", &["none.images", "can't be read"]),
+        ("test.images", "wide.images", &["data.test", "8, 9", "8, 8", "same data"]),
+        ("test.labels", "more.labels", &["data.test", "in 8 classes", "in 4 classes"]),
+        ("batch: 32", "batch: 32, memory_gib: 0.0001", &["memory_gib", "0.0001", "at least", "batch (32)"]),
+        ("Linear(outputs: 40)", "Conv(outputs: 4, stride: 4294967297)", &["layers[0].stride", "4294967297"]),
     ] {
         assert!(text.contains(from), "{from}");
         fails(&text.replace(from, to), "a.nir", &[], words);

@@ -5,9 +5,10 @@
 //! goes on as if nothing had been.
 
 use crate::data::{Encoding, Samples, SamplesError};
-use crate::layers::Role;
+use crate::layers::{Layer, Role};
 use crate::loss::Judged;
 use crate::model::Model;
+use crate::model::plan::Plan;
 use crate::optim::factor;
 use crate::random::{Purpose, permutation, stream};
 use crate::recipe::{Recipe, RecipeError, Sparsity};
@@ -153,6 +154,7 @@ impl Trainer {
         let mut held = train.split_off(n - recipe.data.validation);
         train.sort_unstable();
         held.sort_unstable();
+        Plan::new(&recipe, samples.input())?.check_memory(Some(encoding.input_steps(&samples) as u32))?;
         let mut model = Model::new(&recipe, samples.input(), samples.class_count())?;
         let rewiring = Rewiring::new(&recipe, &mut model.parameters_mut())?;
         Ok(Trainer {
@@ -233,9 +235,7 @@ impl Trainer {
     fn end(&mut self) -> Result<Epoch, TrainError> {
         let seen = std::mem::take(&mut self.progress.judged);
         let (epoch, step) = (self.progress.epoch, self.progress.step);
-        if let Some(p) = self.model.parameters().iter().find(|p| !finite(&p.value)) {
-            return Err(TrainError::NotFinite { epoch, step, what: format!("parameter {}", p.name) });
-        }
+        self.check_finite()?;
         let usage = self.weigh(epoch)?;
         let held = std::mem::take(&mut self.held);
         let validation =
@@ -271,6 +271,39 @@ impl Trainer {
         })
     }
 
+    /// All that a checkpoint or a network would hold is finite.
+    ///
+    /// # Errors
+    /// The first parameter, statistic or moment that is not.
+    pub(crate) fn check_finite(&self) -> Result<(), TrainError> {
+        let Progress { epoch, in_epoch, step, .. } = self.progress;
+        // At the end of an epoch it is counted already.
+        let epoch = epoch + u32::from(in_epoch > 0);
+        let failed = |what: String| Err(TrainError::NotFinite { epoch, step, what });
+        let parameters = self.model.parameters();
+        if let Some(p) = parameters.iter().find(|p| !finite(&p.value)) {
+            return failed(format!("parameter {}", p.name));
+        }
+        for (layer, name) in self.model.layers.iter().zip(&self.model.names) {
+            if let Layer::Norm(norm) = layer
+                && !(finite(&norm.mean) && finite(&norm.variance))
+            {
+                return failed(format!("running mean or variance of {name}"));
+            }
+        }
+        for ((p, moments), synapses) in parameters.iter().zip(&self.rewiring.moments).zip(&self.rewiring.synapses) {
+            if !(finite(&moments.first) && finite(&moments.second)) {
+                return failed(format!("mean gradient of {}", p.name));
+            }
+            if let Synapses::Signed { strength, .. } = synapses
+                && !finite(strength)
+            {
+                return failed(format!("strength of {}", p.name));
+            }
+        }
+        Ok(())
+    }
+
     /// As few synapses as are wanted.
     fn has_few(&self, synapses: u64, epoch: u32) -> bool {
         match self.recipe.sparsity {
@@ -300,7 +333,6 @@ impl Trainer {
 
     /// Penalties in proportion to costs, whose mean is 1.
     fn set_costs(&mut self, costs: &[Vec<f32>]) -> Result<(), String> {
-        use crate::layers::Layer;
         let mut shapes = Vec::new();
         for layer in &self.model.layers {
             match layer {
@@ -327,25 +359,33 @@ impl Trainer {
         Ok(())
     }
 
-    /// Judges other samples, such as those of the test, with the model as it stands.
+    /// Takes other samples, such as those of the test, to be judged later; nothing is run.
     ///
     /// # Errors
-    /// Samples of another shape, or with other classes.
-    pub fn test(&mut self, mut samples: Samples) -> Result<Judged, TrainError> {
+    /// Samples of another shape, with other classes, or that can't be encoded so.
+    pub fn check_test(&self, mut samples: Samples) -> Result<Test, TrainError> {
         let of = |e| TrainError::Samples("data.test", e);
         if let Some(shape) = &self.recipe.data.shape {
             samples.reshape(shape).map_err(of)?;
         }
         self.encoding.check(&samples).map_err(of)?;
-        if samples.width() != self.samples.width() || samples.class_count() > self.samples.class_count() {
-            let found = format!("{} values and {} classes", samples.width(), samples.class_count());
-            let expected = format!("{} and {} as for training", self.samples.width(), self.samples.class_count());
-            return Err(RecipeError::value("data.test", found, expected, "give the test set of the same data").into());
+        if samples.input() != self.samples.input() || samples.class_count() > self.samples.class_count() {
+            let said = |s: &Samples| format!("samples of shape {:?} in {} classes", s.shape, s.class_count());
+            let expected = format!("{} at most, as for training", said(&self.samples));
+            return Err(RecipeError::value("data.test", said(&samples), expected, "give the test set of the same data").into());
         }
+        Ok(Test(samples))
+    }
+
+    /// Judges them with the model as it stands.
+    pub fn test(&mut self, Test(samples): &Test) -> Judged {
         let ids: Vec<u32> = (0..samples.len() as u32).collect();
-        Ok(judge(&mut self.model, &self.encoding, &samples, &ids, self.recipe.batch, &mut self.x))
+        judge(&mut self.model, &self.encoding, samples, &ids, self.recipe.batch, &mut self.x)
     }
 }
+
+/// Samples that a trainer found to fit its network.
+pub struct Test(Samples);
 
 fn judge(model: &mut Model, encoding: &Encoding, samples: &Samples, ids: &[u32], batch: usize, x: &mut Tensor) -> Judged {
     let mut sum = Judged::default();

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use spikec_train::data::{Samples, SamplesError};
 use spikec_train::export;
 use spikec_train::recipe::{Encoder, Recipe, RecipeError, Source};
-use spikec_train::trainer::{Epoch, TrainError, Trainer};
+use spikec_train::trainer::{Epoch, Test, TrainError, Trainer};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -24,10 +24,11 @@ pub fn run(args: &TrainArgs, json: bool) -> Result<u8, Failure> {
     let net = NetworkFiles::claim(&args.output, &mut files)?;
     let mut read = |source: &Source, key: &str| samples(source, key, &args.recipe, &mut files);
     let train = read(&recipe.data.train, "data.train")?;
-    // Read now, so that a missing file is not found at the end; looked at then.
+    // Read and checked now, so that nothing is found to be wrong at the end; looked at then.
     let test = recipe.data.test.as_ref().map(|s| read(s, "data.test")).transpose()?;
     let failed = |e: &TrainError| Failure::file(&args.recipe, e).hint(e.hint());
     let mut trainer = Trainer::new(recipe, train).map_err(|e| failed(&e))?;
+    let test = test.map(|samples| trainer.check_test(samples)).transpose().map_err(|e| failed(&e))?;
     net.check(&export::network(&trainer.model, &trainer.recipe.name), false)?;
     let mut folder = Folder::open(&args.output, args.resume, &text)?;
     let resumed = match folder.checkpoint()? {
@@ -41,16 +42,17 @@ pub fn run(args: &TrainArgs, json: bool) -> Result<u8, Failure> {
     let bar = bar(&trainer);
     if resumed && !trainer.done() {
         let p = trainer.progress;
-        bar.println(format!("resumed after epoch {} and {} steps", p.epoch, p.in_epoch));
+        say(&bar, format!("resumed after epoch {} and {} steps", p.epoch, p.in_epoch));
     }
     let began = Instant::now();
     let mut clock = Clock { epoch: Instant::now(), seen: 0, total: 0 };
     while !trainer.done() {
         let batch = trainer.recipe.batch.min(trainer.training_samples());
-        let epoch = trainer.step().map_err(|e| {
+        let stopped = |e: TrainError| {
             bar.finish_and_clear();
             failed(&e)
-        })?;
+        };
+        let epoch = trainer.step().map_err(stopped)?;
         clock.seen += batch as u64;
         clock.total += batch as u64;
         let p = trainer.progress;
@@ -58,23 +60,19 @@ pub fn run(args: &TrainArgs, json: bool) -> Result<u8, Failure> {
         if let Some(epoch) = epoch {
             let line = clock.line(&epoch, &trainer, began);
             bar.set_message(line.clone());
-            if bar.is_hidden() {
-                eprintln!("{line}");
-            } else {
-                bar.println(line);
-            }
+            say(&bar, line);
             let seconds = clock.epoch.elapsed().as_secs_f64();
             folder.metrics(&epoch, seconds, clock.seen as f64 / seconds.max(1e-9))?;
             folder.network("last", &trainer, &args.output)?;
             if epoch.best {
                 folder.network("best", &trainer, &args.output)?;
-                folder.write(folder::BEST, &trainer.checkpoint())?;
+                folder.write(folder::BEST, &trainer.checkpoint().map_err(stopped)?)?;
             }
             pictures::draw(&folder, &trainer)?;
-            folder.write(folder::CHECKPOINT, &trainer.checkpoint())?;
+            folder.write(folder::CHECKPOINT, &trainer.checkpoint().map_err(stopped)?)?;
             (clock.epoch, clock.seen) = (Instant::now(), 0);
         } else if trainer.recipe.checkpoint_steps > 0 && p.in_epoch.is_multiple_of(trainer.recipe.checkpoint_steps) {
-            folder.write(folder::CHECKPOINT, &trainer.checkpoint())?;
+            folder.write(folder::CHECKPOINT, &trainer.checkpoint().map_err(stopped)?)?;
         }
     }
     bar.finish_and_clear();
@@ -87,7 +85,7 @@ fn finish(
     mut trainer: Trainer,
     folder: &Folder,
     net: NetworkFiles,
-    test: Option<Samples>,
+    test: Option<Test>,
     json: bool,
 ) -> Result<u8, Failure> {
     let chosen = match trainer.progress.best {
@@ -98,7 +96,7 @@ fn finish(
         }
         None => trainer.recipe.epochs,
     };
-    let tested = test.map(|samples| trainer.test(samples)).transpose().map_err(|e| Failure::file(&args.recipe, &e).hint(e.hint()))?;
+    let tested = test.map(|samples| trainer.test(&samples));
     let network = export::network(&trainer.model, &trainer.recipe.name);
     files::put_all(net.fill(&network)?)?;
     let synapses = trainer.rewiring.count(&trainer.model.parameters());
@@ -174,6 +172,15 @@ impl Clock {
 fn minutes(seconds: f64) -> String {
     let s = seconds.round() as u64;
     if s >= 3600 { format!("{}:{:02} h", s / 3600, s / 60 % 60) } else { format!("{}:{:02} min", s / 60, s % 60) }
+}
+
+/// A line above the bar, or where there is none.
+fn say(bar: &ProgressBar, line: String) {
+    if bar.is_hidden() {
+        eprintln!("{line}");
+    } else {
+        bar.println(line);
+    }
 }
 
 fn bar(trainer: &Trainer) -> ProgressBar {
