@@ -198,6 +198,32 @@ fn a_killed_run_goes_on_as_if_it_had_not_been() {
     }
 }
 
+/// The packer in the loop: the network that is taken keeps the budget when it is compiled, and fills most of it.
+#[test]
+fn a_network_is_trained_into_a_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    data(folder, 600);
+    for (name, budget, words) in [("words", "memory: 90", 90), ("core", "cores: 1, memory: 200, weight_bits: 4", 200)] {
+        let target = format!("Budget(target: \"loihi1\", {budget})");
+        let rest = format!("sparsity: GradR(target: {target}, penalty: 0.2, steer: 12, settle: 6)");
+        let text = recipe("Poisson(seed: 4)", MLP, &rest).replace("epochs: 4", "epochs: 24");
+        let net = format!("{name}.nir");
+        let out = good(&train(folder, &text, &net, &[]));
+        let result: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join(format!("{name}.run/result.json"))).unwrap()).unwrap();
+        assert_eq!(result["meets_target"], true, "{out}");
+        let command = out.split("next: spikec ").nth(1).unwrap().trim().replace("OUT.spkb", "net.spkb");
+        good(&spikec(folder, &[&command.split(' ').collect::<Vec<_>>()[..], &["--report", "report.json"]].concat()));
+        let report: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("report.json")).unwrap()).unwrap();
+        let found = report["memory_words"].as_u64().unwrap();
+        assert_eq!(Some(found), result["budget"]["words"].as_u64(), "the words that were counted are those of the bundle");
+        assert_eq!(report["cores"], 1);
+        assert!(found <= words && found > words / 2, "{found} of {words}\n{out}");
+        assert!(result["test_accuracy"].as_f64().unwrap() > 0.8, "{out}");
+    }
+}
+
 #[test]
 fn what_is_wrong_is_said() {
     let folder = tempfile::tempdir().unwrap();
@@ -231,6 +257,22 @@ fn what_is_wrong_is_said() {
         assert!(text.contains(from), "{from}");
         fails(&text.replace(from, to), "a.nir", &[], words);
     }
+    let steered = "penalty: 0.1, steer: 2";
+    for (sparsity, words) in [
+        (format!("GradR(target: Budget(target: \"loihi9\", cores: 1), {steered})"), &["loihi9"][..]),
+        (format!("GradR(target: Budget(target: \"loihi1\", cores: 0), {steered})"), &["sparsity.target.cores", "0"]),
+        (format!("GradR(target: Budget(target: \"loihi1\", cores: 129), {steered})"), &["sparsity.target.cores", "129", "128"]),
+        (format!("GradR(target: Budget(target: \"loihi1\"), {steered})"), &["sparsity.target", "cores or memory"]),
+        (format!("GradR(target: Budget(target: \"loihi1\", cores: 1, chips: 1), {steered})"), &["chips", "cores"]),
+        ("GradR(target: Budget(target: \"loihi1\", cores: 1))".into(), &["sparsity.steer", "0"]),
+        ("DeepR(target: Budget(target: \"loihi1\", cores: 1))".into(), &["DeepR", "GradR"]),
+        ("Magnitude(target: Budget(target: \"loihi1\", cores: 1), until: 2)".into(), &["Magnitude", "GradR"]),
+    ] {
+        let text = text.replace("sparsity: Dense", &format!("sparsity: {sparsity}"));
+        fails(&text.replace("Direct()", "Poisson()"), "a.nir", &[], words);
+    }
+    let budget = format!("sparsity: GradR(target: Budget(target: \"loihi1\", cores: 1), {steered})");
+    fails(&text.replace("sparsity: Dense", &budget), "a.nir", &[], &["data.encoder", "Poisson"]);
     assert!(!folder.join("a.run").exists(), "a run that can't start leaves no folder");
     let max = text.replace("Linear(outputs: 40)", "Conv(outputs: 4)").replace("Lif(), Linear", "Lif(), Pool(kind: Max, kernel: 2), Linear");
     fails(&max, "a.nir", &[], &["NIR", "OR"]);

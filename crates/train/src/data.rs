@@ -199,6 +199,15 @@ impl Encoding {
         Ok(())
     }
 
+    /// True where all that a network gets of these samples is spikes.
+    pub fn spikes(&self, samples: &Samples) -> bool {
+        match (self.encoder, &samples.frames) {
+            (Encoder::Poisson { .. } | Encoder::Latency { .. }, _) => true,
+            (_, Frames::Steps(list)) => list.iter().all(|s| matches!(s, Stimulus::Spikes(_))),
+            _ => false,
+        }
+    }
+
     /// Steps of an encoded sample: 1 where its input is the same in all.
     pub fn input_steps(&self, samples: &Samples) -> usize {
         let spiking = matches!(self.encoder, Encoder::Poisson { .. } | Encoder::Latency { .. });

@@ -278,16 +278,34 @@ pub enum Schedule {
 }
 
 /// How many synapses are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Target {
     /// Share of all weights.
     Connectivity(f64),
     /// Number of weights that are not 0.
     Synapses(u64),
+    /// What the compiled network may take of a chip; all limits hold.
+    Budget {
+        /// The chip: a name, or a file.
+        target: String,
+        /// Cores.
+        #[serde(default)]
+        cores: Option<u32>,
+        /// Words of synaptic memory.
+        #[serde(default)]
+        memory: Option<u64>,
+        /// Bits of a weight on the chip.
+        #[serde(default = "eight")]
+        weight_bits: u8,
+        /// Epochs between two counts.
+        #[serde(default = "two_epochs")]
+        every: u32,
+    },
 }
 
 /// How synapses are pruned.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Sparsity {
     /// None is.
@@ -372,6 +390,8 @@ defaults! {
     epsilon -> f32 = 1e-8;
     penalty -> f32 = 1e-3;
     least -> f32 = -0.1;
+    eight -> u8 = 8;
+    two_epochs -> u32 = 2;
     memory_gib -> f64 = 8.0;
     same_scale -> (f32, f32) = (1.0, 1.0);
 }
@@ -440,13 +460,24 @@ impl Recipe {
     }
 }
 
+impl Sparsity {
+    /// The budget that it keeps, where it does.
+    pub fn budget(&self) -> Option<&Target> {
+        match self {
+            Sparsity::GradR { target: target @ Target::Budget { .. }, .. } => Some(target),
+            _ => None,
+        }
+    }
+}
+
 impl Target {
-    /// Share of `weights` weights.
+    /// Share of `weights` weights; of a budget all, until it is counted.
     ///
     /// # Errors
     /// More synapses than weights.
-    pub fn connectivity(self, weights: u64) -> Result<f64, RecipeError> {
-        match self {
+    pub fn connectivity(&self, weights: u64) -> Result<f64, RecipeError> {
+        match *self {
+            Target::Budget { .. } => Ok(1.0),
             Target::Connectivity(c) => Ok(c),
             Target::Synapses(n) if n < weights => Ok(n as f64 / weights as f64),
             Target::Synapses(n) => Err(RecipeError::value(

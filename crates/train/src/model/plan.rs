@@ -176,6 +176,8 @@ impl<'a> Plan<'a> {
         // Bytes of a weight beside its value and gradient.
         let pruned = match self.recipe.sparsity {
             Sparsity::Dense => 0,
+            // Costs as well.
+            _ if self.recipe.sparsity.budget().is_some() => 9,
             Sparsity::Magnitude { .. } => 1,
             Sparsity::GradR { .. } | Sparsity::DeepR { .. } | Sparsity::SoftDeepR { .. } => 5,
         };

@@ -104,27 +104,38 @@ impl Recipe {
         };
         let positive = |key: &str, x: f32| within(key, x.into(), POSITIVE, "a positive number", "docs/training.md says what is usual");
         let not_negative = |key: &str, x: f32| within(key, x.into(), 0.0.., "0 or more", "leave it out for the default");
-        match self.sparsity {
+        let counted = |method: &str, target: &Target| match target {
+            Target::Budget { .. } => {
+                let hint = "a budget moves the target while it trains: take GradR, or the number of synapses that fits";
+                Err(RecipeError::value("sparsity.target", format!("{method}(target: Budget(..))"), "Connectivity or Synapses", hint))
+            }
+            _ => target.check(self.epochs),
+        };
+        match &self.sparsity {
             Sparsity::Dense => Ok(()),
-            Sparsity::GradR { target, penalty, steer, settle } => {
-                target.check()?;
+            &Sparsity::GradR { ref target, penalty, steer, settle } => {
+                target.check(self.epochs)?;
+                if matches!(target, Target::Budget { .. }) && steer == 0 {
+                    let hint = "half the epochs or more are good for a start";
+                    return Err(RecipeError::value("sparsity.steer", 0, "the epochs after which the budget should be met", hint));
+                }
                 positive("sparsity.penalty", penalty)?;
                 epochs("sparsity.settle", settle, self.epochs - 1)?;
                 epochs("sparsity.steer", steer, self.epochs - settle)
             }
-            Sparsity::DeepR { target, penalty, temperature } => {
-                target.check()?;
+            &Sparsity::DeepR { ref target, penalty, temperature } => {
+                counted("DeepR", target)?;
                 not_negative("sparsity.penalty", penalty)?;
                 not_negative("sparsity.temperature", temperature)
             }
-            Sparsity::SoftDeepR { start, penalty, temperature, least } => {
+            &Sparsity::SoftDeepR { start, penalty, temperature, least } => {
                 within("sparsity.start", start, 1e-9..=1.0, "above 0, up to 1", "leave it out to start with all")?;
                 not_negative("sparsity.penalty", penalty)?;
                 not_negative("sparsity.temperature", temperature)?;
                 within("sparsity.least", least.into(), ..=0.0, "0 or less", "leave it out for the default")
             }
-            Sparsity::Magnitude { target, from, until, every, .. } => {
-                target.check()?;
+            &Sparsity::Magnitude { ref target, from, until, every, .. } => {
+                counted("Magnitude", target)?;
                 if until == 0 {
                     let hint = "it is the epoch in which the target is reached: nothing would be pruned";
                     return Err(RecipeError::value("sparsity.until", 0, format!("1 to {}", self.epochs), hint));
@@ -141,8 +152,28 @@ impl Recipe {
 }
 
 impl Target {
-    fn check(self) -> Result<(), RecipeError> {
-        match self {
+    fn check(&self, epochs: u32) -> Result<(), RecipeError> {
+        match *self {
+            Target::Budget { cores: None, memory: None, .. } => {
+                let hint = "Budget(target: \"loihi1\", cores: 1), or memory: N for words of synaptic memory";
+                Err(RecipeError::value("sparsity.target", "a Budget without a limit", "cores or memory", hint))
+            }
+            Target::Budget { cores, memory, weight_bits, every, .. } => {
+                let most = u64::from(epochs);
+                let ranges = [
+                    ("cores", cores.unwrap_or(1).into(), 1 << 20),
+                    ("memory", memory.unwrap_or(1), 1 << 40),
+                    ("weight_bits", weight_bits.into(), 32),
+                    ("every", every.into(), most),
+                ];
+                match ranges.into_iter().find(|&(_, n, most)| n == 0 || n > most) {
+                    None => Ok(()),
+                    Some((key, n, most)) => {
+                        let (key, expected) = (format!("sparsity.target.{key}"), format!("1 to {most}"));
+                        Err(RecipeError::value(key, n, expected, "give a number in this range"))
+                    }
+                }
+            }
             Target::Connectivity(c) => {
                 let hint = "connectivity is the share of weights that are not 0: 0.01 for 1 %";
                 within("sparsity.target", c, 1e-9..1.0, "above 0 and below 1", hint)

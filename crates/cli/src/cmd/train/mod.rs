@@ -1,5 +1,6 @@
 //! `spikec train`: a network from a recipe, with a folder that keeps the run.
 
+mod budget;
 mod folder;
 mod pictures;
 
@@ -7,11 +8,14 @@ use crate::args::TrainArgs;
 use crate::failure::Failure;
 use crate::files::{self, Files};
 use crate::save::NetworkFiles;
+use budget::Packer;
 use folder::Folder;
 use indicatif::{ProgressBar, ProgressStyle};
+use spikec_chip::bundle::DecoderKind;
 use spikec_train::data::{Samples, SamplesError};
 use spikec_train::export;
-use spikec_train::recipe::{Encoder, Recipe, RecipeError, Source};
+use spikec_train::recipe::{Encoder, Recipe, RecipeError, Source, Target as Wanted};
+use spikec_train::rewire::control::Usage;
 use spikec_train::trainer::{Epoch, Test, TrainError, Trainer};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -27,7 +31,12 @@ pub fn run(args: &TrainArgs, json: bool) -> Result<u8, Failure> {
     // Read and checked now, so that nothing is found to be wrong at the end; looked at then.
     let test = recipe.data.test.as_ref().map(|s| read(s, "data.test")).transpose()?;
     let failed = |e: &TrainError| Failure::file(&args.recipe, e).hint(e.hint());
+    let packer = Packer::of(&recipe, &args.recipe)?;
     let mut trainer = Trainer::new(recipe, train).map_err(|e| failed(&e))?;
+    if let Some(packer) = packer {
+        let digest = packer.digest();
+        trainer = trainer.with_budget(Box::new(packer), digest);
+    }
     let test = test.map(|samples| trainer.check_test(samples)).transpose().map_err(|e| failed(&e))?;
     net.check(&export::network(&trainer.model, &trainer.recipe.name), false)?;
     let mut folder = Folder::open(&args.output, args.resume, &text)?;
@@ -101,11 +110,14 @@ fn finish(
     files::put_all(net.fill(&network)?)?;
     let synapses = trainer.rewiring.count(&trainer.model.parameters());
     let connectivity = synapses as f64 / trainer.rewiring.weights() as f64;
+    let used = if trainer.recipe.sparsity.budget().is_some() { trainer.usage().map(Some) } else { Ok(None) };
+    let used = used.map_err(|e| Failure::file(&args.recipe, &e).hint(e.hint()))?;
     let accuracy = tested.map(|t| t.correct as f64 / t.samples.max(1) as f64);
     let over = trainer.progress.best.is_none();
     let result = serde_json::json!({
         "network": args.output, "run": folder.path(""), "epoch": chosen, "synapses": synapses, "weights": trainer.rewiring.weights(),
         "connectivity": connectivity, "test_accuracy": accuracy, "test_samples": tested.map(|t| t.samples), "meets_target": !over,
+        "budget": used,
     });
     folder.write("result.json", super::to_json(&result).as_bytes())?;
     if json {
@@ -118,10 +130,15 @@ fn finish(
         trainer.rewiring.weights(),
         100.0 * connectivity
     );
+    if let Some(used) = used {
+        text += &format!("{}\n", taken(&used));
+    }
     if let Some((accuracy, t)) = accuracy.zip(tested) {
         text += &format!("test accuracy {:.2} % ({} of {})\n", 100.0 * accuracy, t.correct, t.samples);
     }
-    if over {
+    if over && used.is_some() {
+        text += "no epoch that was counted fits the budget: train longer, raise sparsity.penalty, or set sparsity.settle\n";
+    } else if over {
         text +=
             "no epoch had as few synapses as the target: train longer, raise sparsity.penalty, or set sparsity.steer and sparsity.settle\n";
     }
@@ -137,12 +154,28 @@ fn next(net: &Path, recipe: &Recipe) -> String {
         Encoder::Poisson { .. } | Encoder::Latency { .. } => " --input-coding spikes",
         Encoder::Given => "",
     };
-    let decoder = match (recipe.loss, recipe.vote) {
-        (spikec_train::recipe::Loss::CrossEntropySum | spikec_train::recipe::Loss::CrossEntropyLast, _) => " --decoder potential".into(),
-        (_, 1) => String::new(),
-        (_, vote) => format!(" --decoder vote:{vote}"),
+    let decoder = match budget::decoder(recipe) {
+        DecoderKind::Potential => " --decoder potential".into(),
+        DecoderKind::Vote(vote) => format!(" --decoder vote:{vote}"),
+        _ => String::new(),
     };
-    format!("next: spikec compile {} --target loihi1{coding}{decoder} --steps {} -o OUT.spkb", net.display(), recipe.steps)
+    let chip = match recipe.sparsity.budget() {
+        Some(Wanted::Budget { target, weight_bits: 8, .. }) => target.clone(),
+        Some(Wanted::Budget { target, weight_bits, .. }) => format!("{target} --weight-bits {weight_bits}"),
+        _ => "loihi1".into(),
+    };
+    format!("next: spikec compile {} --target {chip}{coding}{decoder} --steps {} -o OUT.spkb", net.display(), recipe.steps)
+}
+
+/// What a network takes of a chip.
+fn taken(used: &Usage) -> String {
+    let words = spikec_report::table::count(used.words);
+    let of = format!("{:.1} % of the budget", 100.0 * used.share);
+    match used.cores {
+        Some(1) => format!("{words} words on 1 core, {of}"),
+        Some(cores) => format!("{words} words on {cores} cores, {of}"),
+        None => format!("about {words} words, {of}"),
+    }
 }
 
 /// Times of the run.
@@ -156,9 +189,10 @@ impl Clock {
     fn line(&self, e: &Epoch, trainer: &Trainer, began: Instant) -> String {
         let rate = self.total as f64 / began.elapsed().as_secs_f64().max(1e-9);
         let left = u64::from(trainer.recipe.epochs - e.epoch) as f64 * trainer.training_samples() as f64 / rate.max(1e-9);
+        let budget = e.budget.map_or(String::new(), |used| format!(", {}", taken(&used)));
         let validation = e.validation_accuracy.map_or(String::new(), |a| format!(", validation {:.2} %", 100.0 * a));
         format!(
-            "epoch {}/{}: loss {:.5}, accuracy {:.2} %{validation}, connectivity {:.2} %, {rate:.0} images/s, {} left",
+            "epoch {}/{}: loss {:.5}, accuracy {:.2} %{validation}, connectivity {:.2} %{budget}, {rate:.0} images/s, {} left",
             e.epoch,
             trainer.recipe.epochs,
             e.loss,
