@@ -84,7 +84,8 @@ fn what_no_run_can_have_written_is_refused() {
 
 #[test]
 fn no_checkpoint_holds_what_is_no_number() {
-    let spoil: [(&str, fn(&mut Trainer)); 4] = [
+    type Spoil = (&'static str, fn(&mut Trainer));
+    let spoil: [Spoil; 4] = [
         ("fc1.weight", |t| t.model.parameters_mut()[0].value[3] = f32::NAN),
         ("bn1", |t| {
             let Layer::Norm(norm) = &mut t.model.layers[1] else { panic!() };
