@@ -91,7 +91,7 @@ fn main() {
         &mut |_| (),
     )
     .unwrap_or_else(|e| panic!("{e}"));
-    let spikec_chip::Image::Packed(image) = &compiled.bundle.image;
+    let image = compiled.bundle.image.packed();
     println!("compiled in {:.3} s: {} cores", started.elapsed().as_secs_f64(), image.cores.len());
 
     let stimulus = Stimulus::Spikes(instance.train.clone());

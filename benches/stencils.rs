@@ -47,7 +47,7 @@ fn main() {
     sizes("registers", &q.net);
     let bytes = stage("write the reference section", || q.to_bytes());
     println!("{} bytes", bytes.len());
-    stage("read it", || Quantized::from_bytes(&bytes).expect("what was written"));
+    stage("read it", || <Quantized>::from_bytes(&bytes).expect("what was written"));
     drop(bytes);
     stage("digest", || q.net.digest());
     stage("interpreter", || spikec_net::Interpreter::new(&q.net).map(drop).expect("it runs"));

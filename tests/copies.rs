@@ -1,6 +1,5 @@
 //! Copies of neurons, the whole way: the same spikes with and without them, what they save, and what only fits with them.
 
-use spikec_chip::target::Family;
 use spikec_chip::{Bundle, Target};
 use spikec_compile::{CompileError, CompileOptions, Compiled, Copies, Input, Placement};
 use spikec_data::Stimulus;
@@ -14,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// loihi1 with small cores on chips of `width` x 2 routers.
 fn board(width: u32, chips: u32, compartments: u32, in_axons: u32) -> Target {
     let mut target = spikec_chip::find("loihi1").expect("built in");
-    let Family::Packed(packed) = &mut target.family;
+    let packed = target.packed_mut();
     packed.core.compartments.value = compartments;
     packed.core.in_axons.value = in_axons;
     packed.core.out_axon_entries.value = 200;
@@ -113,7 +112,7 @@ fn random_copies_change_no_spike() {
         let given = |placement: Placement| CompileOptions { placement: Some(placement), ..options.clone() };
         assert_eq!(compile(&net, &target, &given(plain.placement.clone())).unwrap().bundle, plain.bundle);
         // Room for the copies.
-        let Family::Packed(packed) = &mut target.family;
+        let packed = target.packed_mut();
         packed.core.compartments.value = 40;
         for percent in [30, 100] {
             let (placement, count) = with_copies(&net, &plain.placement, percent, &mut rng);
@@ -228,7 +227,7 @@ fn copies_make_nets_fit_that_pass_the_limits_of_output_axons() {
     let none = CompileOptions { copies: Copies::None, ..auto.clone() };
     for (per_neuron, entries, code) in [(16, 200, "C04"), (30, 30, "C03")] {
         let mut target = board(8, 4, 40, 14);
-        let Family::Packed(packed) = &mut target.family;
+        let packed = target.packed_mut();
         packed.core.out_axons_per_neuron.value = per_neuron;
         packed.core.out_axon_entries.value = entries;
         for partitioner in ["sequential", "portfolio"] {

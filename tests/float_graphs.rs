@@ -3,7 +3,6 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use spikec_chip::target::Family;
 use spikec_chip::{Bundle, Target};
 use spikec_compile::emit::{HostOptions, emit};
 use spikec_compile::partition::{Search, partitioners};
@@ -19,7 +18,7 @@ use spikec_verify::{Given, check_behaviour, check_image};
 /// loihi1 with another largest delay.
 fn reaching(max_delay: u32) -> Target {
     let mut target = spikec_chip::find("loihi1").expect("built in");
-    let Family::Packed(packed) = &mut target.family;
+    let packed = target.packed_mut();
     packed.synapse_memory.max_delay.value = max_delay;
     target.name = "short".into();
     assert!(target.check().is_empty(), "{:?}", target.check());
@@ -292,7 +291,7 @@ fn references_that_are_tampered_with_are_no_networks() {
         for seed in 0..30 {
             let net = random_graph(seed + 5000 * k as u64, kind);
             let Some(compiled) = compiled(&net, &target, kind) else { continue };
-            let q = Quantized::from_bytes(&compiled.bundle.reference).unwrap();
+            let q = <Quantized>::from_bytes(&compiled.bundle.reference).unwrap();
             let given = Given::Trained { net: &net, digest: [7; 32] };
             // As it is, it holds, so what is found below is what was done.
             assert!(check_image(&bundle_of(&q, &target, &compiled.bundle).unwrap(), &given).unwrap().holds());

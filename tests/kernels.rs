@@ -5,7 +5,6 @@ mod common;
 use common::spikec;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use spikec_chip::target::Family;
 use spikec_chip::{Bundle, Target, decode_core, encode_core};
 use spikec_compile::{CompileOptions, Compiled, Input, Kernels};
 use spikec_data::{Array, ArrayData, Stimulus, write_npz};
@@ -53,7 +52,7 @@ fn convolutions(seed: u64) -> (String, Vec<u8>, u32) {
 /// Loihi 1 with cores so small that a network takes several.
 fn small(rng: &mut ChaCha8Rng) -> Target {
     let mut target = spikec_chip::find("loihi1").expect("built in");
-    let Family::Packed(p) = &mut target.family;
+    let p = target.packed_mut();
     p.core.compartments.value = rng.random_range(60..400);
     p.core.in_axons.value = rng.random_range(300..1500);
     p.synapse_memory.usable_words.value = rng.random_range(400..3000);
@@ -84,7 +83,7 @@ fn spikes(bundle: &Bundle, sample: &Stimulus) -> Spikes {
 }
 
 fn readers(bundle: &Bundle) -> u32 {
-    let spikec_chip::Image::Packed(image) = &bundle.image;
+    let image = bundle.image.packed();
     let cores = image.cores.iter().map(|c| decode_core(c, &bundle.target).expect("it decodes"));
     cores.flat_map(|t| t.readers()).filter(|&n| n > 1).sum()
 }
@@ -142,13 +141,13 @@ fn a_layer_bound_by_memory_takes_fewer_cores() {
     let Model::Trained(network) = read.unwrap_or_else(|e| panic!("{e}")).model else { panic!("floats") };
     let (net, digest) = (network.elaborate(InputKind::Spikes).expect("a net"), network.digest());
     let mut target = spikec_chip::find("loihi1").expect("built in");
-    let Family::Packed(p) = &mut target.family;
+    let p = target.packed_mut();
     p.synapse_memory.usable_words.value = 1500;
     let cores = |kernels| compiled(&net, digest, &target, kernels).expect("it fits").report.cores;
     let (unrolled, shared) = (cores(Kernels::Unrolled), cores(Kernels::Auto));
     assert!(shared <= 7 && unrolled >= 2 * shared, "{unrolled} cores, {shared} with shared words");
     // A target without bases has nothing to share.
-    let Family::Packed(p) = &mut target.family;
+    let p = target.packed_mut();
     p.synapse_memory.max_axon_base.value = 0;
     let without = compiled(&net, digest, &target, Kernels::Shared).expect("it fits").report;
     assert_eq!((without.cores, without.shared), (unrolled, None));
@@ -164,7 +163,7 @@ fn hostile_bases_are_refused() {
     let target = spikec_chip::find("loihi1").expect("built in");
     let good = compiled(&net, digest, &target, Kernels::Auto).expect("it fits").bundle;
     assert!(readers(&good) > 0);
-    let spikec_chip::Image::Packed(image) = &good.image;
+    let image = good.image.packed();
     let tables = decode_core(&image.cores[0], &target).expect("it decodes");
     // Records are 14 bits of pointer, 9 of words and 8 of base.
     let record = 14 + 9 + 8;
@@ -174,7 +173,7 @@ fn hostile_bases_are_refused() {
     assert!(encode_core(&beyond, &target).unwrap_err().to_string().contains("base + index"));
     let set = |bits: std::ops::Range<usize>, value: bool| {
         let mut bundle = good.clone();
-        let spikec_chip::Image::Packed(image) = &mut bundle.image;
+        let image = bundle.image.packed_mut();
         bits.for_each(|bit| image.cores[0].in_axons.set(last * record + bit, value));
         bundle
     };

@@ -16,7 +16,7 @@ fn loihi1() -> Target {
 /// loihi1 with cores of a few compartments, so that small nets spread over many cores.
 fn small() -> Target {
     let mut target = loihi1();
-    let spikec_chip::target::Family::Packed(packed) = &mut target.family;
+    let packed = target.packed_mut();
     packed.core.compartments.value = 8;
     packed.core.in_axons.value = 200;
     packed.core.out_axon_entries.value = 128;
@@ -37,7 +37,7 @@ fn bundle_of(net: &Net<Fixed>, target: &Target, remove_dead: bool) -> Result<Bun
 }
 
 fn cores(bundle: &Bundle) -> usize {
-    let spikec_chip::Image::Packed(image) = &bundle.image;
+    let image = bundle.image.packed();
     image.cores.len()
 }
 
@@ -161,7 +161,7 @@ fn input_overflows_are_counted_alike_at_any_width() {
     let mut counts = std::collections::BTreeSet::new();
     for input_bits in [10, 16, 21] {
         let mut target = loihi1();
-        let spikec_chip::target::Family::Packed(packed) = &mut target.family;
+        let packed = target.packed_mut();
         packed.neuron.input_bits.value = input_bits;
         let (mut simulated, mut referred) = (0, 0);
         for seed in 0..20 {
@@ -173,7 +173,7 @@ fn input_overflows_are_counted_alike_at_any_width() {
             let stimulus = Stimulus::Spikes(generate::random_spikes(seed, width as u32, 20, 0.3));
             let machine = Machine::boot(bundle.loadable()).unwrap_or_else(|e| panic!("{e}"));
             let run = machine.run(&stimulus, &RunOptions::default()).unwrap_or_else(|e| panic!("{e}"));
-            let reference = spikec_net::Quantized::from_bytes(&bundle.reference).expect("our own bundle").net;
+            let reference = <spikec_net::Quantized>::from_bytes(&bundle.reference).expect("our own bundle").net;
             // With skews the chip also counts in steps that are no network steps.
             if reference.max_skew() > 0 {
                 continue;

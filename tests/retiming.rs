@@ -2,7 +2,6 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use spikec_chip::target::Family;
 use spikec_chip::{Bundle, Target};
 use spikec_compile::{CompileError, CompileOptions, Compiled, Input};
 use spikec_data::{SpikeTrain, Stimulus};
@@ -19,7 +18,7 @@ fn loihi1() -> Target {
 /// loihi1 with another largest delay.
 fn reaching(max_delay: u32) -> Target {
     let mut target = loihi1();
-    let Family::Packed(packed) = &mut target.family;
+    let packed = target.packed_mut();
     packed.synapse_memory.max_delay.value = max_delay;
     target.name = "short".into();
     assert!(target.check().is_empty(), "{:?}", target.check());

@@ -260,6 +260,7 @@ fn what_is_wrong_is_said() {
     let steered = "penalty: 0.1, steer: 2";
     for (sparsity, words) in [
         (format!("GradR(target: Budget(target: \"loihi9\", cores: 1), {steered})"), &["loihi9"][..]),
+        (format!("GradR(target: Budget(target: \"tinyodin\", cores: 1), {steered})"), &["tinyodin", "family", "Packed"]),
         (format!("GradR(target: Budget(target: \"loihi1\", cores: 0), {steered})"), &["sparsity.target.cores", "0"]),
         (format!("GradR(target: Budget(target: \"loihi1\", cores: 129), {steered})"), &["sparsity.target.cores", "129", "128"]),
         (format!("GradR(target: Budget(target: \"loihi1\"), {steered})"), &["sparsity.target", "cores or memory"]),

@@ -131,7 +131,7 @@ fn reconstructed_random_networks_verify_at_every_width_and_with_split_signs() {
         compiled += 1;
         let image = check_image(&bundle, &Given::Trained { net: &net, digest }).unwrap();
         moved += usize::from(image.rounding.declared_bias > 0.0);
-        let q = spikec_net::Quantized::from_bytes(&bundle.reference).unwrap();
+        let q = <spikec_net::Quantized>::from_bytes(&bundle.reference).unwrap();
         split += usize::from(q.net.projections.iter().any(|p| p.format.sign == spikec_net::SignMode::Split));
         verifies(&bundle, &net, digest, &samples[..3], None);
         // Zeros stay zero.
@@ -204,7 +204,7 @@ fn a_weight_one_grid_step_away_is_found_where_others_are_clipped() {
     assert!(verdict.holds(), "{:?}", verdict.differences);
     assert!(verdict.rounding.clipped_weights == 1 && verdict.rounding.clip_steps > 1.0, "{:?}", verdict.rounding);
     assert!(verdict.rounding.declared_steps <= 0.5, "{:?}", verdict.rounding);
-    let quantized = spikec_net::Quantized::from_bytes(&bundle.reference).unwrap();
+    let quantized = <spikec_net::Quantized>::from_bytes(&bundle.reference).unwrap();
     let grid = 1i16 << quantized.net.projections[0].format.grid_shift();
     for (k, &mantissa) in quantized.net.projections[0].synapses.clone().weights_mut().iter().enumerate() {
         let mut other = quantized.clone();

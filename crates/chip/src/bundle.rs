@@ -115,6 +115,26 @@ pub struct Decoder {
     pub skew: u32,
 }
 
+/// Where a spike comes from that the host sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Origin {
+    /// A spiking input channel (after the encoder).
+    Channel(u32),
+    /// A neuron whose spikes the host sends back in.
+    Neuron(Place),
+}
+
+/// A spike that the host sends beyond `Host::input_axons`: one of a channel that acts later, or one of a neuron that it sends back in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Injection {
+    /// Where it comes from.
+    pub from: Origin,
+    /// Input axon (or row) that it is sent to.
+    pub to: Place,
+    /// Chip steps from the spike's own chip step (network step t of a channel: chip step t) to the one in which it acts.
+    pub delay_steps: u32,
+}
+
 /// Everything that the host does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Host {
@@ -124,6 +144,8 @@ pub struct Host {
     pub encoder: Encoder,
     /// For each spiking input channel (after the encoder): its input axons. Injected at chip step t for network step t.
     pub input_axons: Vec<Vec<Place>>,
+    /// What else the host sends, ascending; none on chips of the packed family, whose synapses hold delays.
+    pub injections: Vec<Injection>,
     /// Host maps for `Encoder::Bias`; their bias is written at chip step t + skew for network step t.
     pub maps: Vec<HostMap>,
     /// Constant biases. A compartment that a map also drives gets the map's bias, whose constants include this one.

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Version of the format that this crate writes and reads.
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 
 /// Name of the first section.
 pub const MANIFEST: &str = "manifest.ron";
@@ -375,7 +375,7 @@ mod tests {
         let bytes = bundle.to_bytes();
         let text = bundle.manifest_text();
         assert_eq!(archive::entries(&bytes).unwrap()[0].data, text.as_bytes());
-        assert!(text.starts_with("(\n  format_version: 5,\n  tool: \"spikec 0.1.0\",\n  target: \"loihi1\",\n"), "{text}");
+        assert!(text.starts_with("(\n  format_version: 6,\n  tool: \"spikec 0.1.0\",\n  target: \"loihi1\",\n"), "{text}");
         for (name, range) in &ranges(&bytes)[1..] {
             let line = format!("(name: \"{name}\", bytes: {}, blake3: \"{}\")", range.len(), blake3::hash(&bytes[range.clone()]).to_hex());
             assert!(text.contains(&line), "{line}\n{text}");
@@ -416,7 +416,7 @@ mod tests {
         let bytes = archive::write(&[(MANIFEST, manifest), ("novelty.bin", b"?")]);
         let error = Bundle::from_bytes(&bytes).unwrap_err();
         assert_eq!(error, BundleError::UnknownVersion { found: 27, known: FORMAT_VERSION });
-        assert_eq!(error.to_string(), "bundle format version 27; this tool reads version 5");
+        assert_eq!(error.to_string(), "bundle format version 27; this tool reads version 6");
     }
 
     #[test]

@@ -181,7 +181,7 @@ pub fn out_axon_entries(core: &PackedCore, off_chip: bool) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{Family, Packed, Sign};
+    use crate::target::{Packed, Sign};
     use crate::testing::{loihi1, loihi1_nengo, random_entries, random_format, targets};
     use proptest::prelude::*;
     use rand::SeedableRng;
@@ -309,7 +309,7 @@ mod tests {
             posts.sort_unstable();
             let mut target = loihi1();
             let f = random_format(&mut rand::rngs::StdRng::seed_from_u64(seed), &target);
-            let Family::Packed(p) = &mut target.family;
+            let p = target.packed_mut();
             p.synapse_memory.max_synapses_per_entry.value = most;
             let filled = fill && f.compression == Compression::Dense;
             p.synapse_memory.entry_align_bits.value = if filled && aligned { 16 } else { 1 };

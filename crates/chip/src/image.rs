@@ -3,6 +3,8 @@
 //! Invariant: `codec::encode_core` and `codec::decode_core` are inverse; the bits alone decide what the chip does.
 //! docs/bundle-format.md is the law for every field.
 
+use crate::crossbar::CrossbarImage;
+use crate::event::EventImage;
 use crate::target::{Compression, Sign};
 use bitvec::prelude::*;
 
@@ -14,6 +16,41 @@ pub type Bits = BitVec<u64, Lsb0>;
 pub enum Image {
     /// The packed family's.
     Packed(PackedImage),
+    /// The crossbar family's.
+    Crossbar(CrossbarImage),
+    /// The event crossbar family's.
+    EventCrossbar(EventImage),
+}
+
+impl Image {
+    /// Name of the family.
+    pub fn family(&self) -> &'static str {
+        match self {
+            Image::Packed(_) => "Packed",
+            Image::Crossbar(_) => "Crossbar",
+            Image::EventCrossbar(_) => "EventCrossbar",
+        }
+    }
+    /// The packed family's image.
+    ///
+    /// # Panics
+    /// For an image of another family: what is only the packed family's is behind a `match` on the family.
+    pub fn packed(&self) -> &PackedImage {
+        match self {
+            Image::Packed(image) => image,
+            other => panic!("an image of the family {}", other.family()),
+        }
+    }
+    /// The packed family's image, to be changed.
+    ///
+    /// # Panics
+    /// As [`Image::packed`].
+    pub fn packed_mut(&mut self) -> &mut PackedImage {
+        match self {
+            Image::Packed(image) => image,
+            other => panic!("an image of the family {}", other.family()),
+        }
+    }
 }
 
 /// Image of a packed-family chip or board.

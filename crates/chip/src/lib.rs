@@ -10,6 +10,8 @@ mod codec_check;
 mod codec_error;
 pub mod container;
 pub mod cost;
+pub mod crossbar;
+pub mod event;
 pub mod image;
 mod layout;
 pub mod mesh;

@@ -4,15 +4,29 @@
 //! Invariant: lengths are checked against the bytes that are left before anything is allocated; unused bits are 0.
 //! Why: other teams' loaders read this without our libraries; docs/bundle-format.md, section 4.
 
+use crate::crossbar::{CrossbarCoreImage, CrossbarImage};
+use crate::event::EventImage;
 use crate::image::{Bits, CoreImage, Image, PackedImage};
 use bitvec::prelude::*;
 
-/// Family tag of the packed family.
+/// Family tags.
 const PACKED: u8 = 0;
+const CROSSBAR: u8 = 1;
+const EVENT_CROSSBAR: u8 = 2;
 
 /// Bytes of an image.
 pub(crate) fn image_to_bytes(image: &Image) -> Vec<u8> {
-    let Image::Packed(packed) = image;
+    let packed = match image {
+        Image::Packed(packed) => packed,
+        Image::Crossbar(image) => return crossbar_to_bytes(image),
+        Image::EventCrossbar(image) => {
+            let mut out = vec![EVENT_CROSSBAR];
+            for bits in [&image.registers, &image.neurons, &image.synapses] {
+                put_bits(&mut out, bits);
+            }
+            return out;
+        }
+    };
     let mut out = vec![PACKED];
     out.extend((packed.cores.len() as u32).to_le_bytes());
     for c in &packed.cores {
@@ -30,6 +44,17 @@ pub(crate) fn image_to_bytes(image: &Image) -> Vec<u8> {
         for bits in tables {
             put_bits(&mut out, bits);
         }
+    }
+    out
+}
+
+fn crossbar_to_bytes(image: &CrossbarImage) -> Vec<u8> {
+    let mut out = vec![CROSSBAR];
+    out.extend((image.cores.len() as u32).to_le_bytes());
+    for c in &image.cores {
+        out.extend(c.core.to_le_bytes());
+        put_bits(&mut out, &c.types);
+        put_bits(&mut out, &c.rows);
     }
     out
 }
@@ -96,9 +121,27 @@ impl<'a> Frames<'a> {
 pub(crate) fn image_from_bytes(bytes: &[u8]) -> Result<Image, FramingError> {
     let mut f = Frames { bytes, at: 0 };
     let family = f.number(1)?;
-    if family != u64::from(PACKED) {
-        return Err(f.error(family, "family 0 (packed)"));
+    let image = match u8::try_from(family) {
+        Ok(PACKED) => packed(&mut f)?,
+        Ok(CROSSBAR) => {
+            let count = f.number(4)?;
+            let mut cores = Vec::new();
+            for _ in 0..count {
+                cores.push(CrossbarCoreImage { core: f.number(4)? as u32, types: f.bits()?, rows: f.bits()? });
+            }
+            Image::Crossbar(CrossbarImage { cores })
+        }
+        Ok(EVENT_CROSSBAR) => Image::EventCrossbar(EventImage { registers: f.bits()?, neurons: f.bits()?, synapses: f.bits()? }),
+        _ => return Err(f.error(family, "family 0 (packed), 1 (crossbar) or 2 (event crossbar)")),
+    };
+    let left = bytes.len() - f.at;
+    if left > 0 {
+        return Err(f.error(left as u64, "no bytes after the last table"));
     }
+    Ok(image)
+}
+
+fn packed(f: &mut Frames) -> Result<Image, FramingError> {
     let count = f.number(4)?;
     let mut cores = Vec::new();
     for _ in 0..count {
@@ -113,10 +156,6 @@ pub(crate) fn image_from_bytes(bytes: &[u8]) -> Result<Image, FramingError> {
             compartments: f.bits()?,
             out_axons: f.bits()?,
         });
-    }
-    let left = bytes.len() - f.at;
-    if left > 0 {
-        return Err(f.error(left as u64, "no bytes after the last core"));
     }
     Ok(Image::Packed(PackedImage { cores }))
 }

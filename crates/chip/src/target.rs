@@ -2,6 +2,8 @@
 //!
 //! Invariant: no chip number stands in code; every number carries its source and a confidence.
 
+use crate::crossbar::Crossbar;
+use crate::event::EventCrossbar;
 use serde::{Deserialize, Serialize};
 
 /// How far a number can be trusted.
@@ -55,13 +57,51 @@ pub struct Target {
 pub enum Family {
     /// Synaptic entries packed into memory words, axon tables, formats and profiles (Loihi 1, Loihi-2-like).
     Packed(Box<Packed>),
+    /// A binary crossbar of typed axons by neurons, one destination a neuron (RANC, TrueNorth).
+    Crossbar(Box<Crossbar>),
+    /// One core whose neurons are updated at every event (tinyODIN, ODIN).
+    EventCrossbar(Box<EventCrossbar>),
+}
+
+impl Family {
+    /// Name as in target files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Family::Packed(_) => "Packed",
+            Family::Crossbar(_) => "Crossbar",
+            Family::EventCrossbar(_) => "EventCrossbar",
+        }
+    }
 }
 
 impl Target {
-    /// The packed family's description (the only family so far).
+    /// The packed family's description.
+    ///
+    /// # Panics
+    /// For a target of another family: what is only the packed family's is behind a `match` on the family.
     pub fn packed(&self) -> &Packed {
         match &self.family {
             Family::Packed(p) => p,
+            other => panic!("target {} is of the family {}", self.name, other.name()),
+        }
+    }
+    /// The packed family's description, to be changed.
+    ///
+    /// # Panics
+    /// As [`Target::packed`].
+    pub fn packed_mut(&mut self) -> &mut Packed {
+        match &mut self.family {
+            Family::Packed(p) => p,
+            other => panic!("the target is of the family {}", other.name()),
+        }
+    }
+    /// Largest delay of a neuron's spike in chip steps, the hop included, that needs no neuron that repeats it; `None`: any.
+    pub fn longest_delay(&self) -> Option<u32> {
+        let hop = *self.topology.neuron_hop_steps;
+        match &self.family {
+            Family::Packed(p) => Some(hop + *p.synapse_memory.max_delay),
+            Family::Crossbar(c) => Some(hop + *c.routing.max_delay),
+            Family::EventCrossbar(_) => None,
         }
     }
     /// Number of cores of the whole board.

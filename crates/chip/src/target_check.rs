@@ -6,6 +6,8 @@
 //! Why: a chip description is input; nothing later asks again.
 
 use crate::cost::{self, delay_limit};
+use crate::crossbar::Crossbar;
+use crate::event::{EventCrossbar, EventSign};
 use crate::target::*;
 use std::fmt::{Debug, Display};
 
@@ -61,6 +63,8 @@ impl Target {
         c.topology(&self.topology);
         match &self.family {
             Family::Packed(p) => c.packed(p),
+            Family::Crossbar(x) => c.crossbar(x, &self.topology),
+            Family::EventCrossbar(e) => c.event_crossbar(e, &self.topology),
         }
         c.0.sort();
         c.0.dedup();
@@ -234,6 +238,83 @@ impl Checker {
         self.range("neuron.soft_reset_compartments", *n.soft_reset_compartments, 1, 1 << 16);
     }
 
+    /// One core at a router, on one chip.
+    fn single_cores(&mut self, t: &Topology) {
+        self.range("topology.cores_per_router", *t.cores_per_router, 1, 1);
+        self.range("topology.chips", *t.chips, 1, 1);
+        self.range("topology.input_hop_steps", *t.input_hop_steps, 0, 0);
+        self.range("topology.neuron_hop_steps", *t.neuron_hop_steps, 1, 1);
+    }
+
+    fn cost(&mut self, key: &str, found: f64, least: f64) {
+        self.require(key, found, (least..=MOST_COST).contains(&found), format_args!("{least} ..= {MOST_COST:e}"));
+    }
+
+    fn crossbar(&mut self, x: &Crossbar, t: &Topology) {
+        self.single_cores(t);
+        let (c, n, r, cycles, e) = (&x.core, &x.neuron, &x.routing, &x.timing_cycles, &x.energy_pj);
+        self.range("core.axons", *c.axons, 1, 1 << 14);
+        self.range("core.neurons", *c.neurons, 1, 1 << 14);
+        let crossing = u64::from(*c.axons) * u64::from(*c.neurons);
+        self.require(
+            "core.neurons",
+            *c.neurons,
+            crossing <= 1 << 24,
+            format_args!("at most {} with {} axons", (1u64 << 24) / u64::from((*c.axons).max(1)), *c.axons),
+        );
+        self.range("core.axon_types", *c.axon_types, 1, 16);
+        self.range("core.delay_slots", *c.delay_slots, 2, 256);
+        self.range("neuron.potential_bits", *n.potential_bits, 2, 32);
+        self.range("neuron.weight_bits", *n.weight_bits, 2, 32);
+        self.range("neuron.leak_bits", *n.leak_bits, 2, 32);
+        self.range("neuron.threshold_bits", *n.threshold_bits, 2, 32);
+        self.kinds("neuron.resets", &n.resets);
+        self.range("routing.offset_bits", *r.offset_bits, 2, 17);
+        // A spike can't come into the slot that is being read.
+        self.range("routing.max_delay", *r.max_delay, 0, i64::from((*c.delay_slots).clamp(2, 256)) - 2);
+        let inside = r.output_bus.0 < *t.width && r.output_bus.1 < *t.height;
+        self.require("routing.output_bus", *r.output_bus, inside, format_args!("a router of the {} x {} mesh", *t.width, *t.height));
+        let more = u64::from(*t.width) * u64::from(*t.height) > 1;
+        self.require("topology.width", *t.width, more, "a router for a core beside the output bus");
+        self.range("routing.outputs", *r.outputs, 1, 1 << 16);
+        self.cost("timing_cycles.cycle_ns", *cycles.cycle_ns, 0.001);
+        self.cost("timing_cycles.tick_ns", *cycles.tick_ns, 0.0);
+        self.range("timing_cycles.per_neuron", *cycles.per_neuron, 0, 1 << 16);
+        self.range("timing_cycles.per_tick", *cycles.per_tick, 0, 1 << 16);
+        self.range("timing_cycles.merge", *cycles.merge, 1, 1 << 16);
+        self.cost("energy_pj.synapse", *e.synapse, 0.0);
+        self.cost("energy_pj.neuron_update", *e.neuron_update, 0.0);
+        self.cost("energy_pj.spike_out", *e.spike_out, 0.0);
+        self.cost("energy_pj.hop", *e.hop, 0.0);
+        self.cost("energy_pj.host_spike", *e.host_spike, 0.0);
+    }
+
+    fn event_crossbar(&mut self, x: &EventCrossbar, t: &Topology) {
+        self.single_cores(t);
+        self.range("topology.width", *t.width, 1, 1);
+        self.range("topology.height", *t.height, 1, 1);
+        let (c, w, n, cycles, e) = (&x.core, &x.weights, &x.neuron, &x.timing_cycles, &x.energy_pj);
+        self.range("core.neurons", *c.neurons, 1, 256);
+        self.range("core.rows", *c.rows, 1, 1 << 12);
+        self.range("core.fifo_depth", *c.fifo_depth, 1, 1 << 16);
+        let most = if *w.sign == EventSign::EachRow { 7 } else { 8 };
+        self.range("weights.weight_bits", *w.weight_bits, if *w.sign == EventSign::EachRow { 1 } else { 2 }, most);
+        self.range("weights.stored_bits", *w.stored_bits, (*w.weight_bits).into(), 8);
+        self.range("neuron.potential_bits", *n.potential_bits, 2, if *n.signed { 16 } else { 15 });
+        self.range("neuron.threshold_bits", *n.threshold_bits, 1, 16);
+        self.range("neuron.leak_bits", *n.leak_bits, 1, 8);
+        let fields = i64::from(*n.potential_bits) + i64::from(*n.threshold_bits) + i64::from(*n.leak_bits) + 1;
+        self.range("neuron.word_bits", *n.word_bits, fields, 1 << 10);
+        self.cost("timing_cycles.cycle_ns", *cycles.cycle_ns, 0.001);
+        self.range("timing_cycles.per_neuron", *cycles.per_neuron, 1, 1 << 16);
+        self.range("timing_cycles.per_spike", *cycles.per_spike, 0, 1 << 16);
+        self.range("timing_cycles.push", *cycles.push, 0, 1 << 16);
+        self.range("timing_cycles.pop", *cycles.pop, 0, 1 << 16);
+        self.cost("energy_pj.synapse", *e.synapse, 0.0);
+        self.cost("energy_pj.leak", *e.leak, 0.0);
+        self.cost("energy_pj.host_spike", *e.host_spike, 0.0);
+    }
+
     fn costs(&mut self, timing: &TimingNs, energy: &EnergyPj) {
         let TimingNs { barrier_by_tiles: barrier, .. } = timing;
         // A latency of 0 would let a message overtake the event that causes it; the times of a step add up in picoseconds.
@@ -267,8 +348,7 @@ mod tests {
     fn each_contradiction_is_named() {
         type Change = fn(&mut Target);
         fn p(t: &mut Target) -> &mut Packed {
-            let Family::Packed(p) = &mut t.family;
-            p
+            t.packed_mut()
         }
         let cases: &[(Change, &str)] = &[
             (|t| t.name.clear(), "name"),

@@ -112,7 +112,12 @@ pub fn builtin() -> &'static [(&'static str, &'static str)] {
         ("loihi1_nengo", include_str!("../../../targets/loihi1_nengo.ron")),
         ("loihi1_pohoiki", include_str!("../../../targets/loihi1_pohoiki.ron")),
         ("loihi1_strict", include_str!("../../../targets/loihi1_strict.ron")),
+        ("odin", include_str!("../../../targets/odin.ron")),
+        ("ranc256", include_str!("../../../targets/ranc256.ron")),
+        ("ranc256_sim", include_str!("../../../targets/ranc256_sim.ron")),
         ("tiny", include_str!("../../../targets/tiny.ron")),
+        ("tinyodin", include_str!("../../../targets/tinyodin.ron")),
+        ("truenorth", include_str!("../../../targets/truenorth.ron")),
     ]
 }
 
@@ -222,7 +227,7 @@ mod tests {
         let error = find("loihi9").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no target is called \"loihi9\"; known: loihi1, loihi1_nahuku32, loihi1_nengo, loihi1_pohoiki, loihi1_strict, tiny"
+            "no target is called \"loihi9\"; known: loihi1, loihi1_nahuku32, loihi1_nengo, loihi1_pohoiki, loihi1_strict, odin, ranc256, ranc256_sim, tiny, tinyodin, truenorth"
         );
     }
 

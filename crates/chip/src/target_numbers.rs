@@ -2,6 +2,8 @@
 //!
 //! Invariant: every field of every group is named once, here; one that is missing doesn't compile.
 
+use crate::crossbar::{Crossbar, CrossbarCore, CrossbarEnergy, CrossbarNeuronSpec, CrossbarRouting, CrossbarTiming};
+use crate::event::{EventCore, EventCrossbar, EventEnergy, EventNeuronSpec, EventTiming, EventWeights};
 use crate::target::*;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -183,6 +185,27 @@ macro_rules! numbers {
                         host_spike,
                     }
                 );
+            }
+            Family::Crossbar(crossbar) => {
+                let Crossbar { core, neuron, routing, timing_cycles, energy_pj } = crossbar.$as();
+                group!($visitor, "core", core, CrossbarCore { axons, neurons, axon_types, delay_slots });
+                group!(
+                    $visitor,
+                    "neuron",
+                    neuron,
+                    CrossbarNeuronSpec { potential_bits, weight_bits, leak_bits, threshold_bits, overflow, negative_compare, resets }
+                );
+                group!($visitor, "routing", routing, CrossbarRouting { offset_bits, max_delay, output_bus, outputs });
+                group!($visitor, "timing_cycles", timing_cycles, CrossbarTiming { cycle_ns, per_neuron, per_tick, merge, tick_ns });
+                group!($visitor, "energy_pj", energy_pj, CrossbarEnergy { synapse, neuron_update, spike_out, hop, host_spike });
+            }
+            Family::EventCrossbar(event) => {
+                let EventCrossbar { core, weights, neuron, timing_cycles, energy_pj } = event.$as();
+                group!($visitor, "core", core, EventCore { neurons, rows, fifo_depth, always_all_neurons });
+                group!($visitor, "weights", weights, EventWeights { stored_bits, weight_bits, sign });
+                group!($visitor, "neuron", neuron, EventNeuronSpec { word_bits, potential_bits, signed, threshold_bits, leak_bits });
+                group!($visitor, "timing_cycles", timing_cycles, EventTiming { cycle_ns, per_neuron, per_spike, push, pop });
+                group!($visitor, "energy_pj", energy_pj, EventEnergy { synapse, leak, host_spike });
             }
         }
     }};

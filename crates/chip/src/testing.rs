@@ -29,7 +29,7 @@ pub(crate) fn odd_target() -> Target {
     t.name = "odd".into();
     t.topology.width.value = 3;
     t.topology.chips.value = 2;
-    let Family::Packed(p) = &mut t.family;
+    let p = t.packed_mut();
     p.core.compartments.value = 97;
     p.core.in_axons.value = 33;
     p.core.out_axon_entries.value = 77;
@@ -239,6 +239,7 @@ pub(crate) fn small_bundle() -> crate::bundle::Bundle {
             input_width: 3,
             encoder: Encoder::Spikes,
             input_axons: vec![vec![place(2, 0)], vec![], vec![place(2, 0), place(2, 1)]],
+            injections: Vec::new(),
             maps: vec![],
             bias_writes: vec![BiasWrite { chip_step: 1, place: place(9, 1), mantissa: -7, exponent: 3 }],
             default_steps: Some(10),

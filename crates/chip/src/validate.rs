@@ -7,7 +7,10 @@
 
 use crate::bundle::*;
 use crate::codec::{CodecError, decode_core};
-use crate::image::Image;
+use crate::crossbar::{self, Crossbar, CrossbarError, CrossbarImage};
+use crate::event::{self, EventError};
+use crate::image::{Image, PackedImage};
+use crate::target::Family;
 use crate::target_check::TargetFinding;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -26,6 +29,12 @@ pub enum BundleFinding {
     /// A core doesn't decode.
     #[error("image: {0}")]
     Image(CodecError),
+    /// A core of the crossbar family doesn't decode.
+    #[error("image: {0}")]
+    CrossbarImage(CrossbarError),
+    /// The event crossbar doesn't decode.
+    #[error("image: {0}")]
+    EventImage(EventError),
     /// Cores out of order.
     #[error("image: core {found} after core {previous}")]
     CoreOrder {
@@ -127,12 +136,64 @@ impl Validator<'_> {
     }
 
     fn image(&mut self) {
-        let Image::Packed(image) = &self.bundle.image;
-        for w in image.cores.windows(2) {
-            if w[0].core >= w[1].core {
-                self.findings.push(BundleFinding::CoreOrder { previous: w[0].core, found: w[1].core });
+        match (&self.bundle.image, &self.bundle.target.family) {
+            (Image::Packed(image), Family::Packed(_)) => self.packed(image),
+            (Image::Crossbar(image), Family::Crossbar(spec)) => self.crossbar(image, spec),
+            (Image::EventCrossbar(image), Family::EventCrossbar(spec)) => match event::decode(image, spec) {
+                Ok(_) => {
+                    self.cores.insert(0, Some((*spec.core.rows as usize, *spec.core.neurons as usize)));
+                }
+                Err(error) => {
+                    self.cores.insert(0, None);
+                    self.findings.push(BundleFinding::EventImage(error));
+                }
+            },
+            (image, family) => {
+                self.require("image", 0, image.family(), false, format_args!("{}, the family of the target", family.name()));
             }
         }
+    }
+
+    fn crossbar(&mut self, image: &CrossbarImage, spec: &Crossbar) {
+        self.order(image.cores.iter().map(|c| c.core));
+        let topology = &self.bundle.target.topology;
+        let (width, bus) = (*topology.width, *spec.routing.output_bus);
+        let bus = bus.1 * width + bus.0;
+        let mut decoded = Vec::new();
+        for core in &image.cores {
+            let there = core.core < self.bundle.target.total_cores() && core.core != bus;
+            self.require("image", 0, format_args!("core {}", core.core), there, "a core of the target that is not the output bus");
+            let tables = crossbar::decode_core(core, spec);
+            self.cores.insert(core.core, tables.is_ok().then_some((*spec.core.axons as usize, *spec.core.neurons as usize)));
+            match tables {
+                Ok(tables) => decoded.push(tables),
+                Err(error) => self.findings.push(BundleFinding::CrossbarImage(error)),
+            }
+        }
+        for tables in decoded {
+            let (x, y) = ((tables.core % width) as i64, (tables.core / width) as i64);
+            for (record, row) in tables.neurons.iter().enumerate().filter(|(_, row)| !row.is_unused(spec)) {
+                let (x, y) = (x + i64::from(row.destination.dx), y + i64::from(row.destination.dy));
+                let inside = (0..i64::from(width)).contains(&x) && (0..i64::from(*topology.height)).contains(&y);
+                let to = if inside { y as u32 * width + x as u32 } else { u32::MAX };
+                let axons = if to == bus { *spec.routing.outputs } else { *spec.core.axons };
+                if !(to == bus || self.cores.contains_key(&to)) || u32::from(row.destination.axon) >= axons {
+                    let (core, record, in_axon) = (tables.core, record as u32, row.destination.axon);
+                    self.findings.push(BundleFinding::Route { core, record, to, in_axon });
+                }
+            }
+        }
+    }
+
+    fn order(&mut self, cores: impl Iterator<Item = u32>) {
+        let cores: Vec<u32> = cores.collect();
+        for w in cores.windows(2).filter(|w| w[0] >= w[1]) {
+            self.findings.push(BundleFinding::CoreOrder { previous: w[0], found: w[1] });
+        }
+    }
+
+    fn packed(&mut self, image: &PackedImage) {
+        self.order(image.cores.iter().map(|c| c.core));
         let mut routes = Vec::new();
         for core in &image.cores {
             match decode_core(core, &self.bundle.target) {
@@ -181,7 +242,22 @@ impl Validator<'_> {
         let maps = host.maps.len();
         let fits = maps == 0 || host.encoder == Encoder::Bias;
         self.require("host.maps", 0, format_args!("{maps} maps"), fits, "none, as the encoder makes spikes");
-        let neuron = &self.bundle.target.packed().neuron;
+        self.injections();
+        let steps = host.default_steps.unwrap_or(0);
+        self.require("host.default_steps", 0, steps, steps <= MAX_DEFAULT_STEPS, format_args!("at most {MAX_DEFAULT_STEPS}"));
+        let Family::Packed(packed) = &self.bundle.target.family else {
+            let writes = host.bias_writes.len();
+            self.require(
+                "host.bias_writes",
+                0,
+                format_args!("{writes} writes"),
+                writes == 0,
+                "none: neurons of this family have no bias registers",
+            );
+            self.require("host.maps", 0, format_args!("{maps} maps"), maps == 0, "none: neurons of this family have no bias registers");
+            return;
+        };
+        let neuron = &packed.neuron;
         let mantissa_max = (1i32 << (*neuron.bias_mantissa_bits - 1)) - 1;
         for (i, w) in host.bias_writes.iter().enumerate() {
             self.place("host.bias_writes", i, w.place, false);
@@ -203,8 +279,42 @@ impl Validator<'_> {
                 format_args!("a chip step of at most {}", host.max_skew),
             );
         }
-        let steps = host.default_steps.unwrap_or(0);
-        self.require("host.default_steps", 0, steps, steps <= MAX_DEFAULT_STEPS, format_args!("at most {MAX_DEFAULT_STEPS}"));
+    }
+
+    fn injections(&mut self) {
+        let host = &self.bundle.host;
+        let (count, channels) = (host.injections.len(), host.input_axons.len());
+        let packed = matches!(self.bundle.target.family, Family::Packed(_));
+        self.require(
+            "host.injections",
+            0,
+            format_args!("{count} injections"),
+            count == 0 || !packed,
+            "none: synapses of this family hold delays",
+        );
+        for (i, injection) in host.injections.iter().enumerate() {
+            self.place("host.injections", i, injection.to, true);
+            let least = match injection.from {
+                Origin::Neuron(place) => {
+                    self.place("host.injections", i, place, false);
+                    1
+                }
+                Origin::Channel(channel) => {
+                    self.require("host.injections", i, channel, (channel as usize) < channels, format_args!("a channel below {channels}"));
+                    0
+                }
+            };
+            let delay = injection.delay_steps;
+            self.require(
+                "host.injections",
+                i,
+                delay,
+                (least..=MAX_SKEW).contains(&delay),
+                format_args!("a delay of {least} to {MAX_SKEW}"),
+            );
+            let ascending = i == 0 || host.injections[i - 1] < *injection;
+            self.require("host.injections", i, "disorder", ascending, "ascending injections, none twice");
+        }
     }
 
     fn maps(&mut self) {
@@ -284,7 +394,8 @@ impl Validator<'_> {
                 let known = p.neurons.binary_search_by_key(&neuron, |n| n.0).is_ok();
                 self.require(&path, k, neuron, known, "an index that has a place");
                 self.require(&path, k, neuron, k == 0 || p.copies[k - 1] < (neuron, place), "ascending indices and places");
-                let alone = cores.insert((neuron, place.core));
+                // A crossbar neuron has one destination: what has several stands several times in its core.
+                let alone = cores.insert((neuron, place.core)) || matches!(self.bundle.target.family, Family::Crossbar(_));
                 self.require(&path, k, format_args!("core {}", place.core), alone, "a core without the same neuron");
             }
         }
@@ -434,8 +545,7 @@ mod tests {
         check(maps, small_analog_bundle);
 
         fn cores(b: &mut Bundle) -> &mut Vec<crate::image::CoreImage> {
-            let Image::Packed(image) = &mut b.image;
-            &mut image.cores
+            &mut b.image.packed_mut().cores
         }
         fn check(cases: &[(Change, &str)], bundle: fn() -> Bundle) {
             for (i, (change, text)) in cases.iter().enumerate() {
@@ -451,7 +561,7 @@ mod tests {
     fn a_route_to_a_missing_axon_is_found() {
         let mut bundle = small_bundle();
         let target = bundle.target.clone();
-        let Image::Packed(image) = &mut bundle.image;
+        let image = bundle.image.packed_mut();
         let mut tables = decode_core(&image.cores[0], &target).unwrap();
         tables.out_axons[1] = OutAxon { core: 9, in_axon: 2 };
         image.cores[0] = crate::codec::encode_core(&tables, &target).unwrap();

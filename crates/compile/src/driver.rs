@@ -26,6 +26,7 @@ use crate::relay::{self, RelayReport};
 use serde::Serialize;
 use spikec_chip::Target;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Provenance};
+use spikec_chip::target::Family;
 use spikec_data::Stimulus;
 use spikec_map::proof::Certificate;
 use spikec_net::{Fixed, Float, Net, NetError, PopulationId, Quantized};
@@ -140,6 +141,14 @@ pub enum CompileError {
         /// What the network lacks.
         why: Unsuited,
     },
+    /// A family that can't be compiled for.
+    #[error("target {target}: chips of the family {family} can't be compiled for yet")]
+    Family {
+        /// Target.
+        target: String,
+        /// Name of its family.
+        family: &'static str,
+    },
     /// The target contradicts itself.
     #[error("the target contradicts itself: {}", .0.join("; "))]
     Target(Vec<String>),
@@ -171,6 +180,7 @@ impl CompileError {
         match self {
             CompileError::Partitioner(_) => format!("one of: {}", PARTITIONERS.join(", ")),
             CompileError::Unsuited { .. } => "use --partitioner portfolio, which takes what suits, or overlap".into(),
+            CompileError::Family { .. } => "choose a target of the packed family: `spikec target list`".into(),
             CompileError::Target(_) => "`spikec target check` lists every contradiction".into(),
             CompileError::Vote { .. } => "choose a group size that divides the outputs".into(),
             CompileError::NothingLeft(_) => {
@@ -334,6 +344,9 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     let contradictions: Vec<String> = target.check().iter().map(|f| f.to_string()).collect();
     if !contradictions.is_empty() {
         return Err(CompileError::Target(contradictions));
+    }
+    if !matches!(target.family, Family::Packed(_)) {
+        return Err(CompileError::Family { target: target.name.clone(), family: target.family.name() });
     }
     if !PARTITIONERS.contains(&options.partitioner.as_str()) {
         return Err(CompileError::Partitioner(options.partitioner.clone()));

@@ -150,6 +150,7 @@ impl Emitter<'_> {
             input_width,
             encoder: options.encoder,
             input_axons,
+            injections: Vec::new(),
             maps,
             bias_writes,
             default_steps: options.default_steps,

@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 use spikec_chip::Target;
-use spikec_chip::target::{Family, Packed};
+use spikec_chip::target::Packed;
 use spikec_net::{
     Bias, Fixed, FixedNeuron, FixedRules, Net, Population, PopulationId, Projection, Quantized, Role, Scaling, SignMode, Synapses,
     WeightFormat,
@@ -23,7 +23,7 @@ pub fn loihi() -> Target {
 /// Loihi 1 with some numbers changed.
 pub fn changed(change: impl FnOnce(&mut Packed)) -> Target {
     let mut target = loihi();
-    let Family::Packed(packed) = &mut target.family;
+    let packed = target.packed_mut();
     change(packed);
     target
 }

@@ -3,8 +3,6 @@
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use spikec_chip::Target;
-use spikec_chip::image::Image;
-use spikec_chip::target::Family;
 use spikec_compile::{CompileOptions, Signs};
 use spikec_data::{SpikeTrain, Stimulus};
 use spikec_fit::budget::Budget;
@@ -99,7 +97,7 @@ fn budgets_are_kept_and_nearly_used() {
         assert!(uses.iter().any(|u| u.used * 10 >= u.allowed * 8), "{budget:?} is hardly used: {uses:?}");
         assert!(fitted.report.candidates.len() >= 2 && fitted.report.score.samples == 40);
         // What the report says is what the bundle holds.
-        let Image::Packed(image) = &fitted.compiled.bundle.image;
+        let image = fitted.compiled.bundle.image.packed();
         let words: usize = image.cores.iter().map(|c| c.synapse_memory.len().div_ceil(64)).sum();
         assert_eq!(words as u64, fitted.compiled.report.memory_words);
     }
@@ -158,7 +156,7 @@ fn kernels_are_pruned_as_kernels() {
         let expected = net.projections[0].synapses.iter().filter(|s| kept(s.0, s.1)).count();
         assert_eq!(fitted.filed.net.projections[0].synapses.len(), expected);
         // And in the chip's integers.
-        let q = Quantized::from_bytes(&fitted.compiled.bundle.reference).unwrap();
+        let q = <Quantized>::from_bytes(&fitted.compiled.bundle.reference).unwrap();
         let mut mantissas = std::collections::BTreeMap::new();
         let map = &q.net.projections[0];
         let (pres, posts) = (&q.net.population(map.pre).origin, &q.net.population(map.post).origin);
@@ -306,7 +304,7 @@ fn what_can_not_be_done_is_named() {
 fn cores_are_dealt_out_where_layers_hear_more_than_a_core_does() {
     let (net, samples) = (net(7), samples(7, 200, 0.6));
     let mut target = spikec_chip::find("tiny").expect("built in");
-    let Family::Packed(packed) = &mut target.family;
+    let packed = target.packed_mut();
     let core = &mut packed.core;
     (core.in_axons.value, core.compartments.value) = (16, 8);
     let budget = Budget { cores: Some(7), ..Budget::default() };

@@ -4,7 +4,7 @@
 
 use spikec_chip::cost;
 use spikec_chip::image::SynapseFormat;
-use spikec_chip::target::{Compression, Sign, SynapseMemory, Target};
+use spikec_chip::target::{Compression, Family, Sign, SynapseMemory, Target};
 
 /// A format in which every list of posts below `neurons` can be stored.
 pub fn guaranteed_format(memory: &SynapseMemory, neurons: u32, weight_bits: u8, delay_bits: u8) -> SynapseFormat {
@@ -80,7 +80,28 @@ pub struct Limits {
 impl Limits {
     /// What a target's core holds of synapses that are all of one kind: `format` is that of the sparse entries, or of entries of one synapse
     /// where the target has no sparse ones. The mesh is the board of the benchmark: as many cores as are needed, on one chip.
+    ///
+    /// A crossbar holds synapses for nothing: its axons and neurons are what a core has. An event crossbar is one core, with its rows for axons.
     pub fn uniform(target: &Target, weight_bits: u8) -> Limits {
+        let crossbar = |neurons: u32, in_slots: u32| Limits {
+            neurons,
+            in_slots,
+            // One neuron may stand several times in its core, a destination each: the compiler's affair, not the benchmark's.
+            out_entries: i32::MAX as u32,
+            out_per_neuron: i32::MAX as u32,
+            entry_cost: 0,
+            off_chip_extra: 0,
+            words: i32::MAX as u32,
+            words_of: vec![vec![0]],
+            class_of_axon: Vec::new(),
+            labels: Vec::new(),
+            levels: None,
+        };
+        match &target.family {
+            Family::Crossbar(x) => return crossbar(*x.core.neurons, *x.core.axons),
+            Family::EventCrossbar(x) => return crossbar(*x.core.neurons, *x.core.rows),
+            Family::Packed(_) => {}
+        }
         let (core, memory) = (&target.packed().core, &target.packed().synapse_memory);
         let neurons = (*core.compartments).min(u32::from(u16::MAX));
         let format = guaranteed_format(memory, neurons, weight_bits, 0);

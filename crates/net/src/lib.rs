@@ -7,11 +7,13 @@
 pub mod check;
 pub mod coding;
 mod constant;
+pub mod crossbar;
 pub mod digest;
 mod discretize;
 pub mod drive;
 pub mod dynamics;
 pub mod elaborate;
+pub mod event;
 pub mod fixed;
 pub mod float;
 mod fold;
@@ -28,9 +30,11 @@ mod wires;
 
 pub use check::NetError;
 pub use coding::{CodingError, InputCoding, code_inputs};
+pub use crossbar::{Crossbar, CrossbarNeuron, CrossbarRules, PotentialOverflow};
 pub use drive::{Drive, fixed_drive, float_drive};
 pub use dynamics::{Counters, Dynamics, ValueError};
 pub use elaborate::{ElaborateError, InputKind};
+pub use event::{Event, EventInterpreter, EventNeuron, EventRules};
 pub use fixed::{Bias, Fixed, FixedNeuron, FixedRules, SignMode, WeightFormat};
 pub use float::{FireRule, Float, FloatNeuron, FloatRules, ResetRule};
 pub use ids::{PopulationId, ProjectionId};

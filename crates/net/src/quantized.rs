@@ -1,7 +1,7 @@
 //! `Quantized`: a net in the chip's registers, with what it claims about the network it came from.
 
 use crate::fixed::Fixed;
-use crate::net::Net;
+use crate::net::{Net, Number};
 use crate::synapses::MAX_SYNAPSES;
 use serde::{Deserialize, Serialize};
 
@@ -28,16 +28,17 @@ pub enum Scaling {
 
 /// A lowered net in registers: dead neurons gone, skews set, rules from the target. The bundle's reference section holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Quantized {
+#[serde(bound = "")]
+pub struct Quantized<N: Number = Fixed> {
     /// The net.
-    pub net: Net<Fixed>,
+    pub net: Net<N>,
     /// Its relation to the network as given.
     pub scaling: Scaling,
     /// BLAKE3 of the network as given (`Network::digest` or `Net::digest`).
     pub network_digest: [u8; 32],
 }
 
-impl Quantized {
+impl<N: Number> Quantized<N> {
     /// Bytes of the bundle's reference section.
     pub fn to_bytes(&self) -> Vec<u8> {
         postcard::to_stdvec(self).expect("a Quantized has no type that postcard refuses")

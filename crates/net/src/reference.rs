@@ -325,7 +325,7 @@ fn accumulate<N: Dynamics>(table: &Table<N::Acting>, history: &[Vec<u32>], t: u3
 }
 
 /// Appends the channels of one input population (now) that spike, given those of all inputs as trained.
-fn channels_now(spikes: &[u32], first: u32, origin: &[u32], trained: usize, out: &mut Vec<u32>) {
+pub(crate) fn channels_now(spikes: &[u32], first: u32, origin: &[u32], trained: usize, out: &mut Vec<u32>) {
     let of_population = spikes.iter().filter_map(|&c| c.checked_sub(first)).filter(|&c| (c as usize) < trained);
     if origin.len() == trained {
         out.extend(of_population);
@@ -336,7 +336,7 @@ fn channels_now(spikes: &[u32], first: u32, origin: &[u32], trained: usize, out:
 
 /// Neuron populations in an order in which every delay of 0 runs from earlier to later (Kahn; the smallest id first),
 /// or the names along a cycle of such delays, the first name again at the end.
-fn computed_order<N: Number>(net: &Net<N>) -> Result<Vec<usize>, Vec<String>> {
+pub(crate) fn computed_order<N: Number>(net: &Net<N>) -> Result<Vec<usize>, Vec<String>> {
     let n = net.populations.len();
     let mut next: Vec<Vec<usize>> = vec![Vec::new(); n];
     let mut before = vec![0usize; n];

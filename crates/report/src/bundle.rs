@@ -6,7 +6,7 @@ use crate::table::{count, table};
 use serde::Serialize;
 use spikec_chip::bundle::{Bundle, Encoder};
 use spikec_chip::codec::{CodecError, decode_core};
-use spikec_chip::image::{CoreTables, Image};
+use spikec_chip::image::CoreTables;
 use spikec_chip::{Target, cost};
 
 /// A bundle for people and programs.
@@ -144,7 +144,7 @@ fn shared(t: &CoreTables, target: &Target) -> SharedLists {
 /// # Errors
 /// Bits that are no tables.
 pub fn decode(bundle: &Bundle) -> Result<Vec<CoreTables>, CodecError> {
-    let Image::Packed(image) = &bundle.image;
+    let image = bundle.image.packed();
     image.cores.iter().map(|c| decode_core(c, &bundle.target)).collect()
 }
 
@@ -153,7 +153,7 @@ pub fn decode(bundle: &Bundle) -> Result<Vec<CoreTables>, CodecError> {
 /// # Errors
 /// Bits that are no tables.
 pub fn view(bundle: &Bundle, synapses: bool) -> Result<BundleView, CodecError> {
-    let Image::Packed(image) = &bundle.image;
+    let image = bundle.image.packed();
     let mut cores = Vec::with_capacity(image.cores.len());
     let decoded = decode(bundle)?;
     for (c, tables) in image.cores.iter().zip(&decoded) {

@@ -15,6 +15,7 @@ use crate::utilization::{CoreUtilization, count};
 use rayon::prelude::*;
 use spikec_chip::codec::{CodecError, decode_core};
 use spikec_chip::image::{CoreTables, Image};
+use spikec_chip::target::Family;
 use spikec_chip::{Loadable, TargetFinding};
 use std::fmt;
 
@@ -59,6 +60,12 @@ pub enum BootError {
     /// The target's numbers can't be used together.
     #[error("target: {0}")]
     Target(TargetFinding),
+    /// A family that can't be simulated.
+    #[error("chips of the family {family} can't be simulated yet")]
+    Family {
+        /// Name of the family.
+        family: &'static str,
+    },
     /// The bits of a core can't be decoded.
     #[error("core {core}: {source}")]
     Decode {
@@ -221,8 +228,12 @@ impl Machine {
         if let Some(finding) = bundle.target.check().into_iter().next() {
             return Err(BootError::Target(finding));
         }
+        let family = &bundle.target.family;
+        if !matches!((family, bundle.image), (Family::Packed(_), Image::Packed(_))) {
+            return Err(BootError::Family { family: family.name() });
+        }
         let numbers = Numbers::new(bundle.target)?;
-        let Image::Packed(image) = bundle.image;
+        let image = bundle.image.packed();
         for pair in image.cores.windows(2) {
             if pair[0].core >= pair[1].core {
                 return Err(BootError::CoreOrder { core: pair[1].core, previous: pair[0].core });

@@ -61,6 +61,7 @@ impl HostPlan {
         };
         let given = if host.input_axons.iter().all(Vec::is_empty) && channels == 0 { 0 } else { host.input_axons.len() };
         range(at, "input_axons: channels", given as u64, channels.into(), channels.into())?;
+        range(at, "injections (not in the packed family)", host.injections.len() as u64, 0, 0)?;
         if host.encoder != Encoder::Bias {
             range(at, "maps (only for the encoder Bias)", host.maps.len() as u64, 0, 0)?;
         }

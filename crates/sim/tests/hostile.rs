@@ -4,10 +4,10 @@ mod common;
 
 use common::{SPARSE, axon, bundle, core, place, population, profile, sends, spikes, synapse};
 use proptest::prelude::*;
+use spikec_chip::CoreImage;
 use spikec_chip::bundle::{BiasWrite, Bundle, DecoderKind, Encoder, HostMap};
 use spikec_chip::image::SynapseFormat;
-use spikec_chip::target::{Family, Packed};
-use spikec_chip::{CoreImage, Image};
+use spikec_chip::target::Packed;
 use spikec_data::{Stimulus, Values};
 use spikec_sim::{Machine, Record, RunOptions};
 
@@ -46,13 +46,12 @@ fn analog() -> Bundle {
 }
 
 fn cores(b: &mut Bundle) -> &mut Vec<CoreImage> {
-    let Image::Packed(image) = &mut b.image;
+    let image = b.image.packed_mut();
     &mut image.cores
 }
 
 fn packed(b: &mut Bundle) -> &mut Packed {
-    let Family::Packed(packed) = &mut b.target.family;
-    packed
+    b.target.packed_mut()
 }
 
 /// Boots and, when that works, runs both kinds of samples.

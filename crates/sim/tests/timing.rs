@@ -5,10 +5,10 @@ mod common;
 
 use common::*;
 use proptest::prelude::*;
+use spikec_chip::CoreTables;
 use spikec_chip::bundle::{BiasWrite, Bundle, Place};
 use spikec_chip::image::SynapseFormat;
-use spikec_chip::target::{Compression, Family, Flush};
-use spikec_chip::{CoreTables, Image};
+use spikec_chip::target::{Compression, Flush};
 use spikec_data::Stimulus;
 use spikec_sim::timing::{Bound, Energy, Events, LayerKind, Level};
 use spikec_sim::{BatchRun, Machine, Record, RunOptions, SampleRun};
@@ -107,7 +107,7 @@ fn cycle_times_are_near_those_of_the_reference_points() {
 
 /// Compartments are updated one by one.
 fn ungroup(bundle: &mut Bundle) {
-    let Family::Packed(p) = &mut bundle.target.family;
+    let p = bundle.target.packed_mut();
     p.core.update_group.value = 1;
 }
 
@@ -401,7 +401,7 @@ fn recordings_need_their_level() {
 fn times_that_add_up_to_too_much_are_refused() {
     type Change = fn(&mut spikec_chip::Target);
     fn ns(t: &mut spikec_chip::Target) -> &mut spikec_chip::target::TimingNs {
-        let Family::Packed(p) = &mut t.family;
+        let p = t.packed_mut();
         &mut p.timing_ns
     }
     let cases: [(Change, Level, &str); 5] = [
@@ -425,7 +425,7 @@ fn times_that_add_up_to_too_much_are_refused() {
 #[test]
 fn a_batch_longer_than_its_counters_is_refused() {
     let (mut bundle, sample) = small_net();
-    let Family::Packed(p) = &mut bundle.target.family;
+    let p = bundle.target.packed_mut();
     // The busiest core has three compartments of 0.3 s each: a million steps take 9e17 ps.
     p.timing_ns.neuron_access.value = 3e8;
     let machine = timed(&bundle, Level::Analytic);
@@ -477,7 +477,7 @@ proptest! {
 fn remap(bundle: &Bundle, to: impl Fn(u32) -> u32) -> Bundle {
     let mut b = bundle.clone();
     let target = b.target.clone();
-    let Image::Packed(image) = &mut b.image;
+    let image = b.image.packed_mut();
     let mut cores: Vec<_> = image
         .cores
         .iter()

@@ -127,6 +127,7 @@ impl Board {
                 input_width: 0,
                 encoder: Encoder::Spikes,
                 input_axons: Vec::new(),
+                injections: Vec::new(),
                 maps: Vec::new(),
                 bias_writes,
                 default_steps: Some(8),

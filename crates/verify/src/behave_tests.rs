@@ -3,7 +3,7 @@ use crate::difference::{Field, Side};
 use crate::mutate::{Random, all_mutators};
 use crate::toy::{KINDS, Kind, Toy};
 use spikec_chip::codec::{decode_core, encode_core};
-use spikec_chip::image::{CoreTables, Image};
+use spikec_chip::image::CoreTables;
 use spikec_net::{FixedNeuron, FixedRules, Population, Projection, Quantized, Role, Scaling, SignMode, Synapses, WeightFormat};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,7 +14,7 @@ fn check(bundle: &Bundle, samples: &[Stimulus]) -> BehaviourVerdict {
 
 /// Edits the tables of every core.
 fn edit_tables(bundle: &mut Bundle, mut edit: impl FnMut(&mut CoreTables)) {
-    let Image::Packed(image) = &mut bundle.image;
+    let image = bundle.image.packed_mut();
     for core in &mut image.cores {
         let mut tables = decode_core(core, &bundle.target).unwrap();
         edit(&mut tables);

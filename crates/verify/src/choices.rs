@@ -40,7 +40,8 @@ impl Choices {
     /// The choices of a bundle with this reference section.
     pub fn of(bundle: &Bundle, quantized: &Quantized) -> Choices {
         let Bundle { target, image: _, host, symbols: _, provenance, reference: _ } = bundle;
-        let Host { input_width: _, encoder, input_axons: _, maps: _, bias_writes: _, default_steps, max_skew: _, decoder } = host;
+        let Host { input_width: _, encoder, input_axons: _, injections: _, maps: _, bias_writes: _, default_steps, max_skew: _, decoder } =
+            host;
         let Provenance { tool, network_name, network_digest: _, options, seed } = provenance;
         Choices {
             target: target.clone(),

@@ -101,6 +101,8 @@ pub enum Field {
     InputWidth,
     /// Encoder.
     Encoder,
+    /// What the host sends beyond the input axons.
+    Injections,
     /// Number of spiking input channels.
     InputChannels,
     /// Decoder.
@@ -180,6 +182,7 @@ impl fmt::Display for Field {
             Field::ChipDelay => "chip delay",
             Field::InputWidth => "input width",
             Field::Encoder => "encoder",
+            Field::Injections => "injections",
             Field::InputChannels => "spiking input channels",
             Field::Decoder => "decoder",
             Field::Skew => "skew",

@@ -88,6 +88,7 @@ fn compare_options(bundle: &Bundle, differences: &mut Differences) {
 /// Encoder, input channels, maps, biases, decoder and skews.
 pub(crate) fn compare_host(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, differences: &mut Differences, checked: &mut Checked) {
     compare_inputs(bundle, net, differences, checked);
+    differences.compare(Side::Host, Field::Injections, bundle.host.injections.len(), 0, At::default);
     compare_maps(bundle, net, owners, differences, checked);
     compare_biases(bundle, net, owners, differences, checked);
     compare_decoder(bundle, net, owners, differences);

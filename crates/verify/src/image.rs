@@ -53,6 +53,8 @@ use crate::{given, host, records};
 use serde::Serialize;
 use spikec_chip::bundle::Bundle;
 use spikec_chip::codec::CodecError;
+use spikec_chip::image::Image;
+use spikec_chip::target::Family;
 use spikec_net::{Fixed, FixedRules, Float, Net, NetError, Quantized, Scaling};
 use spikec_sim::MAX_SHARED;
 use thiserror::Error;
@@ -90,6 +92,12 @@ pub enum VerifyError {
     /// The target contradicts itself.
     #[error("target: {0}")]
     Target(spikec_chip::TargetFinding),
+    /// A family that can't be verified.
+    #[error("bundles for chips of the family {family} can't be verified yet")]
+    Family {
+        /// Name of the family.
+        family: &'static str,
+    },
     /// A core's bits can't be decoded.
     #[error("core {core}: {source}")]
     Decode {
@@ -209,6 +217,7 @@ impl VerifyError {
             | VerifyError::Reference(_)
             | VerifyError::MalformedReference(_)
             | VerifyError::Registers(_) => "the bundle is damaged or was written by another version: compile it again".into(),
+            VerifyError::Family { .. } => "compile for a chip of the packed family".into(),
             VerifyError::SharedLists { .. } => "compile with --kernels unrolled".into(),
             VerifyError::MalformedNetwork(_) => "the network's file is damaged or its reader has a bug".into(),
             VerifyError::Kind { compiled, .. } => format!("give the network in {compiled} that the bundle was compiled from"),
@@ -300,6 +309,9 @@ impl ImageVerdict {
 pub(crate) fn reference(bundle: &Bundle) -> Result<Quantized, VerifyError> {
     if let Some(finding) = bundle.target.check().into_iter().next() {
         return Err(VerifyError::Target(finding));
+    }
+    if !matches!((&bundle.target.family, &bundle.image), (Family::Packed(_), Image::Packed(_))) {
+        return Err(VerifyError::Family { family: bundle.target.family.name() });
     }
     let quantized = Quantized::from_bytes(&bundle.reference).map_err(|e| VerifyError::Reference(e.to_string()))?;
     if quantized.to_bytes() != bundle.reference {

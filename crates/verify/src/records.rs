@@ -6,7 +6,7 @@ use crate::difference::{At, Difference, Differences, Field, Side, Value};
 use spikec_chip::bundle::Bundle;
 use spikec_chip::codec::encode_core;
 use spikec_chip::cost;
-use spikec_chip::image::{CoreImage, CoreTables, Image};
+use spikec_chip::image::{CoreImage, CoreTables};
 use spikec_chip::target::Target;
 
 /// Every record is used.
@@ -25,7 +25,7 @@ fn records_used(core: u32, table: &'static str, uses: &[u64], differences: &mut 
 /// No bit is left unexplained: the bits are what their tables encode to, every record is used, none is repeated, and the delay bits
 /// are the fewest that hold the core's delays. (Limits of the target are the decoder's: what decodes, fits.)
 pub(crate) fn check_records(bundle: &Bundle, tables: &[CoreTables], differences: &mut Differences) {
-    let Image::Packed(image) = &bundle.image;
+    let image = bundle.image.packed();
     for (bits, core) in image.cores.iter().zip(tables) {
         check_bits(bits, core, &bundle.target, differences);
         let mut formats = vec![0u64; core.formats.len()];

@@ -9,7 +9,7 @@ use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Va
 use crate::image::VerifyError;
 use spikec_chip::bundle::{Bundle, Place};
 use spikec_chip::codec::decode_core;
-use spikec_chip::image::{CoreTables, Image, StoredSynapse};
+use spikec_chip::image::{CoreTables, StoredSynapse};
 use spikec_chip::target::{Compression, Target};
 use spikec_net::{Fixed, Net, Role};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +40,7 @@ pub(crate) struct Wire {
 
 /// Decodes every core of the image; cores must ascend.
 pub(crate) fn decode(bundle: &Bundle) -> Result<Vec<CoreTables>, VerifyError> {
-    let Image::Packed(image) = &bundle.image;
+    let image = bundle.image.packed();
     let mut cores: Vec<CoreTables> = Vec::with_capacity(image.cores.len());
     for core in &image.cores {
         if let Some(last) = cores.last()

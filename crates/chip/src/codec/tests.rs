@@ -262,7 +262,7 @@ fn shared_lists_by_hand() {
     assert_eq!((error.table, error.record, error.problem), (Table::InAxons, 2, problem));
     // A target without bases has no shared words.
     let mut bare = target;
-    let crate::target::Family::Packed(p) = &mut bare.family;
+    let p = bare.packed_mut();
     p.synapse_memory.max_axon_base.value = 0;
     assert_eq!(encode_core(&small(), &bare).unwrap().in_axons.len(), 2 * 23);
     let shared = CoreTables { in_axons: [0, 1, 0].map(|list| InAxon { list, base: 0 }).to_vec(), ..small() };

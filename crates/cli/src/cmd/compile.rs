@@ -212,9 +212,11 @@ impl Job {
         let path = &self.path;
         match error {
             // The options' and the target's own faults.
-            CompileError::Partitioner(_) | CompileError::Unsuited { .. } | CompileError::Target(_) | CompileError::Quantize(_) => {
-                Failure::input(error).hint(error.hint())
-            }
+            CompileError::Partitioner(_)
+            | CompileError::Unsuited { .. }
+            | CompileError::Target(_)
+            | CompileError::Family { .. }
+            | CompileError::Quantize(_) => Failure::input(error).hint(error.hint()),
             CompileError::Findings(findings) => {
                 let message = format!("does not fit {}: {} errors", self.target.name, findings.len());
                 let hint = "`spikec check` lists the warnings as well";

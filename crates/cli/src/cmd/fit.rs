@@ -7,6 +7,7 @@ use crate::files::{self, Files};
 use crate::load::{self, Coding, Prepared};
 use crate::progress;
 use crate::save::NetworkFiles;
+use spikec_chip::target::Family;
 use spikec_compile::{CompileOptions, Input, Signs, compile};
 use spikec_data::{DataSet, predict};
 use spikec_fit::budget::Budget;
@@ -45,6 +46,13 @@ pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
     }
     args.test.as_deref().into_iter().try_for_each(|p| files.read_also(p))?;
     let job = Job::resolve(&args.network, &mapping, &mut files)?;
+    if !matches!(job.target.family, Family::Packed(_)) {
+        let (name, family) = (&job.target.name, job.target.family.name());
+        return Err(Failure::input(format!(
+            "target {name}: found the family {family}, expected Packed: budgets are counted in its words and axons"
+        ))
+        .hint("fit for a target of the packed family (`spikec target list`), or train the network for this chip"));
+    }
     let Prepared::Trained { network, net, plain, .. } = &job.prepared else {
         return Err(Failure::file(&args.network.network, "is a network in chip integers: its weights are final")
             .hint("fit the network that it was made from"));

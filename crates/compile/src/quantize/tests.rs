@@ -83,7 +83,7 @@ fn one_sign_has_one_more_bit() {
     let p = &q.net.projections[0];
     assert_eq!((p.format.sign, weights(&p.synapses)), (SignMode::Inhibitory, vec![-255, -1]));
     let mut mixed = loihi();
-    let spikec_chip::target::Family::Packed(packed) = &mut mixed.family;
+    let packed = mixed.packed_mut();
     packed.weights.signs.value = vec![spikec_chip::target::Sign::Mixed];
     let (q, report) = quantize(&trained, [0; 32], &mixed, &with(Quantizer::MaxAbs, 8)).unwrap();
     assert_eq!((q.net.projections[0].format.sign, weights(&q.net.projections[0].synapses)), (SignMode::Mixed, vec![-254]));

@@ -7,7 +7,7 @@ use super::notes::Note;
 use crate::error::ExportError;
 use spikec_chip::bundle::{Encoder, Place};
 use spikec_chip::target::{Compression, Target};
-use spikec_chip::{CoreTables, Image, Loadable, Mesh, decode_core};
+use spikec_chip::{CoreTables, Loadable, Mesh, decode_core};
 use spikec_data::{SpikeTrain, Stimulus, latency, rate};
 use spikec_sim::{Arithmetic, BiasChange, Machine};
 
@@ -159,7 +159,7 @@ impl Plan {
             mesh,
             target,
         };
-        let Image::Packed(image) = bundle.image;
+        let image = bundle.image.packed();
         for bits in &image.cores {
             let tables = decode_core(bits, bundle.target)?;
             plan.add_core(tables)?;

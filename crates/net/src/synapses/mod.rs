@@ -41,6 +41,12 @@ impl Weight for i16 {
     }
 }
 
+impl Weight for i32 {
+    fn bits(self) -> u32 {
+        self as u32
+    }
+}
+
 /// Connections without weights.
 impl Weight for () {
     fn bits(self) -> u32 {

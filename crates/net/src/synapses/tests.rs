@@ -227,14 +227,14 @@ fn a_small_section_that_declares_a_gigantic_net_is_refused() {
     synapses.len = 1 << 32;
     let bytes = quantized(synapses.clone(), 1 << 16, 1 << 16).to_bytes();
     assert!(bytes.len() < 1_200_000, "{}", bytes.len());
-    assert!(Quantized::from_bytes(&bytes).is_err());
+    assert!(<Quantized>::from_bytes(&bytes).is_err());
     // Below the bound of a projection, but in many of them.
     synapses.rows.truncate(1 << 13);
     synapses.len = 1 << 29;
     let mut q = quantized(synapses, 1 << 13, 1 << 16);
-    assert!(Quantized::from_bytes(&q.to_bytes()).is_ok());
+    assert!(<Quantized>::from_bytes(&q.to_bytes()).is_ok());
     q.net.projections = vec![q.net.projections[0].clone(); 5];
-    assert!(Quantized::from_bytes(&q.to_bytes()).is_err());
+    assert!(<Quantized>::from_bytes(&q.to_bytes()).is_err());
     let sound = quantized(full, 1, 1 << 16);
     assert_eq!(Quantized::from_bytes(&sound.to_bytes()).unwrap(), sound);
 }

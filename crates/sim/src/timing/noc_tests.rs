@@ -166,7 +166,7 @@ fn times_beyond_the_limit_are_refused() {
     }
     // Links so slow that messages queue beyond the limit: an end, and no loop.
     let mut target = loihi1();
-    let spikec_chip::target::Family::Packed(p) = &mut target.family;
+    let p = target.packed_mut();
     (p.timing_ns.link_flit.value, target.topology.flits_per_spike.value) = (1e9, 1024);
     let (mut slow, _) = super::tests::noc(&target, &[0, 4]);
     assert_eq!(run(&mut slow, &[&[(5, 1, 10); 3], &[], &[]], &mut Log::default()), Err(Trouble::TooLong));

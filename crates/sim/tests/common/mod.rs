@@ -98,6 +98,7 @@ pub fn bundle_for(target: Target, cores: &[CoreTables], input_axons: Vec<Vec<Pla
         input_width: input_axons.len() as u32,
         encoder: Encoder::Spikes,
         input_axons,
+        injections: Vec::new(),
         maps: Vec::new(),
         bias_writes: Vec::new(),
         default_steps: None,

@@ -1,8 +1,9 @@
 //! Faults in the bundle's own fields, the host section, symbols and provenance.
 
 use super::{Edit, Mutator, Nudge, Random, choose, fields};
-use spikec_chip::bundle::{BiasWrite, Bundle, Decoder, DecoderKind, Encoder, Host, HostMap, Place, PopulationSymbols, Provenance, Symbols};
-use spikec_chip::image::Image;
+use spikec_chip::bundle::{
+    BiasWrite, Bundle, Decoder, DecoderKind, Encoder, Host, HostMap, Injection, Origin, Place, PopulationSymbols, Provenance, Symbols,
+};
 
 fn bundle(b: &mut Bundle, r: &mut Random, edit: Edit<Bundle>) -> bool {
     edit(b, r)
@@ -94,7 +95,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
     fields!(out, Bundle, bundle, {
         target: Statement => |b, r| b.target.name.nudge(r),
         image: Refusal => |b, r| {
-            let Image::Packed(image) = &mut b.image;
+            let image = b.image.packed_mut();
             lose(&mut image.cores, r)
         },
         host: Refusal => |b, _| std::mem::take(&mut b.host.input_axons).iter().any(|a| !a.is_empty()),
@@ -106,6 +107,11 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         input_width: Refusal,
         encoder: Refusal => |h, r| other_encoder(&mut h.encoder, r),
         input_axons: Refusal => |h, r| if r.below(2) == 0 { swap(&mut h.input_axons, r) } else { h.input_axons.nudge(r) },
+        injections: Refusal => |h, r| {
+            let to = h.input_axons.iter().flatten().next().copied();
+            h.injections.extend(to.map(|to| Injection { from: Origin::Channel(0), to, delay_steps: r.below(3) as u32 }));
+            to.is_some()
+        },
         maps: Refusal => |h, r| lose(&mut h.maps, r),
         // Before a map without delay a constant bias never acts: losing one there loses nothing.
         bias_writes: Refusal => |h, r| h.maps.is_empty() && lose(&mut h.bias_writes, r),

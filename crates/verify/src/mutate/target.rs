@@ -5,10 +5,8 @@
 
 use super::{Catch, Edit, Mutator, Nudge, Random, fields};
 use spikec_chip::bundle::Bundle;
-use spikec_chip::image::Image;
-use spikec_chip::target::{
-    EnergyPj, Family, NeuronSpec, Packed, PackedCore, Sourced, SynapseMemory, Target, TimingNs, Topology, WeightSpec,
-};
+
+use spikec_chip::target::{EnergyPj, NeuronSpec, Packed, PackedCore, Sourced, SynapseMemory, Target, TimingNs, Topology, WeightSpec};
 
 fn target(b: &mut Bundle, r: &mut Random, edit: Edit<Target>) -> bool {
     edit(&mut b.target, r)
@@ -17,7 +15,7 @@ fn topology(b: &mut Bundle, r: &mut Random, edit: Edit<Topology>) -> bool {
     edit(&mut b.target.topology, r)
 }
 fn packed(b: &mut Bundle, r: &mut Random, edit: Edit<Packed>) -> bool {
-    let Family::Packed(p) = &mut b.target.family;
+    let p = b.target.packed_mut();
     edit(p, r)
 }
 fn core(b: &mut Bundle, r: &mut Random, edit: Edit<PackedCore>) -> bool {
@@ -61,7 +59,7 @@ fn other_input_hop(bundle: &Bundle, seed: u64) -> Option<Bundle> {
 
 fn other_neuron_hop(bundle: &Bundle, seed: u64) -> Option<Bundle> {
     let mut mutant = bundle.clone();
-    let Image::Packed(image) = &bundle.image;
+    let image = bundle.image.packed();
     let fed = image.cores.iter().any(|c| !c.out_axons.is_empty());
     (fed && mutant.target.topology.neuron_hop_steps.nudge(&mut Random::new(seed))).then_some(mutant)
 }
@@ -72,7 +70,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         description: Statement,
         topology: Statement => |t, r| t.topology.chips.nudge(r),
         family: Statement => |t, r| {
-            let Family::Packed(p) = &mut t.family;
+            let p = t.packed_mut();
             p.core.in_axons.nudge(r)
         },
     });

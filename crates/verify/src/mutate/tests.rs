@@ -1,7 +1,6 @@
 use super::*;
 use crate::toy::{KINDS, Kind, Toy};
 use spikec_chip::codec::decode_core;
-use spikec_chip::image::Image;
 use spikec_net::{Fixed, Projection};
 use std::collections::BTreeSet;
 
@@ -15,7 +14,7 @@ fn clean_toys_verify_and_are_valid_containers() {
             let lines: Vec<String> = verdict.differences.iter().map(|d| d.to_string()).collect();
             assert!(verdict.holds(), "{kind:?} {seed}: {lines:#?}");
             assert_eq!(Bundle::from_bytes(&toy.bundle.to_bytes()).as_ref(), Ok(&toy.bundle), "{kind:?} {seed}");
-            let Image::Packed(image) = &toy.bundle.image;
+            let image = toy.bundle.image.packed();
             let cores = image.cores.iter().map(|c| decode_core(c, &toy.bundle.target).expect("it decodes"));
             for core in cores {
                 shared += core.readers().iter().filter(|&&n| n > 1).count();

@@ -239,6 +239,7 @@ fn host(
         input_width: input_width as u32,
         encoder,
         input_axons,
+        injections: Vec::new(),
         maps: maps.collect(),
         bias_writes,
         default_steps: Some(9),

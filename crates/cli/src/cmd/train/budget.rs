@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::load;
 use spikec_chip::Target;
 use spikec_chip::bundle::DecoderKind;
+use spikec_chip::target::Family;
 use spikec_compile::{CompileError, CompileOptions, Input, compile};
 use spikec_fit::list::Lists;
 use spikec_net::{Float, InputKind, Net, Network, Operator};
@@ -37,6 +38,11 @@ impl Packer {
         let place = path.parent().unwrap_or(Path::new("")).join(target);
         let name = if load::is_target_file(target) { place.to_string_lossy().into_owned() } else { target.clone() };
         let target = load::target(&name)?;
+        if !matches!(target.family, Family::Packed(_)) {
+            let (name, family) = (&target.name, target.family.name());
+            let message = format!("`sparsity.target.target` is {name} of the family {family}, expected one of the family Packed");
+            return Err(Failure::file(path, message).hint("budgets are counted in words: `spikec target list` names the chips"));
+        }
         if let Some(cores) = cores
             && *cores > target.total_cores()
         {
