@@ -111,6 +111,8 @@ pub(super) struct Mesh {
     due: BinaryHeap<Reverse<(u64, usize)>>,
     now: Vec<usize>,
     acts: Vec<Act>,
+    /// Packets that go into a buffer in this cycle.
+    moved: Vec<(usize, Held)>,
     /// Cycle in which the last packet of the step came home; 0 without packets.
     pub last_arrival: u64,
     /// A way that passes a packet in every so many cycles only: (way, cycles).
@@ -142,6 +144,7 @@ impl Mesh {
             due: BinaryHeap::new(),
             now: Vec::new(),
             acts: Vec::new(),
+            moved: Vec::new(),
             last_arrival: 0,
             #[cfg(test)]
             slow: None,
@@ -208,6 +211,10 @@ impl Mesh {
             for act in acts.drain(..) {
                 self.write(act, cycle, listen);
             }
+            // All that left is gone before anything comes in.
+            let mut moved = std::mem::take(&mut self.moved);
+            moved.drain(..).for_each(|(buffer, packet)| self.put(buffer, packet));
+            self.moved = moved;
             now.clear();
             (self.now, self.acts) = (now, acts);
         }
@@ -316,7 +323,7 @@ impl Mesh {
                 if packet.tag != NO_TAG {
                     listen.sent(packet.tag, cycle);
                 }
-                self.put(buffer, Held { to: packet.to, tag: packet.tag, ready: cycle + self.merge });
+                self.moved.push((buffer, Held { to: packet.to, tag: packet.tag, ready: cycle + self.merge }));
             }
             Act::Pass { buffer, next } => {
                 let unit = buffer / BUFFERS;
@@ -329,7 +336,7 @@ impl Mesh {
                     self.due.push(Reverse((cycle + 1, sender)));
                 }
                 match next {
-                    Some(next) => self.put(next, Held { ready: done, ..packet }),
+                    Some(next) => self.moved.push((next, Held { ready: done, ..packet })),
                     None => {
                         self.last_arrival = self.last_arrival.max(done);
                         if packet.tag != NO_TAG {
