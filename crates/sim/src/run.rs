@@ -209,12 +209,7 @@ fn run_one<E: Engine>(engine: &E, sample: &Stimulus, options: &RunOptions, wave:
     engine.simulate(&mut state, &feed(engine, sample, options)?, options, &wanted)
 }
 
-fn run_batch<E: Engine>(
-    engine: &E,
-    samples: &[Stimulus],
-    options: &RunOptions,
-    on_done: &(dyn Fn() + Sync),
-) -> Result<BatchRun, RunError> {
+fn run_batch<E: Engine>(engine: &E, samples: &[Stimulus], options: &RunOptions, on_done: &(dyn Fn() + Sync)) -> Result<BatchRun, RunError> {
     for (sample, stimulus) in samples.iter().enumerate() {
         prepare(engine, stimulus, options).map_err(|e| RunError::InSample { sample, error: Box::new(e) })?;
     }

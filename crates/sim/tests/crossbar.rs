@@ -195,7 +195,7 @@ fn utilization_is_counted_from_the_bits() {
     let machine = boot(&chain(0));
     let used = machine.utilization();
     assert_eq!(used.iter().map(|u| u.core).collect::<Vec<_>>(), [1, 18]);
-    assert_eq!(used[1].resources, [("neurons", 1, 4), ("axons", 1, 8), ("connections", 1, 32)]);
+    assert_eq!(used[1].resources, [("neuron_rows", 1, 4), ("axons", 1, 8), ("connections", 1, 32)]);
     assert_eq!(machine.family(), "Crossbar");
 }
 

@@ -9,9 +9,7 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use spikec_chip::Image;
 use spikec_chip::bundle::{BiasWrite, Bundle, Encoder, Injection, Origin};
-use spikec_chip::crossbar::{
-    CrossbarCoreImage, CrossbarReset, CrossbarRow, CrossbarTables, NegativeCompare, Overflow, decode_core,
-};
+use spikec_chip::crossbar::{CrossbarCoreImage, CrossbarReset, CrossbarRow, CrossbarTables, NegativeCompare, Overflow, decode_core};
 use spikec_chip::target::{Family, Target};
 use spikec_data::{SpikeTrain, Stimulus, Values};
 use spikec_sim::{Level, Machine, Record, RunOptions};

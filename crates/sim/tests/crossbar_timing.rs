@@ -139,7 +139,8 @@ fn parts_add_up_and_energy_is_counts_times_the_table() {
         let layers: f64 = batch.layers.iter().map(|l| Energy::of(&l.events, &b.target).chip_pj()).sum();
         assert!((layers - total).abs() < 1e-9, "{layers} {total}");
         let kinds: Vec<_> = batch.layers.iter().map(|l| (l.kind, l.name.as_str())).collect();
-        let named = [(LayerKind::Population, "h"), (LayerKind::Population, "o"), (LayerKind::Unnamed, "unnamed"), (LayerKind::Host, "input")];
+        let named =
+            [(LayerKind::Population, "h"), (LayerKind::Population, "o"), (LayerKind::Unnamed, "unnamed"), (LayerKind::Host, "input")];
         assert_eq!(kinds, named);
         let mut rest = batch.events;
         for core in &batch.cores {

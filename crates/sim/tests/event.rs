@@ -227,7 +227,7 @@ fn probes_watches_utilization_and_what_the_family_lacks() {
     assert_eq!((r.probe_potentials.concat(), r.probe_currents.concat()), (vec![4, 3], vec![0, 0]));
     let w: Vec<_> = r.watched.iter().map(|w| (w.compartment, w.input, w.v, w.fired)).collect();
     assert_eq!(w, [(0, 4, 4, false), (7, 0, 0, false), (0, 7, 3, true), (7, 0, 0, false)]);
-    assert_eq!(machine.utilization()[0].resources, [("neurons", 1, 256), ("rows", 2, 256), ("synapses", 2, 65_536)]);
+    assert_eq!(machine.utilization()[0].resources, [("neurons", 1, 256), ("synapse_rows", 2, 256), ("synapses", 2, 65_536)]);
     assert!(matches!(machine.run_wave(&spikes(2, &[&[0]]), &all(), &[0]), Err(RunError::NotInFamily { .. })));
     let timed = RunOptions { record: Record { core_steps: true, ..Record::default() }, ..RunOptions::default() };
     assert!(matches!(machine.run(&spikes(2, &[&[0]]), &timed), Err(RunError::NotTimed { .. })));

@@ -43,8 +43,9 @@ fn random(seed: u64, open_loop: bool) -> (Bundle, EventTables, SpikeTrain) {
     }
     let mut any = || place(0, rng.random_range(0..rows) as u16);
     let inputs: Vec<Vec<Place>> = (0..6).map(|_| vec![any(), any()]).collect();
-    let mut injections: Vec<Injection> =
-        (0..neurons as u16).map(|k| Injection { from: Origin::Neuron(place(0, k)), to: any(), delay_steps: 1 + u32::from(k) % 4 }).collect();
+    let mut injections: Vec<Injection> = (0..neurons as u16)
+        .map(|k| Injection { from: Origin::Neuron(place(0, k)), to: any(), delay_steps: 1 + u32::from(k) % 4 })
+        .collect();
     injections.push(Injection { from: Origin::Channel(2), to: any(), delay_steps: 5 });
     injections.sort();
     injections.dedup();
@@ -83,10 +84,10 @@ fn naive(b: &Bundle, t: &EventTables, train: &SpikeTrain) -> Seen {
         let mut fifo = VecDeque::new();
         while let Some(row) = fifo.pop_front().or_else(|| host.pop_front()) {
             let mut out = Vec::new();
-            for k in 0..updated {
-                v[k] = (v[k] + i32::from(t.weights[usize::from(row) * n + k])).max(least).min(most);
-                if v[k] >= i32::from(t.neurons[k].threshold) {
-                    v[k] = 0;
+            for (k, v) in v[..updated].iter_mut().enumerate() {
+                *v = (*v + i32::from(t.weights[usize::from(row) * n + k])).max(least).min(most);
+                if *v >= i32::from(t.neurons[k].threshold) {
+                    *v = 0;
                     if !t.neurons[k].disabled {
                         out.push(k as u16);
                     }
@@ -103,9 +104,9 @@ fn naive(b: &Bundle, t: &EventTables, train: &SpikeTrain) -> Seen {
                 if fifo.len() < *s.core.fifo_depth as usize { fifo.push_back(k) } else { dropped += 1 }
             }
         }
-        for k in 0..updated {
-            let leak = i32::from(t.neurons[k].leak);
-            v[k] = if v[k] > 0 { (v[k] - leak).max(0) } else { (v[k] + leak).min(0) };
+        for (v, word) in v[..updated].iter_mut().zip(&t.neurons) {
+            let leak = i32::from(word.leak);
+            *v = if *v > 0 { (*v - leak).max(0) } else { (*v + leak).min(0) };
         }
         potentials.push(v.clone());
     }

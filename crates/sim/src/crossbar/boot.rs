@@ -1,10 +1,10 @@
 //! From bits to a machine: tables laid out for reading by axon, every destination and place checked.
 
+use super::CrossbarMachine;
 use super::law::{Law, Row};
 use super::watch::Plan;
-use super::CrossbarMachine;
-use crate::boot::{BootError, Spot};
 use crate::arrivals::Arrivals;
+use crate::boot::{BootError, Spot};
 use crate::check::{MAX_CELLS, range, topology};
 use crate::io::Io;
 use crate::record::Names;
@@ -70,7 +70,7 @@ fn lay(image: &CrossbarCoreImage, spec: &Crossbar) -> Result<Laid, BootError> {
     }
     let heard = laid.degrees.iter().filter(|d| **d > 0).count();
     laid.utilization.resources = vec![
-        ("neurons", laid.used.len() as u64, neurons as u64),
+        ("neuron_rows", laid.used.len() as u64, neurons as u64),
         ("axons", heard as u64, axons as u64),
         ("connections", connections, (axons * neurons) as u64),
     ];
@@ -118,7 +118,7 @@ impl CrossbarMachine {
         let (axons, neurons, types) = (*spec.core.axons as usize, *spec.core.neurons as usize, *spec.core.axon_types as usize);
         let (slots, count) = (*spec.core.delay_slots as usize, image.cores.len());
         let bus = spec.routing.output_bus.1 * *t.width + spec.routing.output_bus.0;
-        for pair in image.cores.windows(2).filter(|w| w[0].core >= w[1].core) {
+        if let Some(pair) = image.cores.windows(2).find(|w| w[0].core >= w[1].core) {
             return Err(BootError::CoreOrder { core: pair[1].core, previous: pair[0].core });
         }
         for core in &image.cores {

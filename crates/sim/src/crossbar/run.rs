@@ -3,9 +3,9 @@
 //! In: a booted [`CrossbarMachine`] and samples. Out: [`SampleRun`]s.
 //! Invariant: an axon is active in a tick once, however many spikes come to it; a run starts from the potentials of the image.
 
+use super::CrossbarMachine;
 use super::boot::Exit;
 use super::watch::Watch;
-use super::CrossbarMachine;
 use crate::counters::{CoreCounters, Counters};
 use crate::io::Io;
 use crate::record::{Names, Record, WatchEvent, finish};

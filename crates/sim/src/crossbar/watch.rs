@@ -5,9 +5,9 @@
 //! the packet that made the axon active has caused them: units, cores with the host, layers and steps add up to the same energy.
 //! Cost: `analytic` a few additions a spike; `cycle` an event for each packet and router.
 
+use super::CrossbarMachine;
 use super::boot::Exit;
 use super::mesh::{Listen, Mesh, NO_TAG, Packet};
-use super::CrossbarMachine;
 use crate::boot::BootError;
 use crate::check::STEP_LIMIT_PS;
 use crate::run_error::RunError;

@@ -71,7 +71,7 @@ impl EventMachine {
         let synapses = tables.weights.iter().filter(|w| **w != 0).count();
         let resources = vec![
             ("neurons", used as u64, neurons as u64),
-            ("rows", fed as u64, rows as u64),
+            ("synapse_rows", fed as u64, rows as u64),
             ("synapses", synapses as u64, (rows * neurons) as u64),
         ];
         let plan = match level {

@@ -271,13 +271,7 @@ impl EventMachine {
 
     fn counters(&self, count: &Count, chip_steps: u64) -> Counters {
         let synaptic_ops = count.events * self.updated as u64;
-        let core = CoreCounters {
-            core: 0,
-            messages_in: count.host,
-            messages_out: count.spikes,
-            synaptic_ops,
-            neuron_spikes: count.spikes,
-        };
+        let core = CoreCounters { core: 0, messages_in: count.host, messages_out: count.spikes, synaptic_ops, neuron_spikes: count.spikes };
         Counters {
             chip_steps,
             synaptic_ops,

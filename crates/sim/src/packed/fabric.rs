@@ -8,8 +8,8 @@
 
 use crate::boot::{BootError, Spot};
 use crate::check::{MAX_CELLS, range};
-use crate::packed::numbers::{MAX_SHARED, Numbers};
 use crate::packed::layout::Layout;
+use crate::packed::numbers::{MAX_SHARED, Numbers};
 use crate::packed::routes::{AxonOps, FanOut, Routes};
 use spikec_chip::bundle::Place;
 use spikec_chip::target::Compression;

@@ -6,9 +6,9 @@
 
 use crate::boot::{BootError, Spot};
 use crate::check::{MAX_SKEW, range};
-use crate::packed::numbers::Numbers;
 use crate::counters::Counters;
 use crate::packed::layout::Layout;
+use crate::packed::numbers::Numbers;
 use spikec_chip::bundle::{Encoder, Host, HostMap};
 use spikec_data::{BiasRegister, Values, bias_register, host_sum};
 
@@ -33,12 +33,7 @@ pub(crate) struct HostPlan {
 
 impl HostPlan {
     /// Checks the host section against the layout; `skews` is the skew of each lane.
-    pub(crate) fn new(
-        host: &Host,
-        layout: &Layout,
-        numbers: &Numbers,
-        skews: &[Option<u32>],
-    ) -> Result<HostPlan, BootError> {
+    pub(crate) fn new(host: &Host, layout: &Layout, numbers: &Numbers, skews: &[Option<u32>]) -> Result<HostPlan, BootError> {
         let at = Spot::host("host", 0);
         range(at, "injections (not in the packed family)", host.injections.len() as u64, 0, 0)?;
         if host.encoder != Encoder::Bias {
@@ -52,12 +47,7 @@ impl HostPlan {
         }
         writes.sort_by_key(|w| w.0);
         let maps = host.maps.iter().enumerate().map(|(k, m)| Map::new(k, m, host, layout, skews)).collect::<Result<_, _>>()?;
-        Ok(HostPlan {
-            writes,
-            maps,
-            mantissa_max: numbers.bias_mantissa_max,
-            exponent_max: numbers.bias_exponent_max,
-        })
+        Ok(HostPlan { writes, maps, mantissa_max: numbers.bias_mantissa_max, exponent_max: numbers.bias_exponent_max })
     }
 
     /// Writes the biases that are due before a chip step of a sample of `steps` network steps.

@@ -7,8 +7,8 @@
 
 use crate::boot::{BootError, Spot};
 use crate::check::range;
-use crate::packed::numbers::Numbers;
 use crate::packed::neuron::{Class, LANES, Params};
+use crate::packed::numbers::Numbers;
 use spikec_chip::CoreTables;
 use spikec_chip::bundle::Place;
 use std::collections::BTreeMap;

@@ -6,8 +6,8 @@
 use crate::boot::{BootError, Spot};
 use crate::check::{range, topology};
 use crate::packed::neuron::Law;
-use spikec_chip::target::Family;
 use spikec_chip::Target;
+use spikec_chip::target::Family;
 
 /// Synapses of all input axons together beyond those that are stored: shared lists are laid out for each axon.
 pub const MAX_SHARED: u64 = 1 << 28;

@@ -6,9 +6,9 @@
 
 use crate::boot::{BootError, Spot};
 use crate::check::range;
-use crate::packed::numbers::MAX_LINKS;
 use crate::packed::fabric::{Cores, small};
 use crate::packed::layout::Layout;
+use crate::packed::numbers::MAX_LINKS;
 use spikec_chip::bundle::Place;
 use spikec_chip::{Mesh, Router, Target};
 

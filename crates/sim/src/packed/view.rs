@@ -4,10 +4,10 @@
 //! Invariant: these are the numbers that the simulator itself uses; nothing here computes them a second time.
 
 use crate::boot::{AnyMachine, BootError, Machine};
-use crate::packed::PackedMachine;
 use crate::check::MAX_CHIP_STEPS;
-use crate::packed::numbers::Numbers;
 use crate::counters::Counters;
+use crate::packed::PackedMachine;
+use crate::packed::numbers::Numbers;
 use crate::run_error::RunError;
 use spikec_chip::Target;
 use spikec_data::Values;

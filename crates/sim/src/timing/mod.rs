@@ -14,10 +14,10 @@ mod stopwatch;
 mod wave;
 mod ways;
 
-pub use costs::{Energy, Events};
-pub use links::{Direction, Link};
 pub(crate) use costs::ps;
+pub use costs::{Energy, Events};
 pub(crate) use links::{Area, LinkLoads, LoadChanges};
+pub use links::{Direction, Link};
 pub(crate) use plan::Plan;
 pub(crate) use stopwatch::{Before, Detail, Recording, Stopwatch};
 pub use wave::{Change, Signal, Wave};

@@ -212,7 +212,14 @@ impl Stopwatch {
     }
 
     /// Sends the messages of a step and sums up what it took.
-    fn messages(&mut self, machine: &PackedMachine, plan: &Plan, chip_step: i32, fired: &[u32], host: &[u32]) -> Result<StepTiming, RunError> {
+    fn messages(
+        &mut self,
+        machine: &PackedMachine,
+        plan: &Plan,
+        chip_step: i32,
+        fired: &[u32],
+        host: &[u32],
+    ) -> Result<StepTiming, RunError> {
         let costs = &plan.costs;
         let mut events = Events::default();
         let first_message = self.messages.len();

@@ -1,12 +1,10 @@
 //! Hand-made crossbar chips.
 
 use super::assemble;
-use spikec_chip::bundle::{Bundle, Injection, Place, PopulationSymbols};
-use spikec_chip::crossbar::{
-    Crossbar, CrossbarImage, CrossbarReset, CrossbarRow, CrossbarTables, Destination, Overflow, encode_core,
-};
-use spikec_chip::target::{Family, Target};
 use spikec_chip::Image;
+use spikec_chip::bundle::{Bundle, Injection, Place, PopulationSymbols};
+use spikec_chip::crossbar::{Crossbar, CrossbarImage, CrossbarReset, CrossbarRow, CrossbarTables, Destination, Overflow, encode_core};
+use spikec_chip::target::{Family, Target};
 
 /// The family's description, to be changed.
 pub fn spec(target: &mut Target) -> &mut Crossbar {

@@ -1,10 +1,10 @@
 //! Hand-made event crossbars.
 
 use super::assemble;
+use spikec_chip::Image;
 use spikec_chip::bundle::{Bundle, Injection, Place, PopulationSymbols};
 use spikec_chip::event::{EventCrossbar, EventTables, EventWord, encode};
 use spikec_chip::target::{Family, Target};
-use spikec_chip::Image;
 
 /// The family's description, to be changed.
 pub fn spec(target: &mut Target) -> &mut EventCrossbar {
