@@ -29,7 +29,7 @@ use serde::Serialize;
 use spikec_chip::Target;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Provenance};
 use spikec_chip::target::Family;
-use spikec_data::{Decode, Stimulus};
+use spikec_data::Stimulus;
 use spikec_map::proof::Certificate;
 use spikec_net::{Fixed, Float, Net, NetError, Number, Population, PopulationId, Quantized};
 use std::cell::OnceCell;
@@ -224,6 +224,10 @@ impl CompileError {
             _ => &[],
         }
     }
+    /// True when the target's family has no meaning for what was given: another chip may take it.
+    pub fn of_target(&self) -> bool {
+        matches!(self, CompileError::Option { .. } | CompileError::Registers { .. } | CompileError::AxonsPerSource { .. })
+    }
     /// True when the network is well-formed but the target can't hold it.
     pub fn does_not_fit(&self) -> bool {
         !self.findings().is_empty()
@@ -406,7 +410,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
                 teacher: teacher.as_ref().map_or(&lowered.net, |t| &t.net),
             };
             let (q, mut report) = reconstruct_all(&lowered.net, digest, target, &quantizing, &guide)?;
-            measure_soft_resets(&mut report.findings, net, target, &options.calibration, options.default_steps, decode(options.decoder));
+            measure_soft_resets(&mut report.findings, net, target, &options.calibration, options.default_steps, options.decoder.into());
             (q, lowered.report, report, lowered.findings, lowered.timed)
         }
         Input::Registers { net, digest } => {
@@ -480,17 +484,6 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     finding::sort(&mut findings);
     findings.dedup();
     Ok(Stages { q, lowering, quantization, placed, copies, certificate, findings })
-}
-
-/// The decoder as the host's arithmetic knows it.
-pub(crate) fn decode(kind: DecoderKind) -> Decode {
-    match kind {
-        DecoderKind::Count => Decode::Count,
-        DecoderKind::FirstSpike => Decode::FirstSpike,
-        DecoderKind::Vote(group) => Decode::Vote(group),
-        DecoderKind::Potential => Decode::Potential,
-        DecoderKind::Spikes => Decode::Spikes,
-    }
 }
 
 /// Resources of the whole board that are too few whatever the partition (C16).

@@ -239,7 +239,7 @@ impl Mesh {
             return None; // It was told to look again when it is free.
         }
         #[cfg(test)]
-        if let Some((_, period)) = self.slow.filter(|s| s.0 == unit && cycle % s.1 != 0) {
+        if let Some((_, period)) = self.slow.filter(|s| s.0 == unit && !cycle.is_multiple_of(s.1)) {
             return Some(Act::Later { unit, cycle: cycle.next_multiple_of(period) });
         }
         let first = |b: &usize| self.buffers[*b].packets.front().is_some_and(|p| p.ready <= cycle);
