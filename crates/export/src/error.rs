@@ -15,6 +15,12 @@ pub enum ExportError {
     /// The sample does not run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A chip of another family.
+    #[error("chips of the family {family} have no form in SANA-FE")]
+    Family {
+        /// The family.
+        family: &'static str,
+    },
     /// A core without compartments.
     #[error("core {core} has no compartments: SANA-FE would not count it as used")]
     EmptyCore {
@@ -78,6 +84,7 @@ impl ExportError {
     pub fn hint(&self) -> String {
         match self {
             ExportError::Boot(e) => e.hint(),
+            ExportError::Family { .. } => "compile for a chip of the family Packed, or choose another --format".into(),
             ExportError::Decode(_) => "the bundle is damaged or was made by another tool: compile again".into(),
             ExportError::Run(e) => e.hint(),
             ExportError::Delay { .. } => "compile a network with shorter delays".into(),
