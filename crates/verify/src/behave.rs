@@ -453,13 +453,7 @@ impl<N: Registers> Observer<N> for Probe {
 }
 
 /// Runs the reference again with a probe, and asks for the cause.
-fn explain<N: Registers>(
-    both: &Reference<N>,
-    sample: usize,
-    inputs: &Inputs<N>,
-    parting: Parting,
-    events: &[SpikeEvent],
-) -> Divergence {
+fn explain<N: Registers>(both: &Reference<N>, sample: usize, inputs: &Inputs<N>, parting: Parting, events: &[SpikeEvent]) -> Divergence {
     let Parting { what, step, population, index, copy, reference, simulated } = parting;
     let p = &both.net.populations[population as usize];
     let neuron = p.origin.binary_search(&index).ok();

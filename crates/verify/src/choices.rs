@@ -4,11 +4,11 @@
 //! or shown here. Why: "this image implements that network" is a statement about a target, an encoder, a decoder and a number of
 //! steps that a user chose; a changed choice makes another statement, which may be true as well.
 
+use crate::family::Registers;
 use serde::Serialize;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Host, Provenance};
 use spikec_chip::target::Target;
 use spikec_net::{Quantized, Scaling, WeightFormat};
-use crate::family::Registers;
 
 /// The choices under which a verdict holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -38,12 +38,7 @@ pub(super) fn compare(
             used = true;
             checked += 1;
             let p = &net.populations[seat.cell.population as usize];
-            let at = || At {
-                core: Some(core.core),
-                compartment: Some(index as u16),
-                neuron: Some(name(net, seat.cell)),
-                ..At::default()
-            };
+            let at = || At { core: Some(core.core), compartment: Some(index as u16), neuron: Some(name(net, seat.cell)), ..At::default() };
             compare_row(&net.rules, row, &p.neurons()[seat.cell.neuron as usize], p.skew, at, differences);
         }
         if !used {

@@ -65,12 +65,7 @@ pub(super) fn feeds(
     for (k, core) in tables.iter().enumerate() {
         for (index, row) in core.neurons.iter().enumerate() {
             let Some(seat) = owners.owner_at(k, index) else { continue };
-            let at = || At {
-                core: Some(core.core),
-                compartment: Some(index as u16),
-                neuron: Some(name(net, seat.cell)),
-                ..At::default()
-            };
+            let at = || At { core: Some(core.core), compartment: Some(index as u16), neuron: Some(name(net, seat.cell)), ..At::default() };
             feeds.follow(bundle, net, tables, core.core, (seat, row), at, differences);
         }
     }
@@ -127,9 +122,7 @@ impl Feeds {
         let p = &net.populations[seat.cell.population as usize];
         let output = (seat.cell.population == net.output.0 && seat.nth == 0).then(|| p.origin[seat.cell.neuron as usize]);
         let expected: Value = match output {
-            Some(index) if !(to_bus && u32::from(axon) == index && delay == 0) => {
-                format!("the output bus, output {index} delay 0").into()
-            }
+            Some(index) if !(to_bus && u32::from(axon) == index && delay == 0) => format!("the output bus, output {index} delay 0").into(),
             None if to_bus => "a core: only the places of output neurons send to the bus".into(),
             None if !inside => format!("a router of the {width} x {height} mesh").into(),
             None => {
@@ -194,12 +187,7 @@ pub(super) fn compare(
     for (k, core) in tables.iter().enumerate() {
         for (index, row) in core.neurons.iter().enumerate() {
             let Some(seat) = owners.owner_at(k, index) else { continue };
-            let at = || At {
-                core: Some(core.core),
-                compartment: Some(index as u16),
-                neuron: Some(name(net, seat.cell)),
-                ..At::default()
-            };
+            let at = || At { core: Some(core.core), compartment: Some(index as u16), neuron: Some(name(net, seat.cell)), ..At::default() };
             let found = heard(core, row, &feeds[k], at, differences);
             let from = wanted.partition_point(|w| w.0 < seat.cell);
             let to = from + wanted[from..].partition_point(|w| w.0 == seat.cell);
@@ -211,13 +199,7 @@ pub(super) fn compare(
 }
 
 /// What a row hears. Weights that nothing hears, and connections that add nothing, are reported.
-fn heard(
-    core: &CrossbarTables,
-    row: &CrossbarRow,
-    feeds: &[Feed],
-    at: impl Fn() -> At,
-    differences: &mut Differences,
-) -> Vec<((), Wire)> {
+fn heard(core: &CrossbarTables, row: &CrossbarRow, feeds: &[Feed], at: impl Fn() -> At, differences: &mut Differences) -> Vec<((), Wire)> {
     let mut types = vec![false; row.weights.len()];
     let mut all = Vec::with_capacity(row.connections.len());
     for &axon in &row.connections {

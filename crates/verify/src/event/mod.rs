@@ -248,7 +248,12 @@ fn check_rows(net: &Net<Event>, spec: &EventCrossbar, tables: &EventTables, feed
             let pair = key == (pre, delay) && open && before + 1 == row && negative == Some(true);
             if key >= (pre, delay) && !pair {
                 let found = format!("delay {delay} after row {before} of {} delay {}", name(net, key.0), key.1);
-                report(at(), Field::RowOrder, found.into(), "rows by (population, neuron, delay), each once, or a positive and a negative one");
+                report(
+                    at(),
+                    Field::RowOrder,
+                    found.into(),
+                    "rows by (population, neuron, delay), each once, or a positive and a negative one",
+                );
             }
         }
         last = Some(((pre, delay), row, *spec.weights.sign == EventSign::EachRow && negative == Some(false)));

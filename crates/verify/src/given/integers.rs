@@ -5,7 +5,7 @@
 //! float's: with T = threshold * v_units, integers above T begin at floor(T) + 1 (fire rule `>`), those from T on at ceil(T) (`>=`). On event crossbars, whose neurons are reset to 0 and whose
 //! potentials a time reference moves towards 0, v_reset * v_units must round to 0, and bias and leak be 0.
 //!
-//! Bounds, in units of V: weights, as far as the bundle declares from the ideal (one that the reference lacks acts as 0); thresholds, those of a T that is moved by half a unit at most; start and
+//! Bounds, in units of V: weights, as far as the bundle declares from the ideal (one that the reference lacks acts as 0); thresholds, none from that of T or half a unit from T (`>=`) or T + 1 (`>`), which is T rounded first; start and
 //! reset, half a unit; leaks, half a unit, and as far more as the bundle declares that reconstruction moved biases. A readout (infinite threshold) has the largest threshold of the
 //! register. Resets are the network's: `Subtract` is linear, `ToValue` absolute (on event crossbars: to 0). The negative threshold stands for none: it is the least that the register holds and the potential can have. Where a potential can't be below
 //! that (`<` and a register as wide as the potential) it never acts. Where it is compared by `<=`, the least potential of a sample of `default_steps` network steps (65,536 where the bundle doesn't say) must be above it: from 0, the start or the reset value down by the sum of all
@@ -19,9 +19,7 @@ use crate::family::{Registers, reference};
 use crate::given::trained::{SLACK, compare_scales};
 use crate::image::{ImageVerdict, Rounding, VerifyError};
 use spikec_chip::target::Target;
-use spikec_net::{
-    Crossbar, CrossbarNeuron, Event, EventNeuron, FireRule, Float, FloatNeuron, FloatRules, ResetRule, Scaling,
-};
+use spikec_net::{Crossbar, CrossbarNeuron, Event, EventNeuron, FireRule, Float, FloatNeuron, FloatRules, ResetRule, Scaling};
 
 /// Network steps for which a negative threshold must stay out of reach where the bundle has no default.
 const STEPS: u32 = 1 << 16;
@@ -61,7 +59,8 @@ pub(crate) struct Judge<'a> {
 impl Judge<'_> {
     fn near(&mut self, field: Field, found: i32, ideal: f64, reach: f64) {
         let reach = reach + SLACK * ideal.abs().max(1.0);
-        if !((f64::from(found) - ideal).abs() <= reach) {
+        let distance = (f64::from(found) - ideal).abs();
+        if distance.is_nan() || distance > reach {
             let (at, expected) = (self.at, Value::Within(ideal - reach, ideal + reach));
             self.differences.push(|| Difference { side: SIDE, at: at(), field, found: found.into(), expected });
         }
@@ -77,20 +76,25 @@ impl Judge<'_> {
         self.same(Field::DecayV, 1.0, f64::from(wanted.keep_v));
     }
 
-    /// The register is the threshold of some T that is half a unit away at most.
+    /// The register is that of T, the threshold in units of V, or that of T rounded to a whole unit.
     fn threshold(&mut self, fire: FireRule, wanted: &FloatNeuron, found: i32, units: f64, never: i64) {
         if wanted.threshold == f32::INFINITY {
             return self.same(Field::Threshold, i64::from(found), never);
         }
-        let ideal = f64::from(wanted.threshold) * units;
-        let reach = 0.5 + SLACK * ideal.abs().max(1.0);
-        // The T of which `found` is the register: from found - 1 to found, an end of it included.
-        let first = |t: f64| if fire == FireRule::Greater { t.floor() + 1.0 } else { t.ceil() };
-        let (low, high) = (first(ideal - reach), first(ideal + reach));
+        let t = f64::from(wanted.threshold) * units;
+        let slack = SLACK * t.abs().max(1.0);
+        // A T that is no integer by its last bits alone may be taken for one.
+        let near = if t == t.round() { 0.0 } else { 1e-9 * t.abs().max(1.0) };
+        let greater = fire == FireRule::Greater;
+        let exact = |t: f64| if greater { t.floor() + 1.0 } else { t.ceil() };
+        let rounded = t + f64::from(u8::from(greater));
         let found_at = f64::from(found);
-        let moved = (ideal - found_at).max(found_at - 1.0 - ideal).max(0.0);
-        self.rounding.threshold_steps = self.rounding.threshold_steps.max(moved);
-        if !(low..=high).contains(&found_at) {
+        let (low, high) = (exact(t - near).min(rounded - 0.5 - slack), exact(t + near).max(rounded + 0.5 + slack));
+        let (is_exact, moved) = ((exact(t - near)..=exact(t + near)).contains(&found_at), (found_at - rounded).abs());
+        if !is_exact {
+            self.rounding.threshold_steps = self.rounding.threshold_steps.max(moved);
+        }
+        if !(is_exact || moved <= 0.5 + slack) {
             let (at, expected) = (self.at, Value::Within(low, high));
             self.differences.push(|| Difference { side: SIDE, at: at(), field: Field::Threshold, found: found.into(), expected });
         }
@@ -286,7 +290,7 @@ fn compare_weights<N: Integers>(
             let ideal = f64::from(weight) * gain * v_units[r.post.index()][j as usize];
             let steps = (f64::from(integer.unwrap_or(0)) - ideal).abs();
             rounding.weight_steps = rounding.weight_steps.max(steps);
-            if !(steps <= deviation + SLACK * ideal.abs().max(1.0)) {
+            if steps.is_nan() || steps > deviation + SLACK * ideal.abs().max(1.0) {
                 let at = || synapse_at(given, g, i as u32, post);
                 let expected = Value::Within(ideal - deviation, ideal + deviation);
                 differences.push(|| Difference { side: SIDE, at: at(), field: Field::Weight, found: integer.into(), expected });

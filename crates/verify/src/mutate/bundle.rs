@@ -1,10 +1,10 @@
 //! Faults in the bundle's own fields, the host section, symbols and provenance.
 
-use spikec_chip::image::Image;
 use super::{Edit, Mutator, Nudge, Random, choose, fields};
 use spikec_chip::bundle::{
     BiasWrite, Bundle, Decoder, DecoderKind, Encoder, Host, HostMap, Injection, Origin, Place, PopulationSymbols, Provenance, Symbols,
 };
+use spikec_chip::image::Image;
 
 fn bundle(b: &mut Bundle, r: &mut Random, edit: Edit<Bundle>) -> bool {
     edit(b, r)

@@ -1,6 +1,6 @@
 //! Faults in images and targets of the crossbar family.
 
-use super::{Catch, Edit, Mutator, Nudge, Random, choose, fields};
+use super::{Edit, Mutator, Nudge, Random, choose, fields};
 use spikec_chip::bundle::Bundle;
 use spikec_chip::crossbar::{
     Crossbar, CrossbarCore, CrossbarCoreImage, CrossbarEnergy, CrossbarImage, CrossbarNeuronSpec, CrossbarReset, CrossbarRouting,
@@ -81,8 +81,7 @@ impl Nudge for NegativeCompare {
 }
 impl Nudge for Overflow {
     fn nudge(&mut self, r: &mut Random) -> bool {
-        let others: Vec<Overflow> =
-            [Overflow::Wrap, Overflow::Saturate, Overflow::Unbounded].into_iter().filter(|o| o != self).collect();
+        let others: Vec<Overflow> = [Overflow::Wrap, Overflow::Saturate, Overflow::Unbounded].into_iter().filter(|o| o != self).collect();
         *self = others[r.below(2)];
         true
     }
@@ -100,15 +99,6 @@ pub(super) fn damage(bits: &mut Bits, r: &mut Random) -> bool {
         }
     }
     true
-}
-
-/// Swaps two elements that differ.
-fn swap<T: PartialEq>(list: &mut [T], r: &mut Random) -> bool {
-    let k = r.below(list.len().saturating_sub(1));
-    list.len() > 1 && list[k] != list[k + 1] && {
-        list.swap(k, k + 1);
-        true
-    }
 }
 
 /// One connection more or less.
@@ -135,7 +125,15 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
     fields!(out, CrossbarTables, tables, {
         core: Refusal,
         types: Refusal,
-        neurons: Refusal => |t, r| swap(&mut t.neurons, r),
+        neurons: Refusal => |t, r| {
+            // Rows that differ in their destination alone are two places of a neuron: either may be either.
+            let k = r.below(t.neurons.len().saturating_sub(1));
+            let bare = |row: &CrossbarRow| CrossbarRow { destination: Destination::default(), ..row.clone() };
+            t.neurons.len() > 1 && bare(&t.neurons[k]) != bare(&t.neurons[k + 1]) && {
+                t.neurons.swap(k, k + 1);
+                true
+            }
+        },
     });
     fields!(out, CrossbarRow, row, {
         connections: Refusal => |row, r| other_connection(row, 60, r),

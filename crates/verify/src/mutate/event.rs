@@ -1,7 +1,7 @@
 //! Faults in images and targets of the event crossbar family.
 
 use super::crossbar::damage;
-use super::{Catch, Edit, Mutator, Nudge, Random, choose, fields};
+use super::{Edit, Mutator, Nudge, Random, choose, fields};
 use spikec_chip::bundle::Bundle;
 use spikec_chip::event::{
     EventCore, EventCrossbar, EventEnergy, EventImage, EventNeuronSpec, EventSign, EventTables, EventTiming, EventWeights, EventWord,

@@ -4,8 +4,8 @@ use super::{Catch, Edit, Mutator, Nudge, Random, choose, fields};
 use spikec_chip::bundle::Bundle;
 use spikec_chip::codec::{decode_core, encode_core};
 use spikec_chip::image::{
-    Image, Bits, Compartment, CompartmentProfile, CoreImage, CoreTables, InAxon, OutAxon, PackedImage, StoredSynapse, SynapseEntry, SynapseFormat,
-    SynapseList,
+    Bits, Compartment, CompartmentProfile, CoreImage, CoreTables, Image, InAxon, OutAxon, PackedImage, StoredSynapse, SynapseEntry,
+    SynapseFormat, SynapseList,
 };
 
 fn packed(b: &mut Bundle, r: &mut Random, edit: Edit<PackedImage>) -> bool {

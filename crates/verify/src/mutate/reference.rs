@@ -1,11 +1,11 @@
 //! Faults in the reference section.
 
 use super::{Edit, Mutator, Nudge, Random, choose, fields};
-use spikec_chip::bundle::Bundle;
 use crate::family::Registers;
+use spikec_chip::bundle::Bundle;
 use spikec_net::{
-    Crossbar, Event, Weight, Bias, Fixed, FixedNeuron, FixedRules, HostProjection, Net, Population, Projection, Quantized, Role, Scaling, SignMode, Synapses,
-    WeightFormat,
+    Bias, Crossbar, Event, Fixed, FixedNeuron, FixedRules, HostProjection, Net, Population, Projection, Quantized, Role, Scaling, SignMode,
+    Synapses, Weight, WeightFormat,
 };
 
 pub(super) fn quantized<N: Registers>(b: &mut Bundle, r: &mut Random, edit: Edit<Quantized<N>>) -> bool {
@@ -61,12 +61,10 @@ fn projection(b: &mut Bundle, r: &mut Random, edit: Edit<FixedProjection>) -> bo
 fn weight_format(b: &mut Bundle, r: &mut Random, edit: Edit<WeightFormat>) -> bool {
     projection(b, r, &mut |p, r| edit(&mut p.format, r))
 }
+/// Edits a list of synapses at one of them.
+type AtSynapse<'a, W> = &'a mut dyn FnMut(&mut Vec<Synapse<W>>, usize, &mut Random) -> bool;
 /// Edits the list of all synapses at one of them.
-pub(super) fn one_of<W: Weight>(
-    synapses: &mut Synapses<W>,
-    r: &mut Random,
-    edit: &mut dyn FnMut(&mut Vec<Synapse<W>>, usize, &mut Random) -> bool,
-) -> bool {
+pub(super) fn one_of<W: Weight>(synapses: &mut Synapses<W>, r: &mut Random, edit: AtSynapse<W>) -> bool {
     let mut all: Vec<Synapse<W>> = synapses.iter().map(|(pre, post, weight, delay)| Synapse { pre, post, weight, delay }).collect();
     let k = r.below(all.len());
     let done = k < all.len() && edit(&mut all, k, r);

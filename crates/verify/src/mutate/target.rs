@@ -7,7 +7,9 @@ use super::{Catch, Edit, Mutator, Nudge, Random, fields};
 use spikec_chip::bundle::Bundle;
 
 use spikec_chip::image::Image;
-use spikec_chip::target::{Family, EnergyPj, NeuronSpec, Packed, PackedCore, Sourced, SynapseMemory, Target, TimingNs, Topology, WeightSpec};
+use spikec_chip::target::{
+    EnergyPj, Family, NeuronSpec, Packed, PackedCore, Sourced, SynapseMemory, Target, TimingNs, Topology, WeightSpec,
+};
 
 fn target(b: &mut Bundle, r: &mut Random, edit: Edit<Target>) -> bool {
     edit(&mut b.target, r)

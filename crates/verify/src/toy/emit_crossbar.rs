@@ -2,12 +2,8 @@
 
 use super::integers::Levels;
 use crate::mutate::Random;
-use spikec_chip::bundle::{
-    Bundle, Decoder, DecoderKind, Encoder, Host, Injection, Origin, Place, PopulationSymbols, Provenance, Symbols,
-};
-use spikec_chip::crossbar::{
-    Crossbar as Spec, CrossbarImage, CrossbarReset, CrossbarRow, CrossbarTables, Destination, encode_core,
-};
+use spikec_chip::bundle::{Bundle, Decoder, DecoderKind, Encoder, Host, Injection, Origin, Place, PopulationSymbols, Provenance, Symbols};
+use spikec_chip::crossbar::{Crossbar as Spec, CrossbarImage, CrossbarReset, CrossbarRow, CrossbarTables, Destination, encode_core};
 use spikec_chip::image::Image;
 use spikec_chip::target::Target;
 use spikec_net::*;
@@ -34,8 +30,7 @@ fn types(levels: &[i32; 4], w: i32) -> Vec<u8> {
 pub(super) fn emit(q: &Quantized<Crossbar>, target: Target, levels: &Levels, r: &mut Random) -> Bundle {
     let net = &q.net;
     let spec = crate::crossbar::spec(&target);
-    let core_of: BTreeMap<Source, usize> =
-        neurons(net).map(|source| (source, r.below(CORES.len()))).collect();
+    let core_of: BTreeMap<Source, usize> = neurons(net).map(|source| (source, r.below(CORES.len()))).collect();
     // (core, source, chip delay, type): who hears it.
     let mut heard: BTreeMap<(usize, Source, i64, u8), Vec<Source>> = BTreeMap::new();
     for p in &net.projections {
@@ -104,13 +99,7 @@ pub(super) fn emit(q: &Quantized<Crossbar>, target: Target, levels: &Levels, r: 
     bundle
 }
 
-fn row(
-    spec: &Spec,
-    p: &Population<Crossbar>,
-    j: u32,
-    connections: Option<&BTreeSet<(u16, u8)>>,
-    levels: &[[i32; 4]],
-) -> CrossbarRow {
+fn row(spec: &Spec, p: &Population<Crossbar>, j: u32, connections: Option<&BTreeSet<(u16, u8)>>, levels: &[[i32; 4]]) -> CrossbarRow {
     let n = p.neurons()[j as usize];
     let mut weights = vec![0; *spec.core.axon_types as usize];
     for &(_, kind) in connections.into_iter().flatten() {

@@ -28,8 +28,7 @@ pub(super) fn emit(q: &Quantized<Event>, target: Target, r: &mut Random) -> Bund
     for source in neurons(net) {
         let index = free.remove(r.below(free.len()));
         let EventNeuron { threshold, leak, start } = net.populations[source.0].neurons()[source.1 as usize];
-        tables.neurons[index] =
-            EventWord { potential: start as i16, threshold: threshold as u16, leak: leak as u8, disabled: false };
+        tables.neurons[index] = EventWord { potential: start as i16, threshold: threshold as u16, leak: leak as u8, disabled: false };
         tables.last_neuron = tables.last_neuron.max(index as u8);
         places.insert(source, vec![Place { core: 0, index: index as u16 }]);
     }

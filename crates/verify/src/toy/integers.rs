@@ -70,7 +70,7 @@ impl IntegerToy {
         let levels: Levels = (0..3).map(|p| (0..sizes[p]).map(|_| levels(&mut r, chip)).collect()).collect();
         let reset = if chip.event() { ResetRule::ToValue } else { of(&mut r, &[ResetRule::ToValue, ResetRule::Subtract]) };
         let rules = FloatRules { fire: of(&mut r, &[FireRule::Greater, FireRule::GreaterEqual]), reset };
-        let unit = if chip.event() { 25.0 } else { 64.0 };
+        let unit = if chip.event() { 12.0 } else { 64.0 };
         let neurons = |r: &mut Random, n: usize| (0..n).map(|_| neuron(r, chip)).collect();
         // The posts' levels by projection, in the order of `random_net`.
         let posts = std::cell::Cell::new(0);

@@ -273,7 +273,9 @@ fn random_float(r: &mut Random, input: Role<Float>) -> Net<Float> {
         (0..n).map(|_| one(r)).collect()
     };
     let sizes = sizes(r);
-    random_net(r, sizes, input, rules, neurons, |r, pairs| ((), pairs.into_iter().map(|(i, j, (), d)| (i, j, real(r) + 0.0005, d)).collect()))
+    random_net(r, sizes, input, rules, neurons, |r, pairs| {
+        ((), pairs.into_iter().map(|(i, j, (), d)| (i, j, real(r) + 0.0005, d)).collect())
+    })
 }
 
 /// Removes what is dead and sets the skews: 1 for the output, 0 for the rest.
