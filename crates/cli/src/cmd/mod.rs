@@ -5,6 +5,7 @@ pub mod compile;
 pub mod data;
 pub mod export;
 pub mod fit;
+pub mod import_ranc;
 pub mod inspect;
 pub mod map;
 pub mod quickstart;

@@ -5,6 +5,8 @@
 //! float's: with T = threshold * v_units, integers above T begin at floor(T) + 1 (fire rule `>`), those from T on at ceil(T) (`>=`). On event crossbars, whose neurons are reset to 0 and whose
 //! potentials a time reference moves towards 0, v_reset * v_units must round to 0, and bias and leak be 0.
 //!
+//! A constant source, which keeps nothing and hears nothing, fires in every step: so does a row that starts at 0 and leaks its threshold or more (linear: exactly that) in each tick.
+//!
 //! Bounds, in units of V: weights, as far as the bundle declares from the ideal (one that the reference lacks acts as 0); thresholds, none from that of T or half a unit from T (`>=`) or T + 1 (`>`), which is T rounded first; start and
 //! reset, half a unit; leaks, half a unit, and as far more as the bundle declares that reconstruction moved biases. A readout (infinite threshold) has the largest threshold of the
 //! register. Resets are the network's: `Subtract` is linear, `ToValue` absolute (on event crossbars: to 0). The negative threshold stands for none: it is the least that the register holds and the potential can have. Where a potential can't be below
@@ -46,6 +48,8 @@ pub(crate) struct One {
     units: f64,
     /// Sum of its negative weights.
     inhibition: i64,
+    /// Whether any synapse of the network ends at it.
+    hears: bool,
     skew: u32,
 }
 
@@ -120,6 +124,12 @@ impl Integers for Crossbar {
         let CrossbarNeuron { leak, threshold, floor, reset, linear, start } = *found;
         let threshold_bits = *crate::crossbar::spec(law.target).neuron.threshold_bits;
         let half = 1i64 << (threshold_bits - 1);
+        if !one.hears && constant(law.given.fire, wanted) {
+            // It fires in every step, and so must the row: from its start, and from where a spike leaves it.
+            let fires = start == 0 && threshold >= 1 && if linear { leak == threshold } else { leak >= threshold && reset == 0 };
+            let text = |fires: bool| if fires { "a spike in every step" } else { "a neuron that may be silent" };
+            return judge.same(Field::Leak, text(fires), text(true));
+        }
         judge.keeps(wanted);
         judge.threshold(law.given.fire, wanted, threshold, one.units, half - 1);
         judge.bias(wanted, leak, one.units, law.bias_deviation);
@@ -149,6 +159,12 @@ impl Integers for Crossbar {
             }
         }
     }
+}
+
+/// Whether a float neuron without synapses fires in every step: a constant source (docs/semantics.md, section 2).
+fn constant(fire: FireRule, n: &FloatNeuron) -> bool {
+    let above = if fire == FireRule::Greater { n.bias > n.threshold } else { n.bias >= n.threshold };
+    (n.keep_u, n.keep_v, n.v_reset) == (0.0, 0.0, 0.0) && above
 }
 
 /// Whether no potential of the sample is at the negative threshold.
@@ -225,11 +241,15 @@ fn compare<N: Integers>(
     let steps = bundle.host.default_steps.unwrap_or(STEPS);
     let law = Law { given: &given.rules, rules: &reference.rules, target: &bundle.target, bias_deviation: *bias_deviation, steps };
     let inhibition = inhibition(reference);
+    let mut hears: Vec<Vec<bool>> = given.populations.iter().map(|p| vec![false; p.neurons().len()]).collect();
+    for p in &given.projections {
+        p.synapses.rows().for_each(|row| row.posts().for_each(|post| hears[p.post.index()][post as usize] = true));
+    }
     for (k, (g, r)) in given.populations.iter().zip(&reference.populations).enumerate() {
         for (j, (wanted, kept)) in g.neurons().iter().zip(&kept[k]).enumerate() {
             let Some(n) = kept.map(|n| n as usize).filter(|&n| n < r.neurons().len()) else { continue };
             let at = || At { neuron: Some(given_name(given, k, j)), ..At::default() };
-            let one = One { units: v_units[k][n], inhibition: inhibition[k][n], skew: r.skew };
+            let one = One { units: v_units[k][n], inhibition: inhibition[k][n], hears: hears[k][j], skew: r.skew };
             N::compare_neuron(&law, wanted, &r.neurons()[n], one, &mut Judge { at: &at, differences, rounding });
         }
     }
