@@ -154,7 +154,8 @@ fn one_neuron(weights: &[f32], neuron: FloatNeuron) -> Net<Float> {
 #[test]
 fn sources_take_as_many_axons_as_there_is_room_for() {
     let axons = |sources: usize, given: Option<u32>| {
-        let weights: Vec<f32> = (0..sources).map(|i| (0.05 + ((i * 37) % 101) as f32 / 101.0) * if i % 2 == 0 { 0.02 } else { -0.02 }).collect();
+        let weights: Vec<f32> =
+            (0..sources).map(|i| (0.05 + ((i * 37) % 101) as f32 / 101.0) * if i % 2 == 0 { 0.02 } else { -0.02 }).collect();
         let options = CompileOptions { axons_per_source: given, ..CompileOptions::default() };
         compiled(&one_neuron(&weights, integrate_and_fire(1.0)), &target("ranc256"), &options).map(|c| c.report.crossbar.unwrap().weights)
     };

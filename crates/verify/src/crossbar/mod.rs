@@ -16,7 +16,9 @@
 //!
 //! The bus: spikes of the output population are what leaves the chip. Neuron i of it (as trained) has its place's destination at the bus, output i, without delay; no other row has.
 //!
-//! Nothing is left unexplained: rows without a neuron are as `CrossbarRow::unused` makes them, axons without a source have type 0 and no connection, axons with one have a connection, a connection has a weight other than 0, weights
+//! A neuron that nothing hears (all its weights were rounded to 0) has one row, which sends to the axon of its own core behind the last that is heard, without delay: there it ends.
+//!
+//! Nothing is left unexplained: rows without a neuron are as `CrossbarRow::unused` makes them, axons without a source have type 0 and no connection, axons with one have a connection (but those where spikes end), a connection has a weight other than 0, weights
 //! of types that a row doesn't hear are 0, cores hold a neuron, every bit is what its tables encode to. A neuron's spikes can't come from the host: injections are channels'.
 //!
 //! (b) **Reference = network**: `given::integers`.

@@ -17,7 +17,11 @@ pub(super) enum Feed {
 }
 
 /// The feed of each axon of each core.
-pub(super) struct Feeds(Vec<Vec<Feed>>);
+pub(super) struct Feeds {
+    feeds: Vec<Vec<Feed>>,
+    /// The axon of each core behind the last that a neuron hears: spikes end there.
+    ends: Vec<usize>,
+}
 
 /// Follows the host's channels and every row's destination.
 pub(super) fn feeds(
@@ -27,7 +31,14 @@ pub(super) fn feeds(
     owners: &Owners,
     differences: &mut Differences,
 ) -> Feeds {
-    let mut feeds = Feeds(tables.iter().map(|t| vec![Feed::Nobody; t.types.len()]).collect());
+    let end = |(k, t): (usize, &CrossbarTables)| {
+        let owned = t.neurons.iter().enumerate().filter(|(j, _)| owners.owner_at(k, *j).is_some());
+        owned.flat_map(|(_, row)| row.connections.last()).map(|&a| usize::from(a) + 1).max().unwrap_or(0)
+    };
+    let mut feeds = Feeds {
+        feeds: tables.iter().map(|t| vec![Feed::Nobody; t.types.len()]).collect(),
+        ends: tables.iter().enumerate().map(end).collect(),
+    };
     let channels = channels(net);
     let first = bundle.host.input_axons.iter().enumerate();
     let first = first.flat_map(|(channel, places)| places.iter().map(move |&place| (channel, place, 0)));
@@ -66,7 +77,7 @@ pub(super) fn feeds(
         for (index, row) in core.neurons.iter().enumerate() {
             let Some(seat) = owners.owner_at(k, index) else { continue };
             let at = || At { core: Some(core.core), compartment: Some(index as u16), neuron: Some(name(net, seat.cell)), ..At::default() };
-            feeds.follow(bundle, net, tables, core.core, (seat, row), at, differences);
+            feeds.follow(bundle, net, tables, core.core, (seat, row, owners.seats(seat.cell) == 1), at, differences);
         }
     }
     feeds
@@ -83,7 +94,7 @@ impl Feeds {
         differences: &mut Differences,
     ) {
         let core = tables.binary_search_by_key(&place.core, |t| t.core).ok();
-        match core.and_then(|k| self.0[k].get_mut(usize::from(place.index))) {
+        match core.and_then(|k| self.feeds[k].get_mut(usize::from(place.index))) {
             Some(slot @ Feed::Nobody) => *slot = Feed::One(cell, delay),
             Some(slot) => *slot = Feed::Many,
             None => differences.push(|| Difference {
@@ -104,7 +115,7 @@ impl Feeds {
         net: &Net<Crossbar>,
         tables: &[CrossbarTables],
         from: u32,
-        (seat, row): (Seat, &CrossbarRow),
+        (seat, row, alone): (Seat, &CrossbarRow, bool),
         at: impl Fn() -> At,
         differences: &mut Differences,
     ) {
@@ -127,6 +138,12 @@ impl Feeds {
             None if !inside => format!("a router of the {width} x {height} mesh").into(),
             None => {
                 let place = Place { core: y as u32 * width + x as u32, index: axon };
+                // A neuron that nothing hears has to send somewhere: behind the last axon of its own core that anything hears.
+                let k = tables.binary_search_by_key(&from, |t| t.core).ok();
+                let end = k.is_some_and(|k| self.ends[k] == usize::from(axon)) && (dx, dy, delay) == (0, 0, 0);
+                if end && usize::from(axon) < tables[k.unwrap_or(0)].types.len() && alone {
+                    return;
+                }
                 self.feed(tables, (seat.cell, 1 + i64::from(delay)), place, Side::Image, at(), differences);
                 return;
             }
@@ -166,7 +183,7 @@ pub(super) fn compare(
     net: &Net<Crossbar>,
     tables: &[CrossbarTables],
     owners: &Owners,
-    Feeds(feeds): &Feeds,
+    Feeds { feeds, ends: _ }: &Feeds,
     differences: &mut Differences,
 ) -> u64 {
     check_axons(net, tables, owners, feeds, differences);

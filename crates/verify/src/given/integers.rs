@@ -253,11 +253,49 @@ fn compare<N: Integers>(
             N::compare_neuron(&law, wanted, &r.neurons()[n], one, &mut Judge { at: &at, differences, rounding });
         }
     }
+    let given = &*without_vanished(given, reference, &kept, (v_units, *deviation_steps), checked);
     for (g, r) in pair_projections(given, reference, &kept, differences) {
         compare_weights((given, reference), (g, r), &kept, (v_units, *deviation_steps), differences, checked, rounding);
     }
     // There is no register for what a host map would write: the reference has none, and what the network has is missing.
     pair_host_projections(given, reference, &kept, differences);
+}
+
+/// The network without projections that the reference lacks because all their weights may be 0 within the declared distance.
+fn without_vanished<'a, N: Integers>(
+    given: &'a Net<Float>,
+    reference: &Net<N>,
+    kept: &Kept,
+    (v_units, deviation): (&[Vec<f64>], f64),
+    checked: &mut Checked,
+) -> std::borrow::Cow<'a, Net<Float>> {
+    let vanished = |g: &Projection<Float>| {
+        let there = reference.projections.iter().any(|r| r.name == g.name && (r.pre, r.post) == (g.pre, g.post));
+        let small = |(i, j, weight, _): (u32, u32, f32, u16)| {
+            let (Some(_), Some(n)) = (kept[g.pre.index()][i as usize], kept[g.post.index()][j as usize]) else { return true };
+            let gain = f64::from(given.population(g.post).neurons()[j as usize].gain);
+            let units = v_units.get(g.post.index()).and_then(|u| u.get(n as usize)).copied().unwrap_or(f64::NAN);
+            (f64::from(weight) * gain * units).abs() <= deviation + SLACK
+        };
+        !there && g.synapses.iter().all(small)
+    };
+    let gone: Vec<bool> = given.projections.iter().map(vanished).collect();
+    if !gone.contains(&true) {
+        return std::borrow::Cow::Borrowed(given);
+    }
+    let mut rest = given.clone();
+    let mut gone = gone.into_iter();
+    rest.projections.retain(|g| {
+        let gone = gone.next() == Some(true);
+        if gone {
+            let between = |(i, j, _, _): &(u32, u32, f32, u16)| {
+                kept[g.pre.index()][*i as usize].is_some() && kept[g.post.index()][*j as usize].is_some()
+            };
+            checked.given_synapses += g.synapses.iter().filter(between).count() as u64;
+        }
+        !gone
+    });
+    std::borrow::Cow::Owned(rest)
 }
 
 /// For each neuron, the sum of its negative weights: what a step can take at most, as a source spikes once in it.

@@ -82,6 +82,10 @@ pub(super) fn emit(q: &Quantized<Crossbar>, target: Target, levels: &Levels, r: 
             let (dx, dy) = offset(CORES[k], (CORES[to] % width, CORES[to] / width));
             all.push(Destination { dx, dy, axon, delay: (delay - 1) as u8 });
         }
+        if all.is_empty() {
+            // Nothing hears it: its spikes end behind the last axon.
+            all.push(Destination { axon: used[k] as u16, ..Destination::default() });
+        }
         for destination in all {
             let index = rows[k] + r.below(2);
             rows[k] = index + 1;

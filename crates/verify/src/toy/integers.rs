@@ -86,9 +86,15 @@ impl IntegerToy {
         });
         // Integers to floats of the neuron's own scale, off the grid by less than half a unit.
         let gains: Vec<Vec<f32>> = net.populations.iter().map(|p| p.neurons().iter().map(|n| n.gain).collect()).collect();
+        // In some toys all weights that leave one neuron vanish: nothing hears it.
+        let silent = r.below(3) == 0;
         for p in &mut net.projections {
             let gains = &gains[p.post.index()];
-            p.synapses = p.synapses.map_weights(|_, j, w| (w + 0.3 * real(&mut r)) / (gains[j as usize] * unit));
+            let from = p.pre.index();
+            p.synapses = p.synapses.map_weights(|i, j, w| {
+                let w = if silent && (from, i) == (1, 0) { 0.0 } else { w };
+                (w + 0.3 * real(&mut r)) / (gains[j as usize] * unit)
+            });
         }
         let digest = net.digest();
         let low = lower(&net);
@@ -228,7 +234,7 @@ fn quantize<N: Number<Weight = i32, Format = ()>>(
             pre: p.pre,
             post: p.post,
             format: (),
-            synapses: Synapses::from_tuples(net.population(p.pre).len(), rounded.collect()),
+            synapses: Synapses::from_tuples(net.population(p.pre).len(), rounded.filter(|s| s.2 != 0).collect()),
         }
     });
     let quantized = Net {
