@@ -56,6 +56,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write a bundle down in another tool's format.
     Export(ExportArgs),
+    /// A network made for RANC as a bundle.
+    ImportRanc(ImportRancArgs),
     /// Real data files into DATA.npz.
     #[command(subcommand)]
     Data(DataCommand),
@@ -561,6 +563,16 @@ fn grid(text: &str) -> Result<(usize, usize), String> {
 pub enum ExportFormatArg {
     /// SANA-FE 2.2.9: arch.yaml, snn.yaml and, with a sample, expected.json.
     SanaFe,
+    /// RANC's simulator: input.json, config.json and, with a sample, expected.json.
+    RancJson,
+    /// RANC's RTL: csram_NNN.mem and tc_NNN.mem of every core of the grid ($readmemb).
+    RancMem,
+    /// tinyODIN: spi.txt, neurons.mem, synapses.mem ($readmemh), host.json and, with a sample, events.json and expected.json.
+    TinyodinSpi,
+    /// ODIN: the same files.
+    OdinSpi,
+    /// The quantized network as NIR: net.nir.
+    Nir,
 }
 
 /// `spikec export`.
@@ -583,6 +595,29 @@ pub struct ExportArgs {
     pub sample: usize,
     /// Network steps of the sample; default: the data's, else the bundle's.
     #[arg(long, value_name = "T", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub steps: Option<u32>,
+}
+
+/// `spikec import-ranc`.
+#[derive(Debug, Args)]
+pub struct ImportRancArgs {
+    /// An input file of RANC's simulator: packets, output_bus, cores.
+    #[arg(value_name = "INPUT.json")]
+    pub file: PathBuf,
+    /// A chip of the crossbar family: a built-in name or a .ron file.
+    #[arg(long, value_name = "T", default_value = "ranc256_sim")]
+    pub target: String,
+    /// The bundle.
+    #[arg(long, short, value_name = "OUT.spkb")]
+    pub output: PathBuf,
+    /// The file's packets as data, one sample.
+    #[arg(long, value_name = "DATA.npz")]
+    pub data: Option<PathBuf>,
+    /// Fill up lists of axons, neurons, weights and connections that are shorter than the target's, as RANC's simulator does.
+    #[arg(long)]
+    pub pad: bool,
+    /// Network steps of a sample; default: those of the packets.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub steps: Option<u32>,
 }
 

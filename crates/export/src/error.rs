@@ -1,6 +1,8 @@
 //! Why a bundle can't be exported.
 
 use spikec_chip::CodecError;
+use spikec_chip::crossbar::CrossbarError;
+use spikec_chip::event::EventError;
 use spikec_sim::{BootError, RunError};
 
 /// Why a bundle can't be exported.
@@ -15,12 +17,81 @@ pub enum ExportError {
     /// The sample does not run.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A chip of another family.
-    #[error("chips of the family {family} have no form in SANA-FE")]
+    /// A core of the crossbar family can't be decoded.
+    #[error(transparent)]
+    Crossbar(#[from] CrossbarError),
+    /// An event crossbar can't be decoded.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// A bundle of another family.
+    #[error("the format {format} holds chips of the family {expected}, the bundle is of the family {found}")]
     Family {
-        /// The family.
-        family: &'static str,
+        /// Format.
+        format: &'static str,
+        /// Family of the bundle.
+        found: &'static str,
+        /// Family of the format.
+        expected: &'static str,
     },
+    /// A number of the target that the format doesn't have.
+    #[error("the format {format} has {quantity} of {expected}, the target {found}")]
+    Target {
+        /// Format.
+        format: &'static str,
+        /// Quantity.
+        quantity: &'static str,
+        /// Of the target.
+        found: String,
+        /// Of the format.
+        expected: String,
+    },
+    /// A potential that may leave the bits of the target, which RANC's simulator doesn't have.
+    #[error("core ({}, {}), neuron {neuron}: its potential may be {potential}, the target's are {least} ..= {most}", at.0, at.1)]
+    Overflow {
+        /// Column and row of the core.
+        at: (u32, u32),
+        /// Row of the core.
+        neuron: usize,
+        /// The first potential found beyond.
+        potential: i64,
+        /// Least potential.
+        least: i64,
+        /// Largest.
+        most: i64,
+    },
+    /// Values where spikes are wanted, or another width.
+    #[error("the sample has {found}, expected {expected}")]
+    Sample {
+        /// What it has.
+        found: String,
+        /// What it should have.
+        expected: String,
+    },
+    /// A channel that spikes more than once in a step.
+    #[error("input channel {channel} spikes more than once in step {step}: an axon can't be active twice")]
+    Repeated {
+        /// Channel.
+        channel: u32,
+        /// Network step.
+        step: u32,
+    },
+    /// The sample's length is not known.
+    #[error("the number of network steps is not known")]
+    Steps,
+    /// The reference section can't be read.
+    #[error("the reference section can't be read: {0}")]
+    Reference(String),
+    /// Something that NIR can't say.
+    #[error("{place}: {what}")]
+    Nir {
+        /// Population, neuron or projection.
+        place: String,
+        /// What NIR can't say.
+        what: String,
+    },
+    /// The NIR file can't be written.
+    #[error(transparent)]
+    Import(#[from] spikec_import::ImportError),
     /// A core without compartments.
     #[error("core {core} has no compartments: SANA-FE would not count it as used")]
     EmptyCore {
@@ -84,8 +155,20 @@ impl ExportError {
     pub fn hint(&self) -> String {
         match self {
             ExportError::Boot(e) => e.hint(),
-            ExportError::Family { .. } => "compile for a chip of the family Packed, or choose another --format".into(),
-            ExportError::Decode(_) => "the bundle is damaged or was made by another tool: compile again".into(),
+            ExportError::Family { .. } => "choose a format of the bundle's family (docs/exports.md)".into(),
+            ExportError::Target { .. } => "compile for the chip that the format is of".into(),
+            ExportError::Overflow { .. } => {
+                "compile for a target whose potentials nothing bounds, as RANC's simulator computes (ranc256_sim)".into()
+            }
+            ExportError::Sample { .. } => "give data of the bundle's inputs".into(),
+            ExportError::Repeated { .. } => "choose another sample with --sample".into(),
+            ExportError::Steps => "give --steps T".into(),
+            ExportError::Nir { .. } => "export in another format".into(),
+            ExportError::Import(e) => e.hint(),
+            ExportError::Reference(_) => "the bundle was made without its network, or by another version: compile again".into(),
+            ExportError::Crossbar(_) | ExportError::Event(_) | ExportError::Decode(_) => {
+                "the bundle is damaged or was made by another tool: compile again".into()
+            }
             ExportError::Run(e) => e.hint(),
             ExportError::Delay { .. } => "compile a network with shorter delays".into(),
             ExportError::OtherChip { .. } => "compile for a board of one chip".into(),

@@ -76,7 +76,13 @@ impl Summary {
 /// Targets as a table.
 pub fn list(targets: &[Summary]) -> String {
     let confidence = |s: &Summary| {
-        let words: Vec<String> = s.confidence.iter().map(|(c, n)| format!("{n} {}", format!("{c:?}").to_lowercase())).collect();
+        let word = |c: &Confidence| match c {
+            Confidence::Public => "public",
+            Confidence::Calibrated => "calibrated",
+            Confidence::MeasuredOnRtl => "measured on RTL",
+            Confidence::Assumed => "assumed",
+        };
+        let words: Vec<String> = s.confidence.iter().map(|(c, n)| format!("{n} {}", word(c))).collect();
         words.join(", ")
     };
     let rows = targets.iter().map(|s| vec![s.name.clone(), s.family.into(), count(s.cores.into()), s.limits.clone(), confidence(s)]);

@@ -1,20 +1,21 @@
 //! The behaviour check: the simulator on the bits against the reference interpreter on the reference section, spike for spike.
 //!
 //! In: a bundle, its booted machine, and samples. Out: how many samples are equal, and the first divergence, explained.
-//! Invariant: the two engines share no step law; every neuron of every population, and every copy of it, is compared in every network step, and then what the decoder
+//! Invariant: the two engines share no step law, whatever the family; where neurons may fire several times in a step, each of their spikes counts; every neuron of every population, and every copy of it, is compared in every network step, and then what the decoder
 //! reads: counts, first spikes, potentials, class. The result doesn't depend on the number of threads. Memory holds the spikes of
 //! `CHUNK` samples. Cost: both engines' run. Why: the image check proves that the bits say what the reference says; this shows
 //! that a machine which only has the bits does it.
 
 use crate::cause::{self, LikelyCause};
 use crate::difference::NeuronName;
+use crate::family::{Registers, Task, reference, with};
 use crate::given::relays;
-use crate::image::{VerifyError, reference};
+use crate::image::VerifyError;
 use rayon::prelude::*;
 use serde::Serialize;
 use spikec_chip::bundle::{Bundle, Encoder, Place};
 use spikec_data::{SpikeTrain, Stimulus, latency, predict, rate};
-use spikec_net::{Bias, Drive, Fixed, Interpreter, Net, Observer, PopulationId, ReferenceRun, fixed_drive, run_sample};
+use spikec_net::{Counters, Drive, Net, Observer, PopulationId, Recorder, ReferenceRun};
 use spikec_sim::{CopyEvent, Machine, Record, RunError, RunOptions, SampleRun, SpikeEvent};
 use std::fmt;
 
@@ -143,25 +144,25 @@ struct Compared {
 }
 
 /// The reference's inputs of a sample.
-pub(crate) struct Inputs {
+pub(crate) struct Inputs<N: Registers> {
     train: Option<SpikeTrain>,
-    drives: Vec<Drive<Bias>>,
+    drives: Vec<Drive<N::Analog>>,
     pub steps: u32,
 }
 
 /// The bundle's reference, ready to run.
-pub(crate) struct Reference<'a> {
+pub(crate) struct Reference<'a, N: Registers> {
     pub bundle: &'a Bundle,
-    pub net: &'a Net<Fixed>,
-    pub interpreter: Interpreter<'a, Fixed>,
+    pub net: &'a Net<N>,
+    engine: N::Engine<'a>,
     /// Input channels that relays repeat.
     relayed: std::collections::BTreeSet<u32>,
 }
 
-impl<'a> Reference<'a> {
-    pub fn new(bundle: &'a Bundle, net: &'a Net<Fixed>) -> Result<Self, VerifyError> {
-        let interpreter = Interpreter::new(net).map_err(|e| VerifyError::Interpreter(e.to_string()))?;
-        Ok(Reference { bundle, net, interpreter, relayed: relays::channels(net) })
+impl<'a, N: Registers> Reference<'a, N> {
+    pub fn new(bundle: &'a Bundle, net: &'a Net<N>) -> Result<Self, VerifyError> {
+        let engine = N::engine(net).map_err(|e| VerifyError::Interpreter(e.to_string()))?;
+        Ok(Reference { bundle, net, engine, relayed: relays::channels(net) })
     }
 
     /// The first channel of a train that relays repeat and that spikes more than once in a step: the network adds up all of its spikes, a
@@ -177,7 +178,7 @@ impl<'a> Reference<'a> {
     }
 
     /// What the encoder makes of a sample.
-    pub fn inputs(&self, sample: usize, stimulus: &Stimulus, steps: Option<u32>) -> Result<Inputs, VerifyError> {
+    pub fn inputs(&self, sample: usize, stimulus: &Stimulus, steps: Option<u32>) -> Result<Inputs<N>, VerifyError> {
         let steps = network_steps(self.bundle, sample, stimulus, steps)?;
         let (found, expected) = (stimulus.width(), self.bundle.host.input_width);
         if found != expected {
@@ -187,11 +188,7 @@ impl<'a> Reference<'a> {
             (Encoder::Spikes, Stimulus::Spikes(train)) => (Some(train.clone()), Vec::new()),
             (Encoder::Rate { full_scale }, Stimulus::Values(values)) => (Some(rate(values, steps, *full_scale)), Vec::new()),
             (Encoder::Latency { full_scale }, Stimulus::Values(values)) => (Some(latency(values, steps, *full_scale)), Vec::new()),
-            (Encoder::Bias, Stimulus::Values(values)) => {
-                let spec = &self.bundle.target.packed().neuron;
-                let mantissa_max = ((1i32 << (*spec.bias_mantissa_bits - 1)) - 1) as i16;
-                (None, fixed_drive(self.net, values, mantissa_max, *spec.bias_exponent_max).0)
-            }
+            (Encoder::Bias, Stimulus::Values(values)) => (None, N::drives(self.net, &self.bundle.target, values)),
             (Encoder::Spikes, Stimulus::Values(_)) => return Err(VerifyError::SampleKind { sample, found: "values", expected: "spikes" }),
             (_, Stimulus::Spikes(_)) => return Err(VerifyError::SampleKind { sample, found: "spikes", expected: "values" }),
         };
@@ -202,13 +199,15 @@ impl<'a> Reference<'a> {
     }
 
     /// Runs a sample; `record` keeps every spike.
-    pub fn run(&self, inputs: &Inputs, record: bool) -> ReferenceRun {
-        run_sample(&self.interpreter, inputs.train.as_ref(), &inputs.drives, inputs.steps, record)
+    pub fn run(&self, inputs: &Inputs<N>, record: bool) -> ReferenceRun {
+        let mut recorder = Recorder::new(self.net, record);
+        let counters = self.watch(inputs, &mut recorder);
+        recorder.finish(counters)
     }
 
     /// Runs a sample before an observer.
-    pub fn watch(&self, inputs: &Inputs, observer: &mut impl Observer<Fixed>) {
-        self.interpreter.run(inputs.train.as_ref(), &inputs.drives, inputs.steps, observer);
+    pub fn watch(&self, inputs: &Inputs<N>, observer: &mut impl Observer<N>) -> Counters {
+        N::run(&self.engine, inputs.train.as_ref(), &inputs.drives, inputs.steps, observer)
     }
 }
 
@@ -227,7 +226,28 @@ pub fn check_behaviour(
     steps: Option<u32>,
     on_done: &(dyn Fn() + Sync),
 ) -> Result<BehaviourVerdict, VerifyError> {
-    let quantized = reference(bundle)?;
+    with(bundle, Behaviour { bundle, machine, samples, steps, on_done })
+}
+
+/// The arguments of [`check_behaviour`].
+struct Behaviour<'a> {
+    bundle: &'a Bundle,
+    machine: &'a Machine,
+    samples: &'a [Stimulus],
+    steps: Option<u32>,
+    on_done: &'a (dyn Fn() + Sync),
+}
+
+impl Task for Behaviour<'_> {
+    type Output = Result<BehaviourVerdict, VerifyError>;
+    fn of<N: Registers>(self) -> Self::Output {
+        behaviour::<N>(self)
+    }
+}
+
+fn behaviour<N: Registers>(task: Behaviour) -> Result<BehaviourVerdict, VerifyError> {
+    let Behaviour { bundle, machine, samples, steps, on_done } = task;
+    let quantized = reference::<N>(bundle)?;
     let both = Reference::new(bundle, &quantized.net)?;
     let options = RunOptions { steps, record: Record { spikes: true, copies: true, ..Record::default() }, ..RunOptions::default() };
     let mut verdict = BehaviourVerdict { samples: samples.len(), equal: 0, steps: 0, spikes: 0, first_divergence: None };
@@ -282,7 +302,7 @@ fn refused(base: usize, error: RunError) -> VerifyError {
 }
 
 /// The first divergence of a sample: spikes by (step, population, neuron), then what the decoder reads.
-fn compare(both: &Reference, steps: u32, expected: &ReferenceRun, run: &SampleRun) -> Option<Parting> {
+fn compare<N: Registers>(both: &Reference<N>, steps: u32, expected: &ReferenceRun, run: &SampleRun) -> Option<Parting> {
     let net = both.net;
     let output = net.output.0;
     let whole = |what, reference: f64, simulated: f64, index| Parting {
@@ -356,7 +376,7 @@ fn compare(both: &Reference, steps: u32, expected: &ReferenceRun, run: &SampleRu
 }
 
 /// The first spike of a copy that its neuron has not, or the other way round: by (step, population, neuron, core).
-fn compare_copies(both: &Reference, expected: &ReferenceRun, run: &SampleRun) -> Option<Parting> {
+fn compare_copies<N: Registers>(both: &Reference<N>, expected: &ReferenceRun, run: &SampleRun) -> Option<Parting> {
     let key = |e: &CopyEvent| (e.spike.population, e.spike.step, e.spike.neuron, e.core, e.compartment);
     let mut wanted = Vec::new();
     for (p, symbols) in both.bundle.symbols.populations.iter().enumerate().filter(|(_, p)| !p.copies.is_empty()) {
@@ -412,18 +432,17 @@ pub(crate) struct Probe {
     pub spikes: Vec<u32>,
 }
 
-impl Observer<Fixed> for Probe {
+impl<N: Registers> Observer<N> for Probe {
     fn step(&mut self, t: u32, population: PopulationId, u: &[i32], v: &[i32], fired: &[u32]) {
         let Some(j) = self.neuron.filter(|_| population == self.population) else { return };
         self.states.push((u[j], v[j]));
-        if fired.binary_search(&(j as u32)).is_ok() {
-            self.spikes.push(t);
-        }
+        // A neuron of an event crossbar may be there several times.
+        self.spikes.extend(fired.iter().filter(|&&f| f == j as u32).map(|_| t));
     }
 }
 
 /// Runs the reference again with a probe, and asks for the cause.
-fn explain(both: &Reference, sample: usize, inputs: &Inputs, parting: Parting, events: &[SpikeEvent]) -> Divergence {
+fn explain<N: Registers>(both: &Reference<N>, sample: usize, inputs: &Inputs<N>, parting: Parting, events: &[SpikeEvent]) -> Divergence {
     let Parting { what, step, population, index, copy, reference, simulated } = parting;
     let p = &both.net.populations[population as usize];
     let neuron = p.origin.binary_search(&index).ok();

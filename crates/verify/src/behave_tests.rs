@@ -4,7 +4,7 @@ use crate::mutate::{Random, all_mutators};
 use crate::toy::{KINDS, Kind, Toy};
 use spikec_chip::codec::{decode_core, encode_core};
 use spikec_chip::image::CoreTables;
-use spikec_net::{FixedNeuron, FixedRules, Population, Projection, Quantized, Role, Scaling, SignMode, Synapses, WeightFormat};
+use spikec_net::{Bias, FixedNeuron, FixedRules, Population, Projection, Quantized, Role, Scaling, SignMode, Synapses, WeightFormat};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn check(bundle: &Bundle, samples: &[Stimulus]) -> BehaviourVerdict {

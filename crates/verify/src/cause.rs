@@ -6,9 +6,9 @@
 
 use crate::behave::{Inputs, Parting, Probe, Reference, What};
 use crate::difference::{Difference, Differences};
-use crate::image::{Checked, compare_with_reference};
+use crate::family::Registers;
+use crate::image::Checked;
 use serde::Serialize;
-use spikec_net::Fixed;
 use spikec_net::Quantized;
 use spikec_sim::SpikeEvent;
 use std::fmt;
@@ -59,12 +59,18 @@ impl fmt::Display for LikelyCause {
 }
 
 /// Looks for the cause of a divergence.
-pub(crate) fn find(both: &Reference, inputs: &Inputs, parting: &Parting, probe: &Probe, events: &[SpikeEvent]) -> LikelyCause {
+pub(crate) fn find<N: Registers>(
+    both: &Reference<N>,
+    inputs: &Inputs<N>,
+    parting: &Parting,
+    probe: &Probe,
+    events: &[SpikeEvent],
+) -> LikelyCause {
     let mut differences = Differences::about(parting.population, parting.index);
-    let quantized = Quantized::from_bytes(&both.bundle.reference);
+    let quantized = Quantized::<N>::from_bytes(&both.bundle.reference);
     let compared = quantized
         .map_err(|e| e.to_string())
-        .and_then(|q| compare_with_reference(both.bundle, &q, &mut differences, &mut Checked::default()).map_err(|e| e.to_string()));
+        .and_then(|q| N::compare_image(both.bundle, &q, &mut differences, &mut Checked::default()).map_err(|e| e.to_string()));
     if let Err(why) = compared {
         return LikelyCause::Unreadable(why);
     }
@@ -97,13 +103,12 @@ pub(crate) fn shift(reference: &[u32], simulated: &[u32], steps: u32) -> Option<
     (shift != 0 && agree).then_some(shift)
 }
 
-fn near_threshold(both: &Reference, parting: &Parting, probe: &Probe) -> Option<LikelyCause> {
+fn near_threshold<N: Registers>(both: &Reference<N>, parting: &Parting, probe: &Probe) -> Option<LikelyCause> {
     let p = &both.net.populations[parting.population as usize];
-    let n: &<Fixed as spikec_net::Number>::Neuron = &p.neurons()[p.origin.binary_search(&parting.index).ok()?];
+    let n = &p.neurons()[p.origin.binary_search(&parting.index).ok()?];
     let (_, v) = probe.states.get(parting.step as usize)?;
-    let shift = both.net.rules.threshold_shift;
-    let distance = (i64::from(n.threshold) << shift) - i64::from(*v);
-    (parting.reference == 0.0 && (0..1i64 << shift).contains(&distance)).then_some(LikelyCause::NearThreshold(distance))
+    let (distance, reach) = N::gap(&both.net.rules, n, *v);
+    (parting.reference == 0.0 && (0..reach).contains(&distance)).then_some(LikelyCause::NearThreshold(distance))
 }
 
 #[cfg(test)]

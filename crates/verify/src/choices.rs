@@ -4,6 +4,7 @@
 //! or shown here. Why: "this image implements that network" is a statement about a target, an encoder, a decoder and a number of
 //! steps that a user chose; a changed choice makes another statement, which may be true as well.
 
+use crate::family::Registers;
 use serde::Serialize;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Host, Provenance};
 use spikec_chip::target::Target;
@@ -28,7 +29,7 @@ pub struct Choices {
     pub options: Vec<(String, String)>,
     /// Seed.
     pub seed: u64,
-    /// Weight format of each projection: what its mantissas are a grid of.
+    /// Weight format of each projection: what its mantissas are a grid of. None on crossbars, whose weights are integers.
     pub formats: Vec<(String, WeightFormat)>,
     /// The bound on the deviation of weights that the bundle declares, in grid steps; `None` for a network in registers.
     pub deviation_steps: Option<f64>,
@@ -38,7 +39,7 @@ pub struct Choices {
 
 impl Choices {
     /// The choices of a bundle with this reference section.
-    pub fn of(bundle: &Bundle, quantized: &Quantized) -> Choices {
+    pub(crate) fn of<N: Registers>(bundle: &Bundle, quantized: &Quantized<N>) -> Choices {
         let Bundle { target, image: _, host, symbols: _, provenance, reference: _ } = bundle;
         let Host { input_width: _, encoder, input_axons: _, injections: _, maps: _, bias_writes: _, default_steps, max_skew: _, decoder } =
             host;
@@ -52,7 +53,7 @@ impl Choices {
             network_name: network_name.clone(),
             options: options.clone(),
             seed: *seed,
-            formats: quantized.net.projections.iter().map(|p| (p.name.clone(), p.format)).collect(),
+            formats: N::formats(&quantized.net),
             deviation_steps: match &quantized.scaling {
                 Scaling::Exact => None,
                 Scaling::Scaled { v_units: _, deviation_steps, bias_deviation: _ } => Some(*deviation_steps),

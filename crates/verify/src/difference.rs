@@ -153,6 +153,30 @@ pub enum Field {
     Deviation,
     /// Reset rule.
     Reset,
+    /// Potential at load time, or at the start.
+    Potential,
+    /// Potential after a spike.
+    ResetValue,
+    /// Negative threshold.
+    Floor,
+    /// What each step adds to a potential, or takes from it.
+    Leak,
+    /// Weight, as it acts.
+    Weight,
+    /// Where a neuron's spikes, or the host's, go.
+    Destination,
+    /// Type of an axon.
+    AxonType,
+    /// Whether a neuron's spikes stay within.
+    Disabled,
+    /// The last neuron that events update.
+    LastNeuron,
+    /// Whether a core's spikes go to the host alone.
+    OpenLoop,
+    /// Sign of a row.
+    RowSign,
+    /// Order of rows.
+    RowOrder,
 }
 
 impl fmt::Display for Field {
@@ -208,6 +232,18 @@ impl fmt::Display for Field {
             Field::VUnits => "v units",
             Field::Deviation => "declared deviation",
             Field::Reset => "reset rule",
+            Field::Potential => "potential",
+            Field::ResetValue => "reset value",
+            Field::Floor => "negative threshold",
+            Field::Leak => "leak",
+            Field::Weight => "weight",
+            Field::Destination => "destination",
+            Field::AxonType => "type of the axon",
+            Field::Disabled => "disabled",
+            Field::LastNeuron => "last neuron",
+            Field::OpenLoop => "open loop",
+            Field::RowSign => "sign of the row",
+            Field::RowOrder => "order of rows",
         };
         f.write_str(name)
     }
@@ -270,9 +306,9 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 pub struct At {
     /// Physical core.
     pub core: Option<u32>,
-    /// Compartment of the core.
+    /// Compartment of the core; of crossbars: the neuron's row or number.
     pub compartment: Option<u16>,
-    /// Input axon of the core.
+    /// Input axon of the core; of an event crossbar: the row of synapses.
     pub in_axon: Option<u16>,
     /// Presynaptic neuron or channel.
     pub pre: Option<NeuronName>,

@@ -7,7 +7,7 @@ use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Va
 use crate::image::Checked;
 use crate::resolve::{Cell, Owners, Seat, bias_value, name, place_text};
 use spikec_chip::bundle::{Bundle, Decoder, DecoderKind, Encoder, HostMap, Place, PopulationSymbols, Provenance};
-use spikec_net::{Fixed, HostProjection, Net, Population, Quantized, Role};
+use spikec_net::{Fixed, HostProjection, Net, Number, Population, Quantized, Role};
 use std::collections::BTreeSet;
 
 fn item(text: impl Into<String>) -> At {
@@ -25,7 +25,7 @@ pub(crate) fn hex(digest: &[u8; 32]) -> String {
 }
 
 /// Populations by name, shape and skew; the output; digest and name of the network.
-pub(crate) fn compare_symbols(bundle: &Bundle, quantized: &Quantized, differences: &mut Differences) {
+pub(crate) fn compare_symbols<N: Number>(bundle: &Bundle, quantized: &Quantized<N>, differences: &mut Differences) {
     let net = &quantized.net;
     let symbols = &bundle.symbols;
     let side = Side::Symbols;
@@ -96,11 +96,11 @@ pub(crate) fn compare_host(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, d
 }
 
 /// The encoder fits the roles of the inputs, and the widths agree.
-fn compare_inputs(bundle: &Bundle, net: &Net<Fixed>, differences: &mut Differences, checked: &mut Checked) {
+pub(crate) fn compare_inputs<N: Number>(bundle: &Bundle, net: &Net<N>, differences: &mut Differences, checked: &mut Checked) {
     let host = &bundle.host;
     let side = Side::Host;
-    let spikes: Vec<&Population<Fixed>> = net.populations.iter().filter(|p| matches!(p.role, Role::SpikeInput)).collect();
-    let analog: Vec<&Population<Fixed>> = net.populations.iter().filter(|p| matches!(p.role, Role::AnalogInput)).collect();
+    let spikes: Vec<&Population<N>> = net.populations.iter().filter(|p| matches!(p.role, Role::SpikeInput)).collect();
+    let analog: Vec<&Population<N>> = net.populations.iter().filter(|p| matches!(p.role, Role::AnalogInput)).collect();
     let (spike_width, value_width) = (net.spike_width(), net.value_width());
     let encoder = |found: &str, expected: &str, differences: &mut Differences| {
         differences.push(|| Difference { side, at: At::default(), field: Field::Encoder, found: found.into(), expected: expected.into() });
@@ -313,7 +313,7 @@ fn compare_biases(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, difference
     }
 }
 
-fn compare_decoder(bundle: &Bundle, net: &Net<Fixed>, owners: &Owners, differences: &mut Differences) {
+pub(crate) fn compare_decoder<N: Number>(bundle: &Bundle, net: &Net<N>, owners: &Owners, differences: &mut Differences) {
     let side = Side::Host;
     let p = net.population(net.output);
     let Decoder { kind, outputs, skew } = &bundle.host.decoder;

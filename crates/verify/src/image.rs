@@ -42,18 +42,22 @@
 //! Together: the image steps as the reference, and the reference is the given network, exactly or within the stated rounding. The
 //! choices that no network holds (target, encoder kind, decoder kind, steps) are part of the statement: [`Choices`] names them.
 //!
+//! That is the packed family's argument. Those of the crossbars are in `crossbar` and `event`: other state, other wires, the same two parts.
+//!
 //! In: a bundle and the network as given. Out: [`ImageVerdict`]. Invariant: nothing of the compiler is used. Cost: linear in the
 //! synapses, and their sort. Why: a compiler that grades itself proves nothing.
 
 use crate::choices::Choices;
 use crate::difference::{At, Differences, Field, Side};
-use crate::resolve::{self, Owners};
-use crate::wellformed::{Malformed, check_registers};
-use crate::{given, host, records};
+use crate::family::reference;
+use crate::resolve::{self, Owners, Seats};
+use crate::wellformed::Malformed;
+use crate::{crossbar, event, given, host, records};
 use serde::Serialize;
 use spikec_chip::bundle::Bundle;
 use spikec_chip::codec::CodecError;
-use spikec_chip::image::Image;
+use spikec_chip::crossbar::CrossbarError;
+use spikec_chip::event::EventError;
 use spikec_chip::target::Family;
 use spikec_net::{Fixed, FixedRules, Float, Net, NetError, Quantized, Scaling};
 use spikec_sim::MAX_SHARED;
@@ -92,12 +96,20 @@ pub enum VerifyError {
     /// The target contradicts itself.
     #[error("target: {0}")]
     Target(spikec_chip::TargetFinding),
-    /// A family that can't be verified.
-    #[error("bundles for chips of the family {family} can't be verified yet")]
+    /// An image of another family than the target.
+    #[error("the image is of the family {image}, the target of the family {target}")]
     Family {
-        /// Name of the family.
-        family: &'static str,
+        /// Family of the image.
+        image: &'static str,
+        /// Family of the target.
+        target: &'static str,
     },
+    /// A core of the crossbar family can't be decoded.
+    #[error(transparent)]
+    Crossbar(CrossbarError),
+    /// An event crossbar can't be decoded.
+    #[error(transparent)]
+    Event(EventError),
     /// A core's bits can't be decoded.
     #[error("core {core}: {source}")]
     Decode {
@@ -213,11 +225,13 @@ impl VerifyError {
         match self {
             VerifyError::Target(finding) => finding.hint(),
             VerifyError::Decode { .. }
+            | VerifyError::Crossbar(_)
+            | VerifyError::Event(_)
+            | VerifyError::Family { .. }
             | VerifyError::CoreOrder { .. }
             | VerifyError::Reference(_)
             | VerifyError::MalformedReference(_)
             | VerifyError::Registers(_) => "the bundle is damaged or was written by another version: compile it again".into(),
-            VerifyError::Family { .. } => "compile for a chip of the packed family".into(),
             VerifyError::SharedLists { .. } => "compile with --kernels unrolled".into(),
             VerifyError::MalformedNetwork(_) => "the network's file is damaged or its reader has a bug".into(),
             VerifyError::Kind { compiled, .. } => format!("give the network in {compiled} that the bundle was compiled from"),
@@ -269,18 +283,20 @@ pub struct Rounding {
     pub declared_bias: f64,
     /// Largest distance of a bias from its ideal, in float units of v.
     pub bias_moved: f64,
-    /// Largest distance of a weight mantissa from its ideal in the format's range, in grid steps.
+    /// Largest distance of a weight mantissa from its ideal in the format's range, in grid steps (of a crossbar's weight: in integers).
     pub weight_steps: f64,
     /// Weights whose ideal is more than half a grid step beyond the format's range; its end stands for them.
     pub clipped_weights: u64,
     /// Largest distance of an ideal from the format's range, in grid steps.
     pub clip_steps: f64,
-    /// Largest distance of a threshold, in register steps.
+    /// Largest distance of a threshold, in register steps (on crossbars: from the nearest threshold that is the same for integers).
     pub threshold_steps: f64,
     /// Largest distance of a decay, in register steps.
     pub decay_steps: f64,
     /// Constant biases beyond the largest register, which stands for them.
     pub saturated_biases: u64,
+    /// Neurons of a crossbar whose negative threshold, which stands for none, a long enough sample might reach.
+    pub reachable_floors: u64,
 }
 
 /// Result of the image check.
@@ -305,23 +321,6 @@ impl ImageVerdict {
     }
 }
 
-/// Reads and checks the reference section.
-pub(crate) fn reference(bundle: &Bundle) -> Result<Quantized, VerifyError> {
-    if let Some(finding) = bundle.target.check().into_iter().next() {
-        return Err(VerifyError::Target(finding));
-    }
-    if !matches!((&bundle.target.family, &bundle.image), (Family::Packed(_), Image::Packed(_))) {
-        return Err(VerifyError::Family { family: bundle.target.family.name() });
-    }
-    let quantized = Quantized::from_bytes(&bundle.reference).map_err(|e| VerifyError::Reference(e.to_string()))?;
-    if quantized.to_bytes() != bundle.reference {
-        return Err(VerifyError::Reference("its bytes are not those that its content is written as".into()));
-    }
-    quantized.net.check().map_err(VerifyError::MalformedReference)?;
-    check_registers(&quantized.net, &bundle.target).map_err(VerifyError::Registers)?;
-    Ok(quantized)
-}
-
 /// Part (a): bits and host section against the reference net.
 pub(crate) fn compare_with_reference(
     bundle: &Bundle,
@@ -335,7 +334,8 @@ pub(crate) fn compare_with_reference(
     checked.cores = tables.len() as u64;
     resolve::bounded(&tables, MAX_SHARED)?;
     host::compare_symbols(bundle, quantized, differences);
-    let owners = Owners::new(bundle, net, &tables, differences);
+    let cores: Vec<(u32, usize)> = tables.iter().map(|t| (t.core, t.compartments.len())).collect();
+    let owners = Owners::new(bundle, net, Seats { cores: &cores, beside: false }, differences);
     records::check_records(bundle, &tables, differences);
     checked.copies = owners.copy_count();
     checked.compartments = resolve::compare_compartments(net, &tables, &owners, differences);
@@ -368,7 +368,15 @@ fn compare_rules(net: &Net<Fixed>, bundle: &Bundle, differences: &mut Difference
 
 /// The image check. An `Err` is a bundle (or a given network) that can't be compared at all; a verdict with differences is one that was.
 pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, VerifyError> {
-    let quantized = reference(bundle)?;
+    match bundle.target.family {
+        Family::Packed(_) => check_packed(bundle, given),
+        Family::Crossbar(_) => crossbar::check(bundle, given),
+        Family::EventCrossbar(_) => event::check(bundle, given),
+    }
+}
+
+fn check_packed(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, VerifyError> {
+    let quantized = reference::<Fixed>(bundle)?;
     let (mut differences, mut checked, mut rounding) = (Differences::default(), Checked::default(), Rounding::default());
     compare_with_reference(bundle, &quantized, &mut differences, &mut checked)?;
     given::compare_digest(bundle, &quantized, given, &mut differences);

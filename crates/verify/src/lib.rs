@@ -8,7 +8,10 @@
 pub mod behave;
 mod cause;
 pub mod choices;
+mod crossbar;
 pub mod difference;
+mod event;
+mod family;
 mod given;
 mod host;
 pub mod image;

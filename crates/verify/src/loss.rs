@@ -5,7 +5,8 @@
 //! Cost: two runs a sample. Why: a bundle may be proved to be its reference and still answer worse than the network as trained.
 
 use crate::behave::{Reference, network_steps};
-use crate::image::{VerifyError, reference};
+use crate::family::{Registers, Task, reference, with};
+use crate::image::VerifyError;
 use rayon::prelude::*;
 use serde::Serialize;
 use spikec_chip::bundle::Bundle;
@@ -83,13 +84,34 @@ pub fn loss(
     steps: Option<u32>,
     on_done: &(dyn Fn() + Sync),
 ) -> Result<LossReport, VerifyError> {
+    with(bundle, Loss { float, bundle, set, steps, on_done })
+}
+
+/// The arguments of [`loss()`].
+struct Loss<'a> {
+    float: &'a Net<Float>,
+    bundle: &'a Bundle,
+    set: &'a DataSet,
+    steps: Option<u32>,
+    on_done: &'a (dyn Fn() + Sync),
+}
+
+impl Task for Loss<'_> {
+    type Output = Result<LossReport, VerifyError>;
+    fn of<N: Registers>(self) -> Self::Output {
+        loss_of::<N>(self)
+    }
+}
+
+fn loss_of<N: Registers>(task: Loss) -> Result<LossReport, VerifyError> {
+    let Loss { float, bundle, set, steps, on_done } = task;
     let samples = &set.samples;
     if let Some(labels) = &set.labels
         && labels.len() != samples.len()
     {
         return Err(VerifyError::Labels { found: labels.len(), expected: samples.len() });
     }
-    let quantized = reference(bundle)?;
+    let quantized = reference::<N>(bundle)?;
     let fixed = Reference::new(bundle, &quantized.net)?;
     let plain = Interpreter::new(float).map_err(|e| VerifyError::Interpreter(e.to_string()))?;
     let kept = kept_neurons(float, &fixed)?;
@@ -139,7 +161,7 @@ fn population_rate(name: &str, population: usize, neurons: usize, shares: &[Shar
 
 /// For each population and kept neuron, its index in the float net. The bundle may have populations more, after all others: input
 /// coding may need a constant source, and the chip relays. The float net may have one more: its constant source, where the bundle resets to zero.
-fn kept_neurons(float: &Net<Float>, fixed: &Reference) -> Result<Vec<Vec<usize>>, VerifyError> {
+fn kept_neurons<N: Registers>(float: &Net<Float>, fixed: &Reference<N>) -> Result<Vec<Vec<usize>>, VerifyError> {
     let (found, expected) = (float.populations.len(), fixed.net.populations.len());
     let lone = |p: &spikec_net::Population<Float>| p.trained_len() == 1 && !p.is_input();
     let fewer = expected < found && !(expected + 1 == found && float.populations.last().is_some_and(lone));
@@ -156,9 +178,9 @@ fn kept_neurons(float: &Net<Float>, fixed: &Reference) -> Result<Vec<Vec<usize>>
     Ok(kept)
 }
 
-fn share(
+fn share<N: Registers>(
     plain: &Interpreter<Float>,
-    fixed: &Reference,
+    fixed: &Reference<N>,
     kept: &[Vec<usize>],
     sample: usize,
     stimulus: &Stimulus,

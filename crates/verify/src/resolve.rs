@@ -11,7 +11,7 @@ use spikec_chip::bundle::{Bundle, Place};
 use spikec_chip::codec::decode_core;
 use spikec_chip::image::{CoreTables, StoredSynapse};
 use spikec_chip::target::{Compression, Target};
-use spikec_net::{Fixed, Net, Role};
+use spikec_net::{Fixed, Net, Number, Role};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A neuron or input channel of the reference net, by its index now.
@@ -62,7 +62,7 @@ pub(crate) fn bounded(tables: &[CoreTables], limit: u64) -> Result<(), VerifyErr
 }
 
 /// The name of a cell.
-pub(crate) fn name(net: &Net<Fixed>, cell: Cell) -> NeuronName {
+pub(crate) fn name<N: Number>(net: &Net<N>, cell: Cell) -> NeuronName {
     let p = &net.populations[cell.population as usize];
     NeuronName { population: cell.population, name: p.name.clone(), index: p.origin[cell.neuron as usize] }
 }
@@ -75,14 +75,26 @@ pub(crate) struct Owners {
     pub places: Vec<Vec<Option<Place>>>,
     /// Places of the copies of neurons that have some.
     copies: BTreeMap<Cell, Vec<Place>>,
+    /// True where a core may hold a neuron several times.
+    beside: bool,
+}
+
+/// The cores of an image, ascending, and the compartments of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seats<'a> {
+    /// (physical core, compartments).
+    pub cores: &'a [(u32, usize)],
+    /// True where a core may hold a neuron several times.
+    pub beside: bool,
 }
 
 impl Owners {
     /// Binds compartments to neurons through the symbols, and reports where a compartment is not one neuron's, or a neuron has none.
-    pub fn new(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], differences: &mut Differences) -> Self {
+    pub fn new<N: Number>(bundle: &Bundle, net: &Net<N>, seats: Seats, differences: &mut Differences) -> Self {
         let mut all = Owners {
-            cores: tables.iter().map(|t| t.core).collect(),
-            owners: tables.iter().map(|t| vec![None; t.compartments.len()]).collect(),
+            beside: seats.beside,
+            cores: seats.cores.iter().map(|c| c.0).collect(),
+            owners: seats.cores.iter().map(|c| vec![None; c.1]).collect(),
             places: net.populations.iter().map(|p| vec![None; p.neurons().len()]).collect(),
             copies: BTreeMap::new(),
         };
@@ -128,7 +140,7 @@ impl Owners {
     }
 
     /// Binds one place of a neuron of population `k`.
-    fn bind(&mut self, net: &Net<Fixed>, k: usize, (index, place): (u32, Place), copy: bool, differences: &mut Differences) {
+    fn bind<N: Number>(&mut self, net: &Net<N>, k: usize, (index, place): (u32, Place), copy: bool, differences: &mut Differences) {
         let p = &net.populations[k];
         let refuse = |all: &Self, found: Value, expected: Value, differences: &mut Differences| {
             all.report(k, p.name.as_str(), (index, place), found, expected, differences);
@@ -143,7 +155,8 @@ impl Owners {
         if let Some(other) = own.filter(|_| !copy) {
             return refuse(self, here(), place_text(other).into(), differences);
         }
-        let beside = self.copies.get(&cell).into_iter().flatten().chain(&own).any(|other| other.core == place.core);
+        let others = self.copies.get(&cell).into_iter().flatten().chain(&own);
+        let beside = !self.beside && others.into_iter().any(|other| other.core == place.core);
         if copy && (own.is_none() || beside) {
             let expected = if beside { "copies of a neuron on different cores" } else { "a copy of a neuron that has a place" };
             return refuse(self, here(), expected.into(), differences);
@@ -176,7 +189,7 @@ impl Owners {
     }
 
     /// The neuron at compartment `index` of the core at position `k`.
-    fn owner_at(&self, k: usize, index: usize) -> Option<Seat> {
+    pub fn owner_at(&self, k: usize, index: usize) -> Option<Seat> {
         self.owners[k][index]
     }
 
@@ -204,7 +217,7 @@ pub(crate) fn place_text(place: Place) -> String {
 }
 
 /// The population and index now of each spiking input channel, channels as trained in population order; `None` = removed.
-pub(crate) fn channels(net: &Net<Fixed>) -> Vec<Option<Cell>> {
+pub(crate) fn channels<N: Number>(net: &Net<N>) -> Vec<Option<Cell>> {
     let mut all = Vec::new();
     for (k, p) in net.populations.iter().enumerate() {
         if matches!(p.role, Role::SpikeInput) {

@@ -47,7 +47,7 @@ fn equal(part: Part, what: &'static str, found: usize, expected: usize) -> Resul
     if found == expected { Ok(()) } else { Err(Malformed { part, what, found: found as i64, expected: expected as i64 }) }
 }
 
-fn within(part: Part, what: &'static str, found: i64, low: i64, high: i64) -> Result<(), Malformed> {
+pub(crate) fn within(part: Part, what: &'static str, found: i64, low: i64, high: i64) -> Result<(), Malformed> {
     if found < low {
         Err(Malformed { part, what, found, expected: low })
     } else if found > high {
@@ -58,7 +58,7 @@ fn within(part: Part, what: &'static str, found: i64, low: i64, high: i64) -> Re
 }
 
 /// Largest skew, in chip steps.
-const MAX_SKEW: i64 = 1 << 20;
+pub(crate) const MAX_SKEW: i64 = 1 << 20;
 
 /// Checks the registers of a fixed net against the target's ranges: formats, mantissas on their grid, decays, thresholds,
 /// biases, refractory periods and the rules' widths.

@@ -6,6 +6,7 @@ pub mod data;
 pub mod explore;
 pub mod export;
 pub mod fit;
+pub mod import_ranc;
 pub mod inspect;
 pub mod map;
 pub mod quickstart;

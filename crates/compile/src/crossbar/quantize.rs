@@ -185,7 +185,9 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, axons: usize, m
                 }
             }
             wired.inputs[unit].sort_unstable();
-            wired.weights[unit] = fitted.levels.iter().map(|&l| l as i32).collect();
+            // A type that the neuron hears no axon of has no weight: no bit of the image says anything for nothing.
+            let heard = fitted.chosen.iter().fold(0, |all, c| all | c.1);
+            wired.weights[unit] = fitted.levels.iter().enumerate().map(|(k, &l)| if heard >> k & 1 == 1 { l as i32 } else { 0 }).collect();
             let bias = f64::from(neuron.bias) * scale;
             let wanted = if measured.known() { bias - drift } else { bias };
             let limit = most(*spec.neuron.leak_bits);

@@ -13,27 +13,16 @@ mod snn;
 #[cfg(test)]
 mod tests;
 
+pub use crate::sample::Sample;
 pub use notes::Note;
 
 use crate::error::ExportError;
 use expected::Expected;
 use plan::Plan;
 use spikec_chip::{Image, Loadable};
-use spikec_data::Stimulus;
 use spikec_sim::timing::Level;
 use spikec_sim::{Machine, Record, RunOptions, SampleRun};
 use std::io::{self, Write};
-
-/// The sample that is exported with a bundle.
-#[derive(Debug, Clone, Copy)]
-pub struct Sample<'a> {
-    /// Its number in the data, for the record.
-    pub index: usize,
-    /// Its input.
-    pub stimulus: &'a Stimulus,
-    /// Network steps; `None`: as the data say, else the bundle's default.
-    pub steps: Option<u32>,
-}
 
 /// A bundle, ready to be written for SANA-FE.
 #[derive(Debug)]
@@ -49,7 +38,7 @@ impl SanaFe {
     /// [`ExportError`] names what SANA-FE can't run.
     pub fn new(bundle: Loadable<'_>, sample: Option<Sample<'_>>) -> Result<SanaFe, ExportError> {
         if !matches!(bundle.image, Image::Packed(_)) {
-            return Err(ExportError::Family { family: bundle.image.family() });
+            return Err(ExportError::Family { format: "sana-fe", found: bundle.image.family(), expected: "Packed" });
         }
         let machine = Machine::boot_timed(bundle, Level::Analytic)?;
         let run = sample.map(|s| run(&machine, &s)).transpose()?;

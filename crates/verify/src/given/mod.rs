@@ -3,6 +3,7 @@
 //! In: the given net and the reference net. Out: differences, and the map from given to kept neurons. Invariant: a neuron that the
 //! reference lacks is dead by `spikec_net::live` on the *given* net; nothing is taken from the reference but what is compared. Cost: linear.
 
+pub(crate) mod integers;
 pub(crate) mod registers;
 pub(crate) mod relays;
 pub(crate) mod soft;
@@ -12,7 +13,7 @@ use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Va
 use crate::host::{hex, list};
 use crate::image::{Checked, Given};
 use spikec_chip::bundle::Bundle;
-use spikec_net::{Fixed, HostProjection, Liveness, Net, Number, Projection, Quantized, Role, live};
+use spikec_net::{HostProjection, Liveness, Net, Number, Projection, Quantized, Role, live};
 use std::borrow::Cow;
 
 pub(crate) const SIDE: Side = Side::Network;
@@ -22,7 +23,7 @@ pub(crate) fn item(text: &str) -> At {
 }
 
 /// The digest that the reference names is the given network's.
-pub(crate) fn compare_digest(_bundle: &Bundle, quantized: &Quantized, given: &Given, differences: &mut Differences) {
+pub(crate) fn compare_digest<R: Number>(_bundle: &Bundle, quantized: &Quantized<R>, given: &Given, differences: &mut Differences) {
     differences.compare(SIDE, Field::Digest, hex(&quantized.network_digest), hex(&given.digest()), At::default);
 }
 
@@ -44,9 +45,9 @@ pub(crate) fn lagged<'a, N: Number>(net: &'a Net<N>, options: &[(String, String)
 pub(crate) type Kept = Vec<Vec<Option<u32>>>;
 
 /// Populations by number, name, shape, role and neurons; the output. The net's own name is its file's: it says nothing. `None` when the populations can't be matched at all.
-pub(crate) fn compare_populations<N: Liveness>(
+pub(crate) fn compare_populations<N: Liveness, R: Number>(
     given: &Net<N>,
-    reference: &Net<Fixed>,
+    reference: &Net<R>,
     differences: &mut Differences,
     checked: &mut Checked,
 ) -> Option<Kept> {
@@ -112,17 +113,17 @@ fn has_kept<N: Number>(p: &Projection<N>, kept: &Kept) -> bool {
 
 /// Pairs of (given, reference) projections. A projection that lost all its synapses may be absent; every other must be there,
 /// in order, with its name and ends.
-pub(crate) fn pair_projections<'g, 'r, N: Number>(
+pub(crate) fn pair_projections<'g, 'r, N: Number, R: Number>(
     given: &'g Net<N>,
-    reference: &'r Net<Fixed>,
+    reference: &'r Net<R>,
     kept: &Kept,
     differences: &mut Differences,
-) -> Vec<(&'g Projection<N>, &'r Projection<Fixed>)> {
+) -> Vec<(&'g Projection<N>, &'r Projection<R>)> {
     let mut pairs = Vec::new();
     let mut rest = reference.projections.iter().peekable();
     for g in &given.projections {
         let wanted = has_kept(g, kept);
-        let same = |r: &&Projection<Fixed>| r.name == g.name && (r.pre, r.post) == (g.pre, g.post) && (wanted || r.synapses.is_empty());
+        let same = |r: &&Projection<R>| r.name == g.name && (r.pre, r.post) == (g.pre, g.post) && (wanted || r.synapses.is_empty());
         match rest.next_if(same) {
             Some(r) => pairs.push((g, r)),
             None if wanted => differences.push(|| Difference {
@@ -149,9 +150,9 @@ pub(crate) fn pair_projections<'g, 'r, N: Number>(
 
 /// Pairs of (given, reference) host projections, and their rows: `row(given post)` is the reference post. A host projection of
 /// which no post is kept may be absent.
-pub(crate) fn pair_host_projections<'g, 'r, N: Number>(
+pub(crate) fn pair_host_projections<'g, 'r, N: Number, R: Number>(
     given: &'g Net<N>,
-    reference: &'r Net<Fixed>,
+    reference: &'r Net<R>,
     kept: &Kept,
     differences: &mut Differences,
 ) -> Vec<(&'g HostProjection, &'r HostProjection)> {
@@ -187,8 +188,8 @@ pub(crate) fn pair_host_projections<'g, 'r, N: Number>(
 }
 
 /// The terms of a host row: channels as trained, and weights bit for bit.
-pub(crate) fn compare_host_terms<N: Number>(
-    nets: (&Net<N>, &Net<Fixed>),
+pub(crate) fn compare_host_terms<N: Number, R: Number>(
+    nets: (&Net<N>, &Net<R>),
     pair: (&HostProjection, &HostProjection),
     rows: (usize, usize),
     at: impl Fn() -> At,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::resolve::bias_value;
+use spikec_net::Fixed;
 
 /// Compares a network in registers.
 pub(crate) fn compare(given: &Net<Fixed>, reference: &Net<Fixed>, differences: &mut Differences, checked: &mut Checked) {

@@ -8,8 +8,9 @@
 
 use super::{SIDE, item};
 use crate::difference::{At, Difference, Differences, Field, NeuronName, Value};
+use crate::family::Registers;
 use crate::image::Checked;
-use spikec_net::{Bias, Fixed, FixedNeuron, FixedRules, Net, PopulationId, Projection, Quantized, Role, Scaling, Synapses};
+use spikec_net::{Bias, FixedNeuron, FixedRules, Net, Number, PopulationId, Projection, Quantized, Role, Scaling, Synapses};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -17,12 +18,12 @@ use std::collections::BTreeSet;
 type Heard = (usize, u32, u16);
 
 /// The reference without relays; as it is where it has none. `None` when they are no relays, which has been reported.
-pub(crate) fn contract<'a>(
-    quantized: &'a Quantized,
+pub(crate) fn contract<'a, N: Registers>(
+    quantized: &'a Quantized<N>,
     given: usize,
     differences: &mut Differences,
     checked: &mut Checked,
-) -> Option<Cow<'a, Quantized>> {
+) -> Option<Cow<'a, Quantized<N>>> {
     let net = &quantized.net;
     if net.populations.len() <= given || net.output.index() >= given {
         return Some(Cow::Borrowed(quantized));
@@ -38,7 +39,7 @@ pub(crate) fn contract<'a>(
     let projections = contract_projections(net, given, &heard, differences);
     let rest = Net {
         name: net.name.clone(),
-        rules: net.rules,
+        rules: net.rules.clone(),
         populations: net.populations[..given].to_vec(),
         projections,
         host_projections: net.host_projections.clone(),
@@ -49,7 +50,7 @@ pub(crate) fn contract<'a>(
 }
 
 /// Input channels, counted over all spike inputs as trained, that a neuron of a single synapse repeats: all that can be relays of inputs.
-pub(crate) fn channels(net: &Net<Fixed>) -> BTreeSet<u32> {
+pub(crate) fn channels<N: Registers>(net: &Net<N>) -> BTreeSet<u32> {
     let mut entering: Vec<Vec<u32>> = net.populations.iter().map(|p| vec![0; p.neurons().len()]).collect();
     for p in &net.projections {
         p.synapses.rows().for_each(|row| row.posts().for_each(|j| entering[p.post.index()][j as usize] += 1));
@@ -58,10 +59,9 @@ pub(crate) fn channels(net: &Net<Fixed>) -> BTreeSet<u32> {
     for (k, input) in net.populations.iter().enumerate().filter(|(_, p)| matches!(p.role, Role::SpikeInput)) {
         // A relay has the name of the projection into it.
         for p in net.projections.iter().filter(|p| p.pre.index() == k && p.name == net.population(p.post).name) {
-            for (i, j, mantissa, _) in p.synapses.iter() {
+            for (i, j, weight, _) in p.synapses.iter() {
                 let (relays, j) = (net.population(p.post).neurons(), j as usize);
-                let weight = net.rules.acting_weight(mantissa, p.format.exponent);
-                if entering[p.post.index()][j] == 1 && repeats(&net.rules, &relays[j], weight) {
+                if entering[p.post.index()][j] == 1 && N::repeats(&net.rules, &relays[j], &p.format, weight) {
                     channels.insert(first + input.origin[i as usize]);
                 }
             }
@@ -71,14 +71,14 @@ pub(crate) fn channels(net: &Net<Fixed>) -> BTreeSet<u32> {
     channels
 }
 
-fn at(net: &Net<Fixed>, population: usize, neuron: usize) -> At {
+fn at<N: Number>(net: &Net<N>, population: usize, neuron: usize) -> At {
     let p = &net.populations[population];
     let index = p.origin.get(neuron).copied().unwrap_or(neuron as u32);
     At { neuron: Some(NeuronName { population: population as u32, name: p.name.clone(), index }), ..At::default() }
 }
 
-fn added(
-    net: &Net<Fixed>,
+fn added<N: Number>(
+    net: &Net<N>,
     (population, neuron): (usize, usize),
     found: &'static str,
     expected: &'static str,
@@ -89,7 +89,7 @@ fn added(
 }
 
 /// A relay stands for no neuron as trained: its scale is 1.
-fn contract_scaling(scaling: &Scaling, net: &Net<Fixed>, given: usize, differences: &mut Differences) -> Scaling {
+fn contract_scaling<N: Number>(scaling: &Scaling, net: &Net<N>, given: usize, differences: &mut Differences) -> Scaling {
     let Scaling::Scaled { v_units, deviation_steps, bias_deviation } = scaling else { return Scaling::Exact };
     for (k, p) in net.populations.iter().enumerate().skip(given) {
         let whole = v_units.get(k).is_some_and(|units| units.len() == p.neurons().len() && units.iter().all(|&u| u == 1.0));
@@ -104,7 +104,7 @@ fn contract_scaling(scaling: &Scaling, net: &Net<Fixed>, given: usize, differenc
 }
 
 /// For each relay, what it hears: one synapse that makes it fire, and nothing else.
-fn heard(net: &Net<Fixed>, given: usize, differences: &mut Differences) -> Vec<Vec<Option<Heard>>> {
+fn heard<N: Registers>(net: &Net<N>, given: usize, differences: &mut Differences) -> Vec<Vec<Option<Heard>>> {
     let mut heard: Vec<Vec<Option<Heard>>> = net.populations[given..].iter().map(|p| vec![None; p.len()]).collect();
     // The projections into relays stand after all others, in the order of their populations: no order of the reference is left unexplained.
     let into: Vec<usize> = net.projections.iter().map(|p| if p.post.index() >= given { p.post.index() } else { 0 }).collect();
@@ -129,11 +129,10 @@ fn heard(net: &Net<Fixed>, given: usize, differences: &mut Differences) -> Vec<V
         // Its name says nothing else; and no bit of the reference is left unexplained.
         let name = net.population(p.post).name.as_str();
         differences.compare(SIDE, Field::Name, p.name.as_str(), name, || item(&p.name));
-        for (i, j, mantissa, delay) in p.synapses.iter() {
+        for (i, j, weight, delay) in p.synapses.iter() {
             let (r, j) = (p.post.index(), j as usize);
             let relay = net.populations[r].neurons().get(j);
-            let weight = net.rules.acting_weight(mantissa, p.format.exponent);
-            if !relay.is_some_and(|n| repeats(&net.rules, n, weight)) {
+            if !relay.is_some_and(|n| N::repeats(&net.rules, n, &p.format, weight)) {
                 added(net, (r, j), "a neuron that may stay silent, or remember", "a relay: one spike in, one spike out", differences);
             }
             if heard[r - given][j].replace((p.pre.index(), i, delay)).is_some() {
@@ -154,7 +153,7 @@ fn heard(net: &Net<Fixed>, given: usize, differences: &mut Differences) -> Vec<V
 
 /// With `u = v = 0`, a spike of this weight makes the neuron fire in that step, and leaves u at 0 in the next; a spike leaves v at 0. So it fires in the
 /// steps in which it hears a spike and in no other.
-fn repeats(rules: &FixedRules, n: &FixedNeuron, weight: i32) -> bool {
+pub(crate) fn repeats(rules: &FixedRules, n: &FixedNeuron, weight: i32) -> bool {
     let FixedNeuron { decay_u, decay_v: _, threshold, refractory, bias } = *n;
     let (w, threshold) = (i64::from(weight), i64::from(threshold) << rules.threshold_shift.min(30));
     let kept = (w * (4096 - i64::from(decay_u.min(4096)))) >> 12;
@@ -163,7 +162,7 @@ fn repeats(rules: &FixedRules, n: &FixedNeuron, weight: i32) -> bool {
 }
 
 /// A relay that nobody hears is a neuron without meaning.
-fn check_use(net: &Net<Fixed>, given: usize, differences: &mut Differences) {
+fn check_use<N: Number>(net: &Net<N>, given: usize, differences: &mut Differences) {
     let mut used: Vec<Vec<bool>> = net.populations[given..].iter().map(|p| vec![false; p.len()]).collect();
     for p in net.projections.iter().filter(|p| p.pre.index() >= given) {
         for (i, row) in p.synapses.rows().enumerate() {
@@ -179,13 +178,13 @@ fn check_use(net: &Net<Fixed>, given: usize, differences: &mut Differences) {
 
 /// The projections between populations of the network. The parts of one projection, which follow each other, the one with fewer relays on the way
 /// first, become one again.
-fn contract_projections(
-    net: &Net<Fixed>,
+fn contract_projections<N: Number>(
+    net: &Net<N>,
     given: usize,
     heard: &[Vec<Option<Heard>>],
     differences: &mut Differences,
-) -> Vec<Projection<Fixed>> {
-    let mut out: Vec<Projection<Fixed>> = Vec::new();
+) -> Vec<Projection<N>> {
+    let mut out: Vec<Projection<N>> = Vec::new();
     // Of the last projection: its pre before contraction.
     let mut last: Option<PopulationId> = None;
     for p in net.projections.iter().filter(|p| p.post.index() < given) {
@@ -208,7 +207,7 @@ fn contract_projections(
         }
         let Some(root) = root.filter(|&r| r < given) else { continue };
         let pre = PopulationId::from(root);
-        let same = |o: &Projection<Fixed>| o.name == p.name && (o.pre, o.post, o.format) == (pre, p.post, p.format);
+        let same = |o: &Projection<N>| o.name == p.name && (o.pre, o.post) == (pre, p.post) && o.format == p.format;
         let pres = net.populations[root].len();
         match out.last_mut().filter(|o| same(o) && last.is_some_and(|l| l < p.pre)) {
             Some(o) => {
@@ -217,7 +216,7 @@ fn contract_projections(
             }
             None => {
                 let synapses = Synapses::from_tuples(pres, tuples);
-                out.push(Projection { name: p.name.clone(), pre, post: p.post, format: p.format, synapses });
+                out.push(Projection { name: p.name.clone(), pre, post: p.post, format: p.format.clone(), synapses });
             }
         }
         last = Some(p.pre);

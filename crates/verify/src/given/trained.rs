@@ -12,7 +12,7 @@ use crate::image::Rounding;
 use crate::resolve::bias_value;
 use spikec_chip::target::{NeuronSpec, Target};
 use spikec_data::bias_register;
-use spikec_net::{Bias, FireRule, FixedNeuron, Float, FloatNeuron};
+use spikec_net::{Bias, FireRule, Fixed, FixedNeuron, Float, FloatNeuron};
 
 /// What the bundle says about its rounding.
 pub(crate) struct Scales<'a> {
@@ -27,7 +27,7 @@ pub(crate) struct Scales<'a> {
 }
 
 /// Slack for sums that were computed in another order.
-const SLACK: f64 = 1e-6;
+pub(super) const SLACK: f64 = 1e-6;
 
 /// Compares a network in floats.
 pub(crate) fn compare(
@@ -75,7 +75,7 @@ pub(crate) fn compare(
 }
 
 /// One positive scale for each neuron. False when they can't be used.
-fn compare_scales(reference: &Net<Fixed>, v_units: &[Vec<f64>], differences: &mut Differences) -> bool {
+pub(super) fn compare_scales<N: Number>(reference: &Net<N>, v_units: &[Vec<f64>], differences: &mut Differences) -> bool {
     if !differences.compare(SIDE, Field::Count, v_units.len(), reference.populations.len(), || item("v units")) {
         return false;
     }

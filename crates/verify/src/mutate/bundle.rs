@@ -4,6 +4,7 @@ use super::{Edit, Mutator, Nudge, Random, choose, fields};
 use spikec_chip::bundle::{
     BiasWrite, Bundle, Decoder, DecoderKind, Encoder, Host, HostMap, Injection, Origin, Place, PopulationSymbols, Provenance, Symbols,
 };
+use spikec_chip::image::Image;
 
 fn bundle(b: &mut Bundle, r: &mut Random, edit: Edit<Bundle>) -> bool {
     edit(b, r)
@@ -16,6 +17,9 @@ fn map(b: &mut Bundle, r: &mut Random, edit: Edit<HostMap>) -> bool {
 }
 fn bias_write(b: &mut Bundle, r: &mut Random, edit: Edit<BiasWrite>) -> bool {
     choose(&mut b.host.bias_writes, r, edit)
+}
+fn injection(b: &mut Bundle, r: &mut Random, edit: Edit<Injection>) -> bool {
+    choose(&mut b.host.injections, r, edit)
 }
 fn decoder(b: &mut Bundle, r: &mut Random, edit: Edit<Decoder>) -> bool {
     edit(&mut b.host.decoder, r)
@@ -32,6 +36,7 @@ fn place(b: &mut Bundle, r: &mut Random, edit: Edit<Place>) -> bool {
     places.extend(b.host.input_axons.iter_mut().flatten());
     places.extend(b.host.maps.iter_mut().flat_map(|m| &mut m.targets));
     places.extend(b.host.bias_writes.iter_mut().map(|w| &mut w.place));
+    places.extend(b.host.injections.iter_mut().map(|i| &mut i.to));
     places.extend(b.host.decoder.outputs.iter_mut().flatten());
     let k = r.below(places.len());
     places.get_mut(k).is_some_and(|p| edit(p, r))
@@ -95,8 +100,11 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
     fields!(out, Bundle, bundle, {
         target: Statement => |b, r| b.target.name.nudge(r),
         image: Refusal => |b, r| {
-            let image = b.image.packed_mut();
-            lose(&mut image.cores, r)
+            match &mut b.image {
+                Image::Packed(image) => lose(&mut image.cores, r),
+                Image::Crossbar(image) => lose(&mut image.cores, r),
+                Image::EventCrossbar(image) => image.neurons.pop().is_some(),
+            }
         },
         host: Refusal => |b, _| std::mem::take(&mut b.host.input_axons).iter().any(|a| !a.is_empty()),
         symbols: Refusal => |b, r| lose(&mut b.symbols.populations, r),
@@ -108,6 +116,9 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         encoder: Refusal => |h, r| other_encoder(&mut h.encoder, r),
         input_axons: Refusal => |h, r| if r.below(2) == 0 { swap(&mut h.input_axons, r) } else { h.input_axons.nudge(r) },
         injections: Refusal => |h, r| {
+            if !h.injections.is_empty() {
+                return if r.below(2) == 0 { lose(&mut h.injections, r) } else { swap(&mut h.injections, r) };
+            }
             let to = h.input_axons.iter().flatten().next().copied();
             h.injections.extend(to.map(|to| Injection { from: Origin::Channel(0), to, delay_steps: r.below(3) as u32 }));
             to.is_some()
@@ -135,6 +146,14 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         place: Refusal,
         mantissa: Refusal,
         exponent: Refusal,
+    });
+    fields!(out, Injection, injection, {
+        from: Refusal => |i, r| match &mut i.from {
+            Origin::Channel(channel) => channel.nudge(r),
+            Origin::Neuron(place) => place.nudge(r),
+        },
+        to: Refusal,
+        delay_steps: Refusal,
     });
     fields!(out, Decoder, decoder, {
         kind: Statement => |d, _| other_decoder(&mut d.kind),

@@ -3,7 +3,7 @@
 use super::{Catch, Mutator, Random};
 use spikec_chip::bundle::{Bundle, Place};
 use spikec_chip::codec::{decode_core, encode_core};
-use spikec_chip::image::{CoreTables, OutAxon, StoredSynapse};
+use spikec_chip::image::{CoreTables, Image, OutAxon, StoredSynapse};
 
 /// A random copy: its population, index as trained, and place.
 fn copy(bundle: &Bundle, r: &mut Random) -> Option<(usize, u32, Place)> {
@@ -14,7 +14,7 @@ fn copy(bundle: &Bundle, r: &mut Random) -> Option<(usize, u32, Place)> {
 
 /// Edits the tables of a core.
 fn tables(bundle: &mut Bundle, core: u32, edit: impl FnOnce(&mut CoreTables) -> bool) -> bool {
-    let image = bundle.image.packed_mut();
+    let Image::Packed(image) = &mut bundle.image else { return false };
     let Some(bits) = image.cores.iter_mut().find(|c| c.core == core) else { return false };
     let Ok(mut tables) = decode_core(bits, &bundle.target) else { return false };
     edit(&mut tables) && encode_core(&tables, &bundle.target).map(|again| *bits = again).is_ok()

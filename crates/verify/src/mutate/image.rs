@@ -4,13 +4,15 @@ use super::{Catch, Edit, Mutator, Nudge, Random, choose, fields};
 use spikec_chip::bundle::Bundle;
 use spikec_chip::codec::{decode_core, encode_core};
 use spikec_chip::image::{
-    Bits, Compartment, CompartmentProfile, CoreImage, CoreTables, InAxon, OutAxon, PackedImage, StoredSynapse, SynapseEntry, SynapseFormat,
-    SynapseList,
+    Bits, Compartment, CompartmentProfile, CoreImage, CoreTables, Image, InAxon, OutAxon, PackedImage, StoredSynapse, SynapseEntry,
+    SynapseFormat, SynapseList,
 };
 
 fn packed(b: &mut Bundle, r: &mut Random, edit: Edit<PackedImage>) -> bool {
-    let image = b.image.packed_mut();
-    edit(image, r)
+    match &mut b.image {
+        Image::Packed(image) => edit(image, r),
+        _ => false,
+    }
 }
 fn core(b: &mut Bundle, r: &mut Random, edit: Edit<CoreImage>) -> bool {
     packed(b, r, &mut |image, r| choose(&mut image.cores, r, edit))

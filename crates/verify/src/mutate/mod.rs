@@ -7,16 +7,18 @@
 
 mod bundle;
 mod copies;
+mod crossbar;
+mod event;
 mod image;
+mod integers;
 mod nudge;
 mod reference;
 mod target;
 
-use crate::choices::Choices;
-use crate::image::{Given, VerifyError, check_image};
+use crate::family;
+use crate::image::{Given, check_image};
 pub use nudge::{Nudge, Random};
 use spikec_chip::bundle::Bundle;
-use spikec_net::Quantized;
 use spikec_sim::Machine;
 
 /// How a mutant must be caught.
@@ -24,7 +26,7 @@ use spikec_sim::Machine;
 pub enum Catch {
     /// Container, boot or image check refuse it, or the image check finds a difference.
     Refusal,
-    /// The same, or the statement that the verdict makes is another one ([`Choices`]): no network can confirm or deny a choice.
+    /// The same, or the statement that the verdict makes is another one ([`crate::Choices`]): no network can confirm or deny a choice.
     Statement,
 }
 
@@ -78,13 +80,14 @@ pub fn catch(original: &Bundle, mutant: &Bundle, given: &Given) -> Caught {
     if let Err(e) = Bundle::from_bytes(&mutant.to_bytes()) {
         return Caught::Container(e.to_string());
     }
-    if let Err(e) = Machine::boot(mutant.loadable()) {
+    // What the simulator doesn't boot at all, it doesn't catch.
+    if let Err(e) = Machine::boot(mutant.loadable())
+        && Machine::boot(original.loadable()).is_ok()
+    {
         return Caught::Boot(e.to_string());
     }
-    let statement =
-        |b: &Bundle| Quantized::from_bytes(&b.reference).map(|q| Choices::of(b, &q)).map_err(|e| VerifyError::Reference(e.to_string()));
-    match (statement(original), statement(mutant)) {
-        (Ok(a), Ok(b)) if a != b => Caught::Statement,
+    match (family::choices(original), family::choices(mutant)) {
+        (Some(a), Some(b)) if a != b => Caught::Statement,
         _ => Caught::Nothing,
     }
 }
@@ -140,6 +143,9 @@ pub fn all_mutators() -> Vec<Mutator> {
     image::push(&mut all);
     copies::push(&mut all);
     reference::push(&mut all);
+    crossbar::push(&mut all);
+    event::push(&mut all);
+    integers::push(&mut all);
     all
 }
 

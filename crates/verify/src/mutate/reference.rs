@@ -1,31 +1,37 @@
 //! Faults in the reference section.
 
 use super::{Edit, Mutator, Nudge, Random, choose, fields};
+use crate::family::Registers;
 use spikec_chip::bundle::Bundle;
 use spikec_net::{
-    Bias, Fixed, FixedNeuron, FixedRules, HostProjection, Net, Population, Projection, Quantized, Role, Scaling, SignMode, Synapses,
-    WeightFormat,
+    Bias, Crossbar, Event, Fixed, FixedNeuron, FixedRules, HostProjection, Net, Population, Projection, Quantized, Role, Scaling, SignMode,
+    Synapses, Weight, WeightFormat,
 };
 
-fn quantized(b: &mut Bundle, r: &mut Random, edit: Edit<Quantized>) -> bool {
-    let Ok(mut q) = Quantized::from_bytes(&b.reference) else { return false };
+pub(super) fn quantized<N: Registers>(b: &mut Bundle, r: &mut Random, edit: Edit<Quantized<N>>) -> bool {
+    if !N::holds(b) {
+        return false;
+    }
+    let Ok(mut q) = Quantized::<N>::from_bytes(&b.reference) else { return false };
     let done = edit(&mut q, r);
     b.reference = q.to_bytes();
     done
 }
+type FixedQuantized = Quantized<Fixed>;
 type FixedNet = Net<Fixed>;
 type FixedPopulation = Population<Fixed>;
 type FixedProjection = Projection<Fixed>;
 /// A synapse by itself: how rows are stored is no statement about the net.
-struct Synapse {
-    pre: u32,
-    post: u32,
-    weight: i16,
-    delay: u16,
+pub(super) struct Synapse<W> {
+    pub pre: u32,
+    pub post: u32,
+    pub weight: W,
+    pub delay: u16,
 }
+type FixedSynapse = Synapse<i16>;
 
 fn net(b: &mut Bundle, r: &mut Random, edit: Edit<FixedNet>) -> bool {
-    quantized(b, r, &mut |q, r| edit(&mut q.net, r))
+    quantized::<Fixed>(b, r, &mut |q, r| edit(&mut q.net, r))
 }
 fn rules(b: &mut Bundle, r: &mut Random, edit: Edit<FixedRules>) -> bool {
     net(b, r, &mut |n, r| edit(&mut n.rules, r))
@@ -55,23 +61,25 @@ fn projection(b: &mut Bundle, r: &mut Random, edit: Edit<FixedProjection>) -> bo
 fn weight_format(b: &mut Bundle, r: &mut Random, edit: Edit<WeightFormat>) -> bool {
     projection(b, r, &mut |p, r| edit(&mut p.format, r))
 }
+/// Edits a list of synapses at one of them.
+type AtSynapse<'a, W> = &'a mut dyn FnMut(&mut Vec<Synapse<W>>, usize, &mut Random) -> bool;
 /// Edits the list of all synapses at one of them.
-fn one_of(synapses: &mut Synapses<i16>, r: &mut Random, edit: &mut dyn FnMut(&mut Vec<Synapse>, usize, &mut Random) -> bool) -> bool {
-    let mut all: Vec<Synapse> = synapses.iter().map(|(pre, post, weight, delay)| Synapse { pre, post, weight, delay }).collect();
+pub(super) fn one_of<W: Weight>(synapses: &mut Synapses<W>, r: &mut Random, edit: AtSynapse<W>) -> bool {
+    let mut all: Vec<Synapse<W>> = synapses.iter().map(|(pre, post, weight, delay)| Synapse { pre, post, weight, delay }).collect();
     let k = r.below(all.len());
     let done = k < all.len() && edit(&mut all, k, r);
     let tuples = all.into_iter().map(|Synapse { pre, post, weight, delay }| (pre, post, weight, delay)).collect();
     *synapses = Synapses::from_tuples(synapses.pres(), tuples);
     done
 }
-fn synapse(b: &mut Bundle, r: &mut Random, edit: Edit<Synapse>) -> bool {
+fn synapse(b: &mut Bundle, r: &mut Random, edit: Edit<FixedSynapse>) -> bool {
     projection(b, r, &mut |p, r| one_of(&mut p.synapses, r, &mut |all, k, r| edit(&mut all[k], r)))
 }
 fn host_projection(b: &mut Bundle, r: &mut Random, edit: Edit<HostProjection>) -> bool {
     net(b, r, &mut |n, r| choose(&mut n.host_projections, r, edit))
 }
 
-fn swap<T: PartialEq>(list: &mut [T], r: &mut Random) -> bool {
+pub(super) fn swap<T: PartialEq>(list: &mut [T], r: &mut Random) -> bool {
     let k = r.below(list.len().saturating_sub(1));
     list.len() > 1 && list[k] != list[k + 1] && {
         list.swap(k, k + 1);
@@ -106,7 +114,7 @@ fn other_role(role: &mut Role<Fixed>, r: &mut Random) -> bool {
     true
 }
 
-fn other_scaling(scaling: &mut Scaling, r: &mut Random) -> bool {
+pub(super) fn other_scaling(scaling: &mut Scaling, r: &mut Random) -> bool {
     match scaling {
         Scaling::Exact => *scaling = Scaling::Scaled { v_units: Vec::new(), deviation_steps: 0.5, bias_deviation: 0.0 },
         Scaling::Scaled { v_units, deviation_steps, bias_deviation } => match r.below(4) {
@@ -123,26 +131,32 @@ fn other_scaling(scaling: &mut Scaling, r: &mut Random) -> bool {
     true
 }
 
-fn larger_deviation(bundle: &Bundle, seed: u64) -> Option<Bundle> {
+/// Edits the scaling, whatever the number.
+fn scaling(bundle: &Bundle, seed: u64, edit: fn(&mut Scaling, &mut Random) -> bool) -> Option<Bundle> {
     let mut mutant = bundle.clone();
-    let done = quantized(&mut mutant, &mut Random::new(seed), &mut |q, r| match &mut q.scaling {
+    let r = &mut Random::new(seed);
+    let done = quantized::<Fixed>(&mut mutant, r, &mut |q, r| edit(&mut q.scaling, r))
+        || quantized::<Crossbar>(&mut mutant, r, &mut |q, r| edit(&mut q.scaling, r))
+        || quantized::<Event>(&mut mutant, r, &mut |q, r| edit(&mut q.scaling, r));
+    done.then_some(mutant)
+}
+
+fn larger_deviation(bundle: &Bundle, seed: u64) -> Option<Bundle> {
+    scaling(bundle, seed, |scaling, r| match scaling {
         Scaling::Exact => false,
         Scaling::Scaled { v_units: _, deviation_steps, bias_deviation: _ } => deviation_steps.nudge(r),
-    });
-    done.then_some(mutant)
+    })
 }
 
 fn larger_bias_deviation(bundle: &Bundle, seed: u64) -> Option<Bundle> {
-    let mut mutant = bundle.clone();
-    let done = quantized(&mut mutant, &mut Random::new(seed), &mut |q, r| match &mut q.scaling {
+    scaling(bundle, seed, |scaling, r| match scaling {
         Scaling::Exact => false,
         Scaling::Scaled { v_units: _, deviation_steps: _, bias_deviation } => bias_deviation.nudge(r),
-    });
-    done.then_some(mutant)
+    })
 }
 
 pub(super) fn push(out: &mut Vec<Mutator>) {
-    fields!(out, Quantized, quantized, {
+    fields!(out, FixedQuantized, quantized::<Fixed>, {
         net: Refusal => |q, r| q.net.name.nudge(r),
         scaling: Refusal => |q, r| other_scaling(&mut q.scaling, r),
         network_digest: Refusal,
@@ -206,7 +220,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         exponent: Refusal,
         sign: Statement,
     });
-    fields!(out, Synapse, synapse, {
+    fields!(out, FixedSynapse, synapse, {
         pre: Refusal,
         post: Refusal,
         weight: Refusal => |s, r| {

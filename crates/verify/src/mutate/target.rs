@@ -6,7 +6,10 @@
 use super::{Catch, Edit, Mutator, Nudge, Random, fields};
 use spikec_chip::bundle::Bundle;
 
-use spikec_chip::target::{EnergyPj, NeuronSpec, Packed, PackedCore, Sourced, SynapseMemory, Target, TimingNs, Topology, WeightSpec};
+use spikec_chip::image::Image;
+use spikec_chip::target::{
+    EnergyPj, Family, NeuronSpec, Packed, PackedCore, Sourced, SynapseMemory, Target, TimingNs, Topology, WeightSpec,
+};
 
 fn target(b: &mut Bundle, r: &mut Random, edit: Edit<Target>) -> bool {
     edit(&mut b.target, r)
@@ -15,8 +18,10 @@ fn topology(b: &mut Bundle, r: &mut Random, edit: Edit<Topology>) -> bool {
     edit(&mut b.target.topology, r)
 }
 fn packed(b: &mut Bundle, r: &mut Random, edit: Edit<Packed>) -> bool {
-    let p = b.target.packed_mut();
-    edit(p, r)
+    match &mut b.target.family {
+        Family::Packed(p) => edit(p, r),
+        _ => false,
+    }
 }
 fn core(b: &mut Bundle, r: &mut Random, edit: Edit<PackedCore>) -> bool {
     packed(b, r, &mut |p, r| edit(&mut p.core, r))
@@ -59,8 +64,11 @@ fn other_input_hop(bundle: &Bundle, seed: u64) -> Option<Bundle> {
 
 fn other_neuron_hop(bundle: &Bundle, seed: u64) -> Option<Bundle> {
     let mut mutant = bundle.clone();
-    let image = bundle.image.packed();
-    let fed = image.cores.iter().any(|c| !c.out_axons.is_empty());
+    let fed = match &bundle.image {
+        Image::Packed(image) => image.cores.iter().any(|c| !c.out_axons.is_empty()),
+        // The hop of these families is 1.
+        Image::Crossbar(_) | Image::EventCrossbar(_) => true,
+    };
     (fed && mutant.target.topology.neuron_hop_steps.nudge(&mut Random::new(seed))).then_some(mutant)
 }
 
@@ -70,8 +78,11 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         description: Statement,
         topology: Statement => |t, r| t.topology.chips.nudge(r),
         family: Statement => |t, r| {
-            let p = t.packed_mut();
-            p.core.in_axons.nudge(r)
+            match &mut t.family {
+                Family::Packed(p) => p.core.in_axons.nudge(r),
+                Family::Crossbar(x) => x.energy_pj.synapse.nudge(r),
+                Family::EventCrossbar(x) => x.energy_pj.synapse.nudge(r),
+            }
         },
     });
     fields!(out, Topology, topology, {

@@ -1,8 +1,12 @@
 //! Toys: random small networks, and an emitter (`emit`) that is as simple as can be. It shares nothing with the compiler.
 
 mod emit;
+mod emit_crossbar;
+mod emit_event;
+mod integers;
 
 pub(crate) use emit::emit;
+pub(crate) use integers::{Chip, IntegerToy};
 
 use crate::image::{Given, ImageVerdict, VerifyError, check_image};
 use crate::mutate::Random;
@@ -44,7 +48,8 @@ impl Toy {
         let mut r = Random::new(seed.wrapping_mul(977) + kind as u64);
         match kind {
             Kind::Registers => {
-                let net = random_net(&mut r, Role::SpikeInput, fixed_rules(), random_registers, random_fixed_projection);
+                let sizes = sizes(&mut r);
+                let net = random_net(&mut r, sizes, Role::SpikeInput, fixed_rules(), random_registers, random_fixed_projection);
                 Toy::of_registers(net, &mut r)
             }
             Kind::Spikes => Toy::of_trained(random_float(&mut r, Role::SpikeInput), Encoder::Spikes, &mut r),
@@ -151,15 +156,20 @@ fn random_pairs(r: &mut Random, pres: usize, posts: usize, delays: &[u16]) -> Tu
     all
 }
 
+/// Neurons of a net's populations.
+fn sizes(r: &mut Random) -> [usize; 3] {
+    [3 + r.below(5), 3 + r.below(8), 2 + r.below(4)]
+}
+
 /// in -> h -> o, h -> h (recurrent) and in -> o (skip), sparse.
 fn random_net<N: Number>(
     r: &mut Random,
+    sizes: [usize; 3],
     input: Role<N>,
     rules: N::Rules,
     neurons: impl Fn(&mut Random, usize) -> Vec<N::Neuron>,
     projection: impl Fn(&mut Random, Tuples<()>) -> (N::Format, Tuples<N::Weight>),
 ) -> Net<N> {
-    let sizes = [3 + r.below(5), 3 + r.below(8), 2 + r.below(4)];
     let population = |name: &str, n: usize, role| Population {
         name: name.into(),
         shape: vec![1, n as u32],
@@ -262,7 +272,10 @@ fn random_float(r: &mut Random, input: Role<Float>) -> Net<Float> {
         };
         (0..n).map(|_| one(r)).collect()
     };
-    random_net(r, input, rules, neurons, |r, pairs| ((), pairs.into_iter().map(|(i, j, (), d)| (i, j, real(r) + 0.0005, d)).collect()))
+    let sizes = sizes(r);
+    random_net(r, sizes, input, rules, neurons, |r, pairs| {
+        ((), pairs.into_iter().map(|(i, j, (), d)| (i, j, real(r) + 0.0005, d)).collect())
+    })
 }
 
 /// Removes what is dead and sets the skews: 1 for the output, 0 for the rest.

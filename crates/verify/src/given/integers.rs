@@ -1,0 +1,361 @@
+//! The reference section of a crossbar against a network in floats: every register is the nearest to the float that it stands for.
+//!
+//! Such a chip has no decays: neurons keep their potential (keep_v = 1) and filter nothing (keep_u = 0), so that u is the input q. With V = v * v_units the
+//! float step of docs/semantics.md, section 2, becomes the integer one if weight = w * gain * v_units, leak = bias * v_units, start and reset = v_reset * v_units, and V is at the register's threshold where v is at, or above, the
+//! float's: with T = threshold * v_units, integers above T begin at floor(T) + 1 (fire rule `>`), those from T on at ceil(T) (`>=`). On event crossbars, whose neurons are reset to 0 and whose
+//! potentials a time reference moves towards 0, v_reset * v_units must round to 0, and bias and leak be 0.
+//!
+//! A constant source, which keeps nothing and hears nothing, fires in every step: so does a row that starts at 0 and leaks its threshold or more (linear: exactly that) in each tick.
+//!
+//! Bounds, in units of V: weights, as far as the bundle declares from the ideal (one that the reference lacks acts as 0); thresholds, none from that of T or half a unit from T (`>=`) or T + 1 (`>`), which is T rounded first; start and
+//! reset, half a unit; leaks, half a unit, and as far more as the bundle declares that reconstruction moved biases. A readout (infinite threshold) has the largest threshold of the
+//! register. Resets are the network's: `Subtract` is linear, `ToValue` absolute (on event crossbars: to 0). The negative threshold stands for none: it is the least that the register holds and the potential can have. Where a potential can't be below
+//! that (`<` and a register as wide as the potential) it never acts. Where it is compared by `<=`, the least potential of a sample of `default_steps` network steps (65,536 where the bundle doesn't say) must be above it: from 0, the start or the reset value down by the sum of all
+//! negative weights and the leak in each step. Where the register is narrower than the potential (`truenorth`), neurons of which that can't be said are counted (`Rounding::reachable_floors`), as wraps and clips of potentials are counted at run time.
+//!
+//! In: the bundle and the network. Out: the verdict. Invariant: nothing of the compiler is used. Cost: linear in the synapses.
+
+use super::*;
+use crate::choices::Choices;
+use crate::family::{Registers, reference};
+use crate::given::trained::{SLACK, compare_scales};
+use crate::image::{ImageVerdict, Rounding, VerifyError};
+use spikec_chip::target::Target;
+use spikec_net::{Crossbar, CrossbarNeuron, Event, EventNeuron, FireRule, Float, FloatNeuron, FloatRules, ResetRule, Scaling};
+
+/// Network steps for which a negative threshold must stay out of reach where the bundle has no default.
+const STEPS: u32 = 1 << 16;
+
+/// A number whose weights are integers that act as they are.
+pub(crate) trait Integers: Registers + Number<Weight = i32, Format = ()> {
+    /// Compares a neuron's registers with the float neuron that they stand for.
+    fn compare_neuron(law: &Law<'_, Self>, wanted: &FloatNeuron, found: &Self::Neuron, one: One, judge: &mut Judge);
+}
+
+/// What turns a float neuron into registers.
+pub(crate) struct Law<'a, N: Number> {
+    given: &'a FloatRules,
+    rules: &'a N::Rules,
+    target: &'a Target,
+    bias_deviation: f64,
+    steps: u32,
+}
+
+/// One neuron.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct One {
+    /// Units of V for one of v.
+    units: f64,
+    /// Sum of its negative weights.
+    inhibition: i64,
+    /// Whether any synapse of the network ends at it.
+    hears: bool,
+    skew: u32,
+}
+
+/// Where verdicts go.
+pub(crate) struct Judge<'a> {
+    at: &'a dyn Fn() -> At,
+    differences: &'a mut Differences,
+    rounding: &'a mut Rounding,
+}
+
+impl Judge<'_> {
+    fn near(&mut self, field: Field, found: i32, ideal: f64, reach: f64) {
+        let reach = reach + SLACK * ideal.abs().max(1.0);
+        let distance = (f64::from(found) - ideal).abs();
+        if distance.is_nan() || distance > reach {
+            let (at, expected) = (self.at, Value::Within(ideal - reach, ideal + reach));
+            self.differences.push(|| Difference { side: SIDE, at: at(), field, found: found.into(), expected });
+        }
+    }
+
+    fn same<T: PartialEq + Into<Value>>(&mut self, field: Field, found: T, expected: T) {
+        self.differences.compare(SIDE, field, found, expected, self.at);
+    }
+
+    /// Neither current nor potential decays.
+    fn keeps(&mut self, wanted: &FloatNeuron) {
+        self.same(Field::DecayU, 0.0, f64::from(wanted.keep_u));
+        self.same(Field::DecayV, 1.0, f64::from(wanted.keep_v));
+    }
+
+    /// The register is that of T, the threshold in units of V, or that of T rounded to a whole unit.
+    fn threshold(&mut self, fire: FireRule, wanted: &FloatNeuron, found: i32, units: f64, never: i64) {
+        if wanted.threshold == f32::INFINITY {
+            return self.same(Field::Threshold, i64::from(found), never);
+        }
+        let t = f64::from(wanted.threshold) * units;
+        let slack = SLACK * t.abs().max(1.0);
+        // A T that is no integer by its last bits alone may be taken for one.
+        let near = if t == t.round() { 0.0 } else { 1e-9 * t.abs().max(1.0) };
+        let greater = fire == FireRule::Greater;
+        let exact = |t: f64| if greater { t.floor() + 1.0 } else { t.ceil() };
+        let rounded = t + f64::from(u8::from(greater));
+        let found_at = f64::from(found);
+        let (low, high) = (exact(t - near).min(rounded - 0.5 - slack), exact(t + near).max(rounded + 0.5 + slack));
+        let (is_exact, moved) = ((exact(t - near)..=exact(t + near)).contains(&found_at), (found_at - rounded).abs());
+        if !is_exact {
+            self.rounding.threshold_steps = self.rounding.threshold_steps.max(moved);
+        }
+        if !(is_exact || moved <= 0.5 + slack) {
+            let (at, expected) = (self.at, Value::Within(low, high));
+            self.differences.push(|| Difference { side: SIDE, at: at(), field: Field::Threshold, found: found.into(), expected });
+        }
+    }
+
+    fn bias(&mut self, wanted: &FloatNeuron, found: i32, units: f64, deviation: f64) {
+        let ideal = f64::from(wanted.bias) * units;
+        let moved = (f64::from(found) - ideal).abs();
+        self.rounding.bias_moved = self.rounding.bias_moved.max(moved / units);
+        self.near(Field::Leak, found, ideal, 0.5 + deviation * units);
+    }
+
+    fn reset(&mut self, found: ResetRule, wanted: ResetRule, readout: bool) {
+        let text = |rule| if rule == ResetRule::Subtract { "subtract" } else { "to a value" };
+        if !readout {
+            self.same(Field::Reset, text(found), text(wanted));
+        }
+    }
+}
+
+impl Integers for Crossbar {
+    fn compare_neuron(law: &Law<'_, Self>, wanted: &FloatNeuron, found: &CrossbarNeuron, one: One, judge: &mut Judge) {
+        let CrossbarNeuron { leak, threshold, floor, reset, linear, start } = *found;
+        let threshold_bits = *crate::crossbar::spec(law.target).neuron.threshold_bits;
+        let half = 1i64 << (threshold_bits - 1);
+        if !one.hears && constant(law.given.fire, wanted) {
+            // It fires in every step, and so must the row: from its start, and from where a spike leaves it.
+            let fires = start == 0 && threshold >= 1 && if linear { leak == threshold } else { leak >= threshold && reset == 0 };
+            let text = |fires: bool| if fires { "a spike in every step" } else { "a neuron that may be silent" };
+            return judge.same(Field::Leak, text(fires), text(true));
+        }
+        judge.keeps(wanted);
+        judge.threshold(law.given.fire, wanted, threshold, one.units, half - 1);
+        judge.bias(wanted, leak, one.units, law.bias_deviation);
+        let readout = wanted.threshold == f32::INFINITY;
+        let rule = if linear { ResetRule::Subtract } else { ResetRule::ToValue };
+        judge.reset(rule, law.given.reset, readout);
+        let v_reset = f64::from(wanted.v_reset) * one.units;
+        judge.near(Field::Potential, start, v_reset, 0.5);
+        // A linear reset, and one that never comes, don't read the value.
+        if reset != 0 || !(linear || readout) {
+            judge.near(Field::ResetValue, reset, v_reset, 0.5);
+        }
+        let (least, _) = law.rules.range();
+        let none = least.max(-half);
+        judge.same(Field::Floor, i64::from(floor), none);
+        if (law.rules.floor_inclusive || none > least) && !unreached(law, found, one) {
+            judge.rounding.reachable_floors += 1;
+            if law.rules.floor_inclusive {
+                let (at, expected) = (judge.at, format!("below all potentials of {} network steps", law.steps));
+                judge.differences.push(|| Difference {
+                    side: SIDE,
+                    at: at(),
+                    field: Field::Floor,
+                    found: floor.into(),
+                    expected: expected.into(),
+                });
+            }
+        }
+    }
+}
+
+/// Whether a float neuron without synapses fires in every step: a constant source (docs/semantics.md, section 2).
+fn constant(fire: FireRule, n: &FloatNeuron) -> bool {
+    let above = if fire == FireRule::Greater { n.bias > n.threshold } else { n.bias >= n.threshold };
+    (n.keep_u, n.keep_v, n.v_reset) == (0.0, 0.0, 0.0) && above
+}
+
+/// Whether no potential of the sample is at the negative threshold.
+fn unreached(law: &Law<Crossbar>, n: &CrossbarNeuron, one: One) -> bool {
+    let from = i64::from(n.start).min(if n.linear { 0 } else { n.reset.into() }).min(0);
+    let step = one.inhibition + i64::from(n.leak.min(0));
+    let ticks = i64::from(law.steps) + i64::from(one.skew);
+    from.saturating_add(step.saturating_mul(ticks)) > i64::from(n.floor)
+}
+
+impl Integers for Event {
+    fn compare_neuron(law: &Law<'_, Self>, wanted: &FloatNeuron, found: &EventNeuron, one: One, judge: &mut Judge) {
+        let EventNeuron { threshold, leak, start } = *found;
+        let never = (1i64 << *crate::event::spec(law.target).neuron.threshold_bits) - 1;
+        judge.keeps(wanted);
+        judge.threshold(law.given.fire, wanted, threshold, one.units, never);
+        // A time reference moves a potential towards 0: no bias does.
+        judge.bias(wanted, 0, one.units, law.bias_deviation);
+        judge.same(Field::Leak, leak, 0);
+        judge.reset(ResetRule::ToValue, law.given.reset, wanted.threshold == f32::INFINITY);
+        judge.near(Field::ResetValue, 0, f64::from(wanted.v_reset) * one.units, 0.5);
+        judge.same(Field::Potential, start, 0);
+    }
+}
+
+/// The image check of a family in integers.
+pub(crate) fn check<N: Integers>(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, VerifyError> {
+    let quantized = reference::<N>(bundle)?;
+    let (mut differences, mut checked, mut rounding) = (Differences::default(), Checked::default(), Rounding::default());
+    N::compare_image(bundle, &quantized, &mut differences, &mut checked)?;
+    compare_digest(bundle, &quantized, given, &mut differences);
+    let Given::Trained { net, .. } = given else {
+        return Err(VerifyError::Kind { given: "registers", compiled: "floats" });
+    };
+    let Scaling::Scaled { .. } = &quantized.scaling else {
+        return Err(VerifyError::Kind { given: "floats", compiled: "registers" });
+    };
+    net.check().map_err(VerifyError::MalformedNetwork)?;
+    let contracted = relays::contract(&quantized, net.populations.len(), &mut differences, &mut checked);
+    let net = &*lagged(net, &bundle.provenance.options, &mut differences);
+    if let Some(contracted) = contracted.as_deref() {
+        compare(net, contracted, bundle, &mut differences, &mut checked, &mut rounding);
+    }
+    Ok(ImageVerdict {
+        differences: differences.kept,
+        total: differences.total,
+        checked,
+        rounding,
+        choices: Choices::of(bundle, &quantized),
+    })
+}
+
+fn compare<N: Integers>(
+    given: &Net<Float>,
+    quantized: &Quantized<N>,
+    bundle: &Bundle,
+    differences: &mut Differences,
+    checked: &mut Checked,
+    rounding: &mut Rounding,
+) {
+    let Scaling::Scaled { v_units, deviation_steps, bias_deviation } = &quantized.scaling else { return };
+    let reference = &quantized.net;
+    (rounding.declared_steps, rounding.declared_bias) = (*deviation_steps, *bias_deviation);
+    for (declared, expected) in [(*deviation_steps, "a distance in units of the weights"), (*bias_deviation, "a potential")] {
+        if !(declared >= 0.0 && declared.is_finite()) {
+            let field = Field::Deviation;
+            differences.push(|| Difference { side: SIDE, at: At::default(), field, found: declared.into(), expected: expected.into() });
+        }
+    }
+    let Some(kept) = compare_populations(given, reference, differences, checked) else { return };
+    if !compare_scales(reference, v_units, differences) {
+        return;
+    }
+    let steps = bundle.host.default_steps.unwrap_or(STEPS);
+    let law = Law { given: &given.rules, rules: &reference.rules, target: &bundle.target, bias_deviation: *bias_deviation, steps };
+    let inhibition = inhibition(reference);
+    let mut hears: Vec<Vec<bool>> = given.populations.iter().map(|p| vec![false; p.neurons().len()]).collect();
+    for p in &given.projections {
+        p.synapses.rows().for_each(|row| row.posts().for_each(|post| hears[p.post.index()][post as usize] = true));
+    }
+    for (k, (g, r)) in given.populations.iter().zip(&reference.populations).enumerate() {
+        for (j, (wanted, kept)) in g.neurons().iter().zip(&kept[k]).enumerate() {
+            let Some(n) = kept.map(|n| n as usize).filter(|&n| n < r.neurons().len()) else { continue };
+            let at = || At { neuron: Some(given_name(given, k, j)), ..At::default() };
+            let one = One { units: v_units[k][n], inhibition: inhibition[k][n], hears: hears[k][j], skew: r.skew };
+            N::compare_neuron(&law, wanted, &r.neurons()[n], one, &mut Judge { at: &at, differences, rounding });
+        }
+    }
+    let given = &*without_vanished(given, reference, &kept, (v_units, *deviation_steps), checked);
+    for (g, r) in pair_projections(given, reference, &kept, differences) {
+        compare_weights((given, reference), (g, r), &kept, (v_units, *deviation_steps), differences, checked, rounding);
+    }
+    // There is no register for what a host map would write: the reference has none, and what the network has is missing.
+    pair_host_projections(given, reference, &kept, differences);
+}
+
+/// The network without projections that the reference lacks because all their weights may be 0 within the declared distance.
+fn without_vanished<'a, N: Integers>(
+    given: &'a Net<Float>,
+    reference: &Net<N>,
+    kept: &Kept,
+    (v_units, deviation): (&[Vec<f64>], f64),
+    checked: &mut Checked,
+) -> std::borrow::Cow<'a, Net<Float>> {
+    let vanished = |g: &Projection<Float>| {
+        let there = reference.projections.iter().any(|r| r.name == g.name && (r.pre, r.post) == (g.pre, g.post));
+        let small = |(i, j, weight, _): (u32, u32, f32, u16)| {
+            let (Some(_), Some(n)) = (kept[g.pre.index()][i as usize], kept[g.post.index()][j as usize]) else { return true };
+            let gain = f64::from(given.population(g.post).neurons()[j as usize].gain);
+            let units = v_units.get(g.post.index()).and_then(|u| u.get(n as usize)).copied().unwrap_or(f64::NAN);
+            (f64::from(weight) * gain * units).abs() <= deviation + SLACK
+        };
+        !there && g.synapses.iter().all(small)
+    };
+    let gone: Vec<bool> = given.projections.iter().map(vanished).collect();
+    if !gone.contains(&true) {
+        return std::borrow::Cow::Borrowed(given);
+    }
+    let mut rest = given.clone();
+    let mut gone = gone.into_iter();
+    rest.projections.retain(|g| {
+        let gone = gone.next() == Some(true);
+        if gone {
+            let between = |(i, j, _, _): &(u32, u32, f32, u16)| {
+                kept[g.pre.index()][*i as usize].is_some() && kept[g.post.index()][*j as usize].is_some()
+            };
+            checked.given_synapses += g.synapses.iter().filter(between).count() as u64;
+        }
+        !gone
+    });
+    std::borrow::Cow::Owned(rest)
+}
+
+/// For each neuron, the sum of its negative weights: what a step can take at most, as a source spikes once in it.
+fn inhibition<N: Number<Weight = i32>>(net: &Net<N>) -> Vec<Vec<i64>> {
+    let mut all: Vec<Vec<i64>> = net.populations.iter().map(|p| vec![0; p.neurons().len()]).collect();
+    for p in &net.projections {
+        for (_, post, weight, _) in p.synapses.iter() {
+            all[p.post.index()][post as usize] += i64::from(weight.min(0));
+        }
+    }
+    all
+}
+
+/// Every given synapse between kept neurons acts as the reference's does, within the declared distance; one that the reference lacks acts as zero. The
+/// reference has no other.
+fn compare_weights<N: Integers>(
+    nets: (&Net<Float>, &Net<N>),
+    pair: (&Projection<Float>, &Projection<N>),
+    kept: &Kept,
+    (v_units, deviation): (&[Vec<f64>], f64),
+    differences: &mut Differences,
+    checked: &mut Checked,
+    rounding: &mut Rounding,
+) {
+    let ((given, reference), (g, r)) = (nets, pair);
+    for (i, row) in kept[g.pre.index()].iter().enumerate() {
+        let Some(row) = *row else { continue };
+        let mut found = r.synapses.row(row as usize).iter().peekable();
+        let extra = |(post, weight, _): (u32, i32, u16), differences: &mut Differences| {
+            let at = || At {
+                pre: Some(given_name(given, g.pre.index(), i)),
+                neuron: Some(NeuronName {
+                    population: r.post.0,
+                    name: given.population(g.post).name.clone(),
+                    index: reference.population(r.post).origin[post as usize],
+                }),
+                ..item(&g.name)
+            };
+            differences.compare(SIDE, Field::Synapse, Some(weight), None, at);
+        };
+        for (post, weight, delay) in g.synapses.row(i).iter() {
+            let Some(j) = kept[g.post.index()][post as usize] else { continue };
+            checked.given_synapses += 1;
+            let key = (j, delay);
+            while let Some(other) = found.next_if(|s| (s.0, s.2) < key) {
+                extra(other, differences);
+            }
+            let integer = found.next_if(|s| (s.0, s.2) == key).map(|s| s.1);
+            let gain = f64::from(given.population(g.post).neurons()[post as usize].gain);
+            let ideal = f64::from(weight) * gain * v_units[r.post.index()][j as usize];
+            let steps = (f64::from(integer.unwrap_or(0)) - ideal).abs();
+            rounding.weight_steps = rounding.weight_steps.max(steps);
+            if steps.is_nan() || steps > deviation + SLACK * ideal.abs().max(1.0) {
+                let at = || synapse_at(given, g, i as u32, post);
+                let expected = Value::Within(ideal - deviation, ideal + deviation);
+                differences.push(|| Difference { side: SIDE, at: at(), field: Field::Weight, found: integer.into(), expected });
+            }
+        }
+        for other in found {
+            extra(other, differences);
+        }
+    }
+}
