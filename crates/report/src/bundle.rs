@@ -4,7 +4,7 @@ use crate::mask::{self, MaskView};
 use crate::network::hex;
 use crate::table::{count, table};
 use serde::Serialize;
-use spikec_chip::bundle::{Bundle, Encoder};
+use spikec_chip::bundle::{Bundle, Encoder, Host, PopulationSymbols};
 use spikec_chip::codec::{CodecError, decode_core};
 use spikec_chip::image::CoreTables;
 use spikec_chip::{Target, cost};
@@ -64,6 +64,56 @@ pub struct PopulationView {
     pub on_chip: u64,
     /// Copies of them on other cores: index as trained, core, compartment.
     pub copies: Vec<(u32, u32, u16)>,
+}
+
+impl HostView {
+    /// Of a bundle's host.
+    pub fn new(host: &Host) -> HostView {
+        HostView {
+            encoder: host.encoder.clone(),
+            input_width: host.input_width,
+            input_channels: host.input_axons.iter().filter(|a| !a.is_empty()).count() as u64,
+            input_axons: host.input_axons.iter().map(|a| a.len() as u64).sum(),
+            host_terms: host.maps.iter().map(|m| m.weights.len() as u64).sum(),
+            bias_writes: host.bias_writes.len() as u64,
+            decoder: format!("{:?}", host.decoder.kind),
+            max_skew: host.max_skew,
+            default_steps: host.default_steps,
+        }
+    }
+}
+
+impl HostView {
+    /// One line, after an empty one.
+    pub fn text(&self) -> String {
+        let h = self;
+        format!(
+            "\nhost: encoder {:?}, {} channels of data, {} spiking channels into {} in-axons, {} host terms, {} bias writes, decoder {}, max skew {}, default steps {}\n",
+            h.encoder,
+            count(h.input_width as u64),
+            count(h.input_channels),
+            count(h.input_axons),
+            count(h.host_terms),
+            count(h.bias_writes),
+            h.decoder,
+            h.max_skew,
+            h.default_steps.map_or("none".into(), |s| s.to_string())
+        )
+    }
+}
+
+impl PopulationView {
+    /// Of all populations of a bundle.
+    pub fn all(bundle: &Bundle) -> Vec<PopulationView> {
+        let of = |p: &PopulationSymbols| PopulationView {
+            name: p.name.clone(),
+            shape: p.shape.clone(),
+            skew: p.skew,
+            on_chip: p.neurons.len() as u64,
+            copies: p.copies.iter().map(|&(neuron, place)| (neuron, place.core, place.index)).collect(),
+        };
+        bundle.symbols.populations.iter().map(of).collect()
+    }
 }
 
 /// A core.
@@ -179,33 +229,11 @@ pub fn view(bundle: &Bundle, synapses: bool) -> Result<BundleView, CodecError> {
             synapses,
         ));
     }
-    let host = &bundle.host;
     Ok(BundleView {
         manifest: bundle.manifest_text(),
         target: bundle.target.name.clone(),
-        host: HostView {
-            encoder: host.encoder.clone(),
-            input_width: host.input_width,
-            input_channels: host.input_axons.iter().filter(|a| !a.is_empty()).count() as u64,
-            input_axons: host.input_axons.iter().map(|a| a.len() as u64).sum(),
-            host_terms: host.maps.iter().map(|m| m.weights.len() as u64).sum(),
-            bias_writes: host.bias_writes.len() as u64,
-            decoder: format!("{:?}", host.decoder.kind),
-            max_skew: host.max_skew,
-            default_steps: host.default_steps,
-        },
-        populations: bundle
-            .symbols
-            .populations
-            .iter()
-            .map(|p| PopulationView {
-                name: p.name.clone(),
-                shape: p.shape.clone(),
-                skew: p.skew,
-                on_chip: p.neurons.len() as u64,
-                copies: p.copies.iter().map(|&(neuron, place)| (neuron, place.core, place.index)).collect(),
-            })
-            .collect(),
+        host: HostView::new(&bundle.host),
+        populations: PopulationView::all(bundle),
         mask: mask::of_bundle(bundle, &decoded).view(),
         shared: cores.iter().fold(SharedLists::default(), |mut all, c| {
             all += c.shared;
@@ -284,19 +312,7 @@ pub fn text(v: &BundleView) -> String {
     if !out.ends_with('\n') {
         out.push('\n');
     }
-    let h = &v.host;
-    out.push_str(&format!(
-        "\nhost: encoder {:?}, {} channels of data, {} spiking channels into {} in-axons, {} host terms, {} bias writes, decoder {}, max skew {}, default steps {}\n",
-        h.encoder,
-        count(h.input_width as u64),
-        count(h.input_channels),
-        count(h.input_axons),
-        count(h.host_terms),
-        count(h.bias_writes),
-        h.decoder,
-        h.max_skew,
-        h.default_steps.map_or("none".into(), |s| s.to_string())
-    ));
+    out.push_str(&v.host.text());
     out.push_str(&table(
         &["population", "shape", "skew", "on chip"],
         v.populations.iter().map(|p| {

@@ -6,6 +6,7 @@
 pub mod bundle;
 pub mod certificate;
 pub mod compile;
+pub mod crossing;
 pub mod curve;
 pub mod fit;
 pub mod heat_map;

@@ -6,6 +6,7 @@ use crate::failure::{Failure, NO};
 use crate::files::Files;
 use crate::load;
 use serde_json::Value;
+use spikec_chip::Image;
 use spikec_import::Model;
 use std::path::{Path, PathBuf};
 
@@ -44,8 +45,14 @@ fn show(path: &Path, format: FormatArg, synapses: bool) -> Result<(&'static str,
     let (kind, (text, value)): (&str, (String, Value)) = match extension.as_deref() {
         Some("spkb") => {
             let bundle = load::bundle(path)?;
-            let view = spikec_report::bundle::view(&bundle, synapses).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
-            (BUNDLE, (spikec_report::bundle::text(&view), to_value(&view)))
+            if matches!(bundle.image, Image::Packed(_)) {
+                let view = spikec_report::bundle::view(&bundle, synapses).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
+                (BUNDLE, (spikec_report::bundle::text(&view), to_value(&view)))
+            } else {
+                let view = spikec_report::crossing::view(&bundle, synapses)
+                    .map_err(|e| Failure::file(path, &e).hint("the bundle is damaged or was made by another tool: compile again"))?;
+                (BUNDLE, (spikec_report::crossing::text(&view), to_value(&view)))
+            }
         }
         // Arrays alone are refused with what to do about it.
         Some("nir" | "net" | "npz" | "csv" | "tsv" | "safetensors" | "pth" | "pt") => (NETWORK, network(path)?),
@@ -84,6 +91,10 @@ fn mask(args: &InspectArgs, name: &str, format: FormatArg) -> Result<u8, Failure
     let (network, wiring) = match extension.as_deref() {
         Some("spkb") => {
             let bundle = load::bundle(path)?;
+            if !matches!(bundle.image, Image::Packed(_)) {
+                let message = format!("is of the family {}: masks are drawn of packed chips", bundle.image.family());
+                return Err(Failure::file(path, message).hint("leave --mask out, or give the network's file"));
+            }
             let tables = spikec_report::bundle::decode(&bundle).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
             (bundle.provenance.network_name.clone(), spikec_report::mask::of_bundle(&bundle, &tables))
         }
