@@ -304,6 +304,7 @@ impl<W: Weight> Synapses<W> {
             return false;
         }
         match &mut self.delays {
+            _ if self.len == 0 => {}
             Delays::Uniform(d) => *d += steps,
             Delays::Each(each) => each.iter_mut().for_each(|d| *d += steps),
         }

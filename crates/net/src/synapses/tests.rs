@@ -4,7 +4,7 @@ use super::*;
 use crate::fixed::{Bias, Fixed, FixedNeuron, FixedRules};
 use crate::operators::{Axis, Conv};
 use crate::quantized::{Quantized, Scaling};
-use crate::{Net, Population, PopulationId, Projection, Role, SignMode, WeightFormat};
+use crate::{Net, Population, PopulationId, Projection, Role, SignMode, WeightFormat, run_sample};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus as Random;
@@ -101,19 +101,26 @@ proptest! {
     }
 
     #[test]
-    fn damaged_bytes_are_an_error_or_sound_synapses(seed in any::<u64>()) {
+    fn damaged_bytes_are_an_error_or_sound_synapses(seed in any::<u64>(), pres in 1u32..20) {
         let rng = &mut Random::seed_from_u64(seed);
-        let synapses = Synapses::from_tuples(20, tuples(rng, 20, 2)).map_stored(|w| w as i16);
-        let mut bytes = postcard::to_stdvec(&synapses).unwrap();
-        for _ in 0..rng.random_range(1..4) {
-            let at = rng.random_range(0..bytes.len());
-            bytes[at] = rng.random_range(0..=255);
-        }
-        if let Ok(read) = postcard::from_bytes::<Synapses<i16>>(&bytes) {
+        let synapses = Synapses::from_tuples(pres as usize, tuples(rng, pres, 2)).map_stored(|w| w as i16);
+        let sound = postcard::to_stdvec(&synapses).unwrap();
+        for _ in 0..20 {
+            let mut bytes = sound.clone();
+            for _ in 0..rng.random_range(1..4) {
+                let at = rng.random_range(0..bytes.len());
+                bytes[at] = rng.random_range(0..=255);
+            }
+            let Ok(read) = postcard::from_bytes::<Synapses<i16>>(&bytes) else { continue };
             // Nothing that reads them can panic.
             prop_assert_eq!(read.iter().count(), read.len());
             prop_assert_eq!(read.flat().rows.len(), read.pres());
-            let _ = read.misplaced(30);
+            let (pres, delay) = (read.pres() as u32, u32::from(read.delay_bounds().1));
+            let net = quantized(read, pres, 30).net;
+            if let Ok(interpreter) = crate::Interpreter::new(&net) {
+                let spikes = spikec_data::SpikeTrain::from_steps(pres, vec![(0..pres).collect::<Vec<_>>()]);
+                run_sample(&interpreter, Some(&spikes), &[], 1 + delay.min(300), false);
+            }
         }
     }
 }
@@ -241,7 +248,8 @@ fn a_small_section_that_declares_a_gigantic_net_is_refused() {
 
 #[test]
 fn tables_that_contradict_each_other_are_refused() {
-    let good = Synapses::from_tuples(3, vec![(0, 1, 2i16, 0), (0, 4, 3, 1), (1, 0, 2, 0), (2, 5, 2, 0), (2, 8, 3, 1)]);
+    let good = Synapses::from_tuples(4, vec![(0, 1, 2i16, 0), (0, 4, 3, 1), (1, 0, 2, 0), (2, 5, 2, 0), (2, 8, 3, 1)]);
+    let none = Synapses::<i16>::from_tuples(2, vec![]);
     type Damage = fn(&mut Synapses<i16>);
     let cases: &[Damage] = &[
         |s| s.weights.truncate(1),
@@ -251,6 +259,7 @@ fn tables_that_contradict_each_other_are_refused() {
         |s| s.patterns[1] = 1,
         |s| s.patterns.push(3),
         |s| s.rows[2].base = u32::MAX,
+        |s| s.rows[3].base = 1,
         |s| s.delays = Delays::Each(vec![0]),
         |s| s.templates.push(Template { pattern: 1, start: 3 }),
     ];
@@ -262,4 +271,10 @@ fn tables_that_contradict_each_other_are_refused() {
         let bytes = postcard::to_stdvec(&bad).unwrap();
         assert!(postcard::from_bytes::<Synapses<i16>>(&bytes).is_err(), "case {case}");
     }
+    // A delay of no synapse.
+    let late = Synapses { delays: Delays::Uniform(3), ..none.clone() };
+    assert!(postcard::from_bytes::<Synapses<i16>>(&postcard::to_stdvec(&late).unwrap()).is_err());
+    let mut lagged = none;
+    assert!(lagged.lag(3));
+    assert!(postcard::from_bytes::<Synapses<i16>>(&postcard::to_stdvec(&lagged).unwrap()).is_ok());
 }

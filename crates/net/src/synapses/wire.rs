@@ -122,6 +122,9 @@ impl<W: Weight> Raw<W> {
         if matches!(&delays, Delays::Each(each) if each.len() != posts.len()) {
             return Err("delays that are not one for each post");
         }
+        if posts.is_empty() && delays != Delays::Uniform(0) {
+            return Err("a delay of no synapse");
+        }
         let mut numbers = Numbers { next: 0, known: lengths.len() };
         let mut start = 0u32;
         let placed = |back: u32| {
@@ -144,8 +147,10 @@ impl<W: Weight> Raw<W> {
             base = base.checked_add(step).filter(|&b| (0..=u32::MAX.into()).contains(&b)).ok_or("a base beyond 2^32")?;
             let pattern = templates[template as usize].pattern as usize;
             let posts = &posts[patterns[pattern] as usize..patterns[pattern + 1] as usize];
-            if posts.last().is_some_and(|last| (base as u32).checked_add(*last).is_none()) {
-                return Err("a post beyond 2^32");
+            match posts.last() {
+                None if base != 0 => return Err("a row without synapses that does not begin at 0"),
+                Some(last) if (base as u32).checked_add(*last).is_none() => return Err("a post beyond 2^32"),
+                _ => {}
             }
             len += posts.len() as u64;
             if len > MAX_SYNAPSES { Err("more than 2^30 synapses in a projection") } else { Ok(Placed { template, base: base as u32 }) }
