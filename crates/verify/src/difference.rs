@@ -153,6 +153,8 @@ pub enum Field {
     Deviation,
     /// Reset rule.
     Reset,
+    /// The potential at the start of a sample.
+    Start,
 }
 
 impl fmt::Display for Field {
@@ -208,6 +210,7 @@ impl fmt::Display for Field {
             Field::VUnits => "v units",
             Field::Deviation => "declared deviation",
             Field::Reset => "reset rule",
+            Field::Start => "potential at the start",
         };
         f.write_str(name)
     }
