@@ -378,6 +378,10 @@ pub fn check_image(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, Verif
         // Whatever lists the synapses of such a reference takes more memory than any bundle that holds them.
         return Ok(verdict(bundle, &quantized, differences, checked, rounding));
     }
+    // Few synapses enough to store them again as they would be written.
+    if let Some(p) = quantized.net.projections.iter().find(|p| !p.synapses.is_canonical()) {
+        return Err(VerifyError::Reference(format!("projection {}: its synapses are not stored as they would be written", p.name)));
+    }
     let contracted = given::relays::contract(&quantized, populations, &mut differences, &mut checked);
     let contracted = match given {
         Given::Trained { net, .. } => contracted.and_then(|q| given::soft::contract(q, net, &mut differences, &mut checked)),

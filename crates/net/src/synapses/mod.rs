@@ -15,6 +15,7 @@ mod wire;
 
 pub use builder::Builder;
 pub(crate) use wire::Logical;
+pub use wire::{TableError, Tables};
 
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -56,7 +57,7 @@ impl Weight for () {
 
 /// Net delays in network steps: a spike of step t acts in step t + delay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Delays {
+pub enum Delays {
     /// The same for all.
     Uniform(u16),
     /// One for each post of the patterns.

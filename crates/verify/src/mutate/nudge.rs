@@ -41,7 +41,7 @@ macro_rules! integers {
         }
     })* };
 }
-integers!(u8, u16, u32, u64, i8, i16, i32);
+integers!(u8, u16, u32, u64, i8, i16, i32, i64);
 
 impl Nudge for f64 {
     /// Half as much more, or 1.
