@@ -493,6 +493,8 @@ pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress
         options: options
             .provenance
             .iter()
+            // What was asked for and not done is no choice.
+            .filter(|(name, _)| name != "tune" || quantization.tuned.is_some())
             .cloned()
             .chain(lowering.lags.iter().map(|l| ("lag".to_string(), format!("{}={}", l.projection, l.steps))))
             .collect(),
