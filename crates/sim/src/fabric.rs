@@ -11,7 +11,7 @@ use crate::check::{MAX_CELLS, MAX_SHARED, Numbers, range};
 use crate::layout::Layout;
 use crate::routes::{AxonOps, FanOut, Routes};
 use spikec_chip::bundle::Place;
-use spikec_chip::target::Compression;
+use spikec_chip::cost::Read;
 use spikec_chip::{CoreTables, Target};
 
 /// Shortest run that is added as a slice.
@@ -246,7 +246,7 @@ impl Fabric {
                 range(spot, "format", entry.format, 0, core.formats.len() as i128 - 1)?;
                 let format = &core.formats[usize::from(entry.format)];
                 let exponent = format.exponent;
-                ops[axon].add(small(entry.synapses.len())?, format.compression == Compression::Dense, shared);
+                ops[axon].add(small(entry.synapses.len())?, Read::of(shared, format.compression));
                 for synapse in &entry.synapses {
                     let compartment = in_axon.compartment(synapse);
                     range(spot, "compartment of a synapse", compartment as u64, 0, lanes.len() as i128 - 1)?;

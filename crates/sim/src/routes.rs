@@ -9,6 +9,7 @@ use crate::check::{MAX_LINKS, range};
 use crate::fabric::{Cores, small};
 use crate::layout::Layout;
 use spikec_chip::bundle::Place;
+use spikec_chip::cost::Read;
 use spikec_chip::{Mesh, Router, Target};
 
 /// Synapses that a message reads, by the kind of their entries.
@@ -23,11 +24,11 @@ pub(crate) struct AxonOps {
 }
 
 impl AxonOps {
-    pub(crate) fn add(&mut self, synapses: u32, dense: bool, shared: bool) {
-        let kind = match (shared, dense) {
-            (true, _) => &mut self.conv,
-            (false, true) => &mut self.dense,
-            (false, false) => &mut self.sparse,
+    pub(crate) fn add(&mut self, synapses: u32, read: Read) {
+        let kind = match read {
+            Read::Conv => &mut self.conv,
+            Read::Dense => &mut self.dense,
+            Read::Sparse => &mut self.sparse,
         };
         *kind = kind.saturating_add(synapses);
     }
