@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{example, spikec};
+use common::{compiled, example, spikec};
 use std::path::Path;
 
 /// A model in registers: one input channel into two neurons with these keys, by these synapses.
@@ -15,16 +15,6 @@ fn registers(neuron: &str, synapses: &str, more_projections: &str) -> String {
             output: \"a\",
         )"
     )
-}
-
-/// A folder with the Poisson example's files and a bundle of it.
-fn compiled() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for file in ["net.nir", "samples.npz"] {
-        std::fs::copy(example("mnist-gradr-poisson").join(file), folder.path().join(file)).unwrap();
-    }
-    spikec(folder.path(), &["compile", "net.nir", "--target", "loihi1", "-o", "net.spkb", "--report", "report.json"]).ok();
-    folder
 }
 
 #[test]
@@ -387,70 +377,6 @@ fn a_bundle_remembers_the_options_and_verifies_without_a_word() {
 }
 
 #[test]
-fn inspect_shows_networks_bundles_and_targets() {
-    let folder = compiled();
-    let at = folder.path();
-    assert!(spikec(at, &["inspect", "net.nir"]).ok().out.contains("32,424"));
-    assert!(spikec(at, &["inspect", "net.spkb"]).ok().out.contains("core 0"));
-    assert!(spikec(at, &["inspect", "loihi1"]).ok().out.contains("in_axons"));
-    spikec(at, &["inspect", "net.spkb", "--format", "json"]).ok().json();
-    spikec(at, &["inspect", "net.spkb", "--diff", "net.spkb"]).ok();
-    spikec(at, &["compile", "net.nir", "--target", "loihi1", "-o", "four.spkb", "--weight-bits", "4"]).ok();
-    spikec(at, &["inspect", "net.spkb", "--diff", "four.spkb"])
-        .fails(1, &["--- net.spkb", "-    (\"weight-bits\", \"8\")", "+    (\"weight-bits\", \"4\")"]);
-    spikec(at, &["inspect", "net.spkb", "--synapses", "--diff", "four.spkb"]).fails(1, &[" core 0", "-  axon 0 -> compartment"]);
-    for other in ["net.nir", "loihi1"] {
-        spikec(at, &["inspect", "net.spkb", "--diff", other]).fails(2, &["bundle", "same kind"]);
-    }
-}
-
-/// The mask of a network is that of its bundle, but for the neurons that are dead.
-#[test]
-fn inspect_shows_the_mask() {
-    let folder = compiled();
-    let at = folder.path();
-    let shown = spikec(at, &["inspect", "net.nir"]).ok().out;
-    for text in ["synapses that stay", "of 627,200", "inputs without", "least / median / most", "without outputs"] {
-        assert!(shown.contains(text), "no `{text}` in\n{shown}");
-    }
-    let net = spikec(at, &["inspect", "net.nir", "--json"]).ok().json()["mask"].clone();
-    let bundle = spikec(at, &["inspect", "net.spkb", "--json"]).ok().json()["mask"].clone();
-    let fc = &net["layers"][0];
-    assert_eq!((fc["name"].as_str(), fc["possible"].as_u64(), fc["inputs"].as_u64()), (Some("fc1"), Some(627_200), Some(784)));
-    let (all, on_chip) = (fc["kept"].as_u64().unwrap(), bundle["layers"][0]["kept"].as_u64().unwrap());
-    assert!(on_chip <= all && on_chip > all * 9 / 10, "{on_chip} of {all}");
-    let chip: u64 = bundle["layers"].as_array().unwrap().iter().map(|l| l["kept"].as_u64().unwrap()).sum();
-    assert_eq!(
-        chip,
-        spikec(at, &["verify", "net.nir", "net.spkb", "--json"]).ok().json()["image"]["checked"]["synapses"].as_u64().unwrap()
-    );
-    assert!(bundle["populations"][1]["without_inputs"].as_u64() >= net["populations"][1]["without_inputs"].as_u64());
-    // A layer alone: its inputs are a picture.
-    let one = spikec(at, &["inspect", "net.nir", "--mask", "fc1", "--svg", "m.svg"]).ok().out;
-    assert!(one.contains("fc1: synapses of each input, 28 x 28") && !one.contains("fc2") && one.lines().count() > 28, "{one}");
-    assert_eq!(std::fs::read_to_string(at.join("m.svg")).unwrap().matches("<title>row ").count(), 784);
-    let one = spikec(at, &["inspect", "net.nir", "--mask", "fc1", "--grid", "14x14", "--json"]).ok().json();
-    assert_eq!((one["picture"]["rows"].as_u64(), one["picture"]["channels"].as_u64()), (Some(14), Some(4)));
-    for sums in [&one["fan_out"], &one["fan_in"], &one["picture"]["synapses"]] {
-        assert_eq!(sums.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum::<u64>(), all);
-    }
-    let name = bundle["layers"][0]["name"].as_str().unwrap();
-    let same = spikec(at, &["inspect", "net.nir", "--mask", name, "--json"]).ok().json();
-    assert_eq!((&same["layer"]["name"], &same["fan_in"]), (&fc["name"], &one["fan_in"]));
-    spikec(at, &["inspect", "net.spkb", "--mask", name]).ok();
-    for (arguments, says) in [
-        (&["net.nir", "--mask", "fc9"][..], &["net.nir", "no layer `fc9`", "`fc1`, `fc2`"][..]),
-        (&["net.nir", "--mask", "fc1", "--grid", "5x5"], &["layer `fc1`", "784 inputs", "5 x 5", "--grid"]),
-        (&["net.nir", "--mask", "fc1", "--grid", "28"], &["ROWSxCOLUMNS"]),
-        (&["loihi1", "--mask", "fc1"], &["loihi1", "has no layers"]),
-        (&["net.nir", "--svg", "x.svg"], &["--mask"]),
-        (&["net.nir", "--mask", "fc1", "--svg", "net.nir"], &["is an input"]),
-    ] {
-        spikec(at, &[&["inspect"], arguments].concat()).fails(2, says);
-    }
-}
-
-#[test]
 fn the_direct_coded_example_runs_with_every_coding() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -542,83 +468,4 @@ fn a_bundle_says_that_edges_were_repaired() {
     assert!(refused.code == 2 && refused.err.contains("--repair-edges"), "{}", refused.err);
     spikec(folder.path(), &[&compile[..], &["--repair-edges"]].concat()).ok();
     spikec(folder.path(), &["verify", net, "b.spkb"]).ok();
-}
-
-#[test]
-fn a_tight_loop_is_refused_or_lags_as_the_bundle_says() {
-    let folder = tempfile::tempdir().unwrap();
-    let net = r#"Trained(dt: 1.0, populations: [
-        (name: "in", shape: [2], neurons: Input),
-        (name: "a", shape: [2], neurons: If(v_threshold: 1.0)),
-        (name: "b", shape: [2], neurons: If(v_threshold: 1.0)),
-    ], projections: [
-        (name: "x", pre: "in", post: "a", chain: [Linear(weight: [0.6, 0.2, 0.1, 0.7])]),
-        (name: "y", pre: "a", post: "b", chain: [Linear(weight: [0.8, 0.1, 0.3, 0.6])]),
-        (name: "back", pre: "b", post: "a", chain: [Linear(weight: [-0.3, 0.2, 0.2, -0.4])], delay: 1),
-    ], output: "b")"#;
-    std::fs::write(folder.path().join("loop.ron"), net).unwrap();
-    let spikec = |args: &[&str]| spikec(folder.path(), args);
-    let compile = ["compile", "loop.ron", "--target", "loihi1", "--steps", "20", "-o", "b.spkb"];
-    let refused = spikec(&compile);
-    assert!(
-        refused.code != 0 && refused.err.contains("--timing-policy allow-lag") && refused.err.contains("b -[back]-> a"),
-        "{}",
-        refused.err
-    );
-    let lagging = spikec(&[&compile[..], &["--timing-policy", "allow-lag"]].concat()).ok();
-    assert!(lagging.out.contains("lag: back acts 1 network step(s) later"), "{}", lagging.out);
-    spikec(&["data", "random", "--channels", "2", "--steps", "20", "--rate", "0.5", "--samples", "20", "-o", "d.npz"]).ok();
-    let verified = spikec(&["verify", "loop.ron", "b.spkb", "--input", "d.npz"]).ok();
-    assert!(verified.out.contains("behaviour: equal"), "{}", verified.out);
-}
-
-/// Two layers that subtract, and random input.
-fn subtracting(at: &Path, neurons: &str) {
-    let text = format!(
-        "Trained(dt: 1.0, convention: \"spikingjelly\", reset: Subtract,
-            populations: [(name: \"in\", shape: [4], neurons: Input), (name: \"a\", shape: [6], neurons: {neurons}), (name: \"b\", shape: [2], neurons: {neurons})],
-            projections: [
-                (pre: \"in\", post: \"a\", chain: [Linear(weight: [{}]), Bias(bias: 0.125)]),
-                (pre: \"a\", post: \"b\", chain: [Linear(weight: [1, 0.5, -0.25, 1, 0.75, -0.5, 0.5, 1, 1, -0.5, 0.25, 0.5])]),
-            ],
-            output: \"b\")",
-        (0..24).map(|k| (f64::from(k * 7 % 11) / 4.0 - 0.75).to_string()).collect::<Vec<_>>().join(", ")
-    );
-    std::fs::write(at.join("soft.ron"), text).unwrap();
-    let random =
-        ["data", "random", "--channels", "4", "--steps", "60", "--rate", "0.4", "--samples", "10", "--seed", "1", "-o", "random.npz"];
-    spikec(at, &random).ok();
-}
-
-#[test]
-fn soft_reset_is_exact_or_as_declared() {
-    let dir = tempfile::tempdir().unwrap();
-    let at = dir.path();
-    let compile = ["compile", "soft.ron", "--target", "loihi1", "-o", "soft.spkb"];
-    let verify = ["verify", "soft.ron", "soft.spkb", "--input", "random.npz"];
-    let with = |more: &[&'static str]| [&compile[..], more].concat();
-    subtracting(at, "Lif(tau: 4.0, v_threshold: 1.0)");
-    let out = spikec(at, &compile).ok().out;
-    assert!(out.contains("soft reset: 6 neurons of a, ") && !out.contains("leaks in a step"), "{out}");
-    // The file's own reset stands beside its convention, in the proof as well.
-    let out = spikec(at, &verify).ok().out;
-    assert!(out.contains("soft reset: 8 of the neurons take a threshold from their own current") && out.contains("image: equal"), "{out}");
-    // A hard reset is another network: the statement says so.
-    spikec(at, &with(&["--reset", "hard"])).ok();
-    let out = spikec(at, &verify).ok().out;
-    assert!(out.contains("reset hard") && !out.contains("take a threshold"), "{out}");
-
-    // Potentials that never leak.
-    subtracting(at, "If(v_threshold: 1.0)");
-    let says = ["soft.ron: does not fit loihi1", "keep more of their potential than a current can", "--reset leak"];
-    spikec(at, &compile).fails(3, &says);
-    let measured = [
-        "[floats, 10 samples: --reset hard: same class for ",
-        "; --reset leak: same class for 90.0 %, 0.2 of 119.6 output spikes apart a sample",
-    ];
-    spikec(at, &with(&["--calibration", "random.npz"])).fails(3, &measured);
-    let out = spikec(at, &with(&["--reset", "leak"])).ok().out;
-    assert!(out.contains("0.02 % of a potential leaks in a step"), "{out}");
-    let out = spikec(at, &verify).ok().out;
-    assert!(out.contains("reset leak") && out.contains("image: equal"), "{out}");
 }

@@ -4,17 +4,19 @@ use assert_cmd::cargo::CommandCargoExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+/// A file of bytes.
+fn idx(shape: &[u32], bytes: &[u8]) -> Vec<u8> {
+    let mut file = vec![0, 0, 8, shape.len() as u8];
+    shape.iter().for_each(|d| file.extend(d.to_be_bytes()));
+    [file, bytes.to_vec()].concat()
+}
+
 /// Images of 8 x 8 whose bright quarter is their class, with noise; IDX files in `folder`.
 fn data(folder: &Path, n: usize) {
     let mut state = 7u64;
     let mut random = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (state >> 33) as usize
-    };
-    let idx = |shape: &[u32], bytes: &[u8]| {
-        let mut file = vec![0, 0, 8, shape.len() as u8];
-        shape.iter().for_each(|d| file.extend(d.to_be_bytes()));
-        [file, bytes.to_vec()].concat()
     };
     for name in ["train", "test"] {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
@@ -156,13 +158,14 @@ fn a_killed_run_goes_on_as_if_it_had_not_been() {
     for (method, rest) in [
         ("gradr", "GradR(target: Connectivity(0.2), penalty: 0.1, steer: 2, settle: 1)"),
         ("deepr", "DeepR(target: Connectivity(0.2), temperature: 1e-4)"),
+        ("soft-deepr", "SoftDeepR(start: 0.5, penalty: 0.01, temperature: 1e-4)"),
         ("magnitude", "Magnitude(target: Connectivity(0.2), until: 3, every: 5)"),
     ] {
         let text = recipe("Poisson(seed: 4)", layers, &format!("checkpoint_steps: 3, schedule: Cosine(), sparsity: {rest}"))
             .replace("epochs: 4", "epochs: 6");
         let (whole, cut) = (format!("{method}-whole"), format!("{method}-cut"));
         good(&train(folder, &text, &format!("{whole}.nir"), &["--threads", "1"]));
-        let mut kills = 0;
+        let (mut kills, mut said) = (0, String::new());
         for k in 0..200 {
             let more: &[&str] = if folder.join(format!("{cut}.run")).exists() { &["--resume"] } else { &[] };
             let mut child = Command::cargo_bin("spikec")
@@ -179,17 +182,45 @@ fn a_killed_run_goes_on_as_if_it_had_not_been() {
                 Some(_) => {
                     let out = child.wait_with_output().unwrap();
                     good(&out);
+                    said += &String::from_utf8_lossy(&out.stderr);
                     break;
                 }
                 None => {
                     child.kill().unwrap();
-                    child.wait().unwrap();
+                    said += &String::from_utf8_lossy(&child.wait_with_output().unwrap().stderr);
                     kills += 1;
                 }
             }
         }
         assert!(kills > 0, "{method}: the run was never killed");
+        assert!(said.contains("resumed after epoch"), "{method}: no run went on from a checkpoint\n{said}");
         same(folder, &whole, &cut);
+    }
+}
+
+/// The packer in the loop: the network that is taken keeps the budget when it is compiled, and fills most of it.
+#[test]
+fn a_network_is_trained_into_a_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    data(folder, 600);
+    for (name, budget, words) in [("words", "memory: 90", 90), ("core", "cores: 1, memory: 200, weight_bits: 4", 200)] {
+        let target = format!("Budget(target: \"loihi1\", {budget})");
+        let rest = format!("sparsity: GradR(target: {target}, penalty: 0.2, steer: 12, settle: 6)");
+        let text = recipe("Poisson(seed: 4)", MLP, &rest).replace("epochs: 4", "epochs: 24");
+        let net = format!("{name}.nir");
+        let out = good(&train(folder, &text, &net, &[]));
+        let result: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join(format!("{name}.run/result.json"))).unwrap()).unwrap();
+        assert_eq!(result["meets_target"], true, "{out}");
+        let command = out.split("next: spikec ").nth(1).unwrap().trim().replace("OUT.spkb", "net.spkb");
+        good(&spikec(folder, &[&command.split(' ').collect::<Vec<_>>()[..], &["--report", "report.json"]].concat()));
+        let report: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("report.json")).unwrap()).unwrap();
+        let found = report["memory_words"].as_u64().unwrap();
+        assert_eq!(Some(found), result["budget"]["words"].as_u64(), "the words that were counted are those of the bundle");
+        assert_eq!(report["cores"], 1);
+        assert!(found <= words && found > words / 2, "{found} of {words}\n{out}");
+        assert!(result["test_accuracy"].as_f64().unwrap() > 0.8, "{out}");
     }
 }
 
@@ -198,6 +229,8 @@ fn what_is_wrong_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     data(folder, 60);
+    std::fs::write(folder.join("wide.images"), idx(&[60, 8, 9], &[7; 60 * 72])).unwrap();
+    std::fs::write(folder.join("more.labels"), idx(&[60], &[7; 60])).unwrap();
     let text = recipe("Direct()", MLP, "sparsity: Dense").replace("validation: 50", "validation: 5");
     let fails = |text: &str, net: &str, more: &[&str], words: &[&str]| {
         let out = train(folder, text, net, more);
@@ -215,10 +248,32 @@ fn what_is_wrong_is_said() {
         ("Linear(outputs: 4)", "Linear(outputs: 3)", &["3 outputs", "4"]),
         ("encoder: Direct()", "encoder: Direct(std: -1.0)", &["data.encoder.std"]),
         ("lr: 0.005", "lr: 1e999", &["optimizer.lr"]),
+        ("test.images", "none.images", &["none.images", "can't be read"]),
+        ("test.images", "wide.images", &["data.test", "8, 9", "8, 8", "same data"]),
+        ("test.labels", "more.labels", &["data.test", "in 8 classes", "in 4 classes"]),
+        ("batch: 32", "batch: 32, memory_gib: 0.0001", &["memory_gib", "0.0001", "at least", "batch (32)"]),
+        ("Linear(outputs: 40)", "Conv(outputs: 4, stride: 4294967297)", &["layers[0].stride", "4294967297"]),
     ] {
         assert!(text.contains(from), "{from}");
         fails(&text.replace(from, to), "a.nir", &[], words);
     }
+    let steered = "penalty: 0.1, steer: 2";
+    for (sparsity, words) in [
+        (format!("GradR(target: Budget(target: \"loihi9\", cores: 1), {steered})"), &["loihi9"][..]),
+        (format!("GradR(target: Budget(target: \"tinyodin\", cores: 1), {steered})"), &["tinyodin", "family", "Packed"]),
+        (format!("GradR(target: Budget(target: \"loihi1\", cores: 0), {steered})"), &["sparsity.target.cores", "0"]),
+        (format!("GradR(target: Budget(target: \"loihi1\", cores: 129), {steered})"), &["sparsity.target.cores", "129", "128"]),
+        (format!("GradR(target: Budget(target: \"loihi1\"), {steered})"), &["sparsity.target", "cores or memory"]),
+        (format!("GradR(target: Budget(target: \"loihi1\", cores: 1, chips: 1), {steered})"), &["chips", "cores"]),
+        ("GradR(target: Budget(target: \"loihi1\", cores: 1))".into(), &["sparsity.steer", "0"]),
+        ("DeepR(target: Budget(target: \"loihi1\", cores: 1))".into(), &["DeepR", "GradR"]),
+        ("Magnitude(target: Budget(target: \"loihi1\", cores: 1), until: 2)".into(), &["Magnitude", "GradR"]),
+    ] {
+        let text = text.replace("sparsity: Dense", &format!("sparsity: {sparsity}"));
+        fails(&text.replace("Direct()", "Poisson()"), "a.nir", &[], words);
+    }
+    let budget = format!("sparsity: GradR(target: Budget(target: \"loihi1\", cores: 1), {steered})");
+    fails(&text.replace("sparsity: Dense", &budget), "a.nir", &[], &["data.encoder", "Poisson"]);
     assert!(!folder.join("a.run").exists(), "a run that can't start leaves no folder");
     let max = text.replace("Linear(outputs: 40)", "Conv(outputs: 4)").replace("Lif(), Linear", "Lif(), Pool(kind: Max, kernel: 2), Linear");
     fails(&max, "a.nir", &[], &["NIR", "OR"]);

@@ -9,6 +9,16 @@ pub fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name)
 }
 
+/// A folder with the Poisson example's files and a bundle of it.
+pub fn compiled() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["net.nir", "samples.npz"] {
+        std::fs::copy(example("mnist-gradr-poisson").join(file), folder.path().join(file)).unwrap();
+    }
+    spikec(folder.path(), &["compile", "net.nir", "--target", "loihi1", "-o", "net.spkb", "--report", "report.json"]).ok();
+    folder
+}
+
 /// Runs the binary in a folder.
 pub fn spikec(folder: &Path, args: &[&str]) -> Run {
     let output = Command::cargo_bin("spikec").expect("built").current_dir(folder).args(args).output().expect("runs");

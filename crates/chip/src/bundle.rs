@@ -5,6 +5,7 @@
 use crate::image::Image;
 use crate::target::Target;
 use serde::{Deserialize, Serialize};
+use spikec_data::Decode;
 
 /// Where an input channel's spikes go, or an output neuron sits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,6 +89,19 @@ pub enum DecoderKind {
     Potential,
     /// No class: spikes only (prediction is the count's).
     Spikes,
+}
+
+impl From<DecoderKind> for Decode {
+    /// The decoder as the host's arithmetic knows it.
+    fn from(kind: DecoderKind) -> Decode {
+        match kind {
+            DecoderKind::Count => Decode::Count,
+            DecoderKind::FirstSpike => Decode::FirstSpike,
+            DecoderKind::Vote(group) => Decode::Vote(group),
+            DecoderKind::Potential => Decode::Potential,
+            DecoderKind::Spikes => Decode::Spikes,
+        }
+    }
 }
 
 /// Decoder of the output population. Ties go to the first index.

@@ -263,6 +263,9 @@ pub struct MappingArgs {
     /// Words of synaptic memory that input axons of a core share, as the places of a convolution's kernel can.
     #[arg(long, value_name = "K", default_value = "auto")]
     pub kernels: KernelsArg,
+    /// Axons by which a source may enter a core of a crossbar chip: more make weights truer and leave room for fewer sources [default: as many as fit].
+    #[arg(long, value_name = "N")]
+    pub axons_per_source: Option<u32>,
     /// Loops with fewer steps of delay than the chip needs.
     #[arg(long, value_name = "P", default_value = "exact")]
     pub timing_policy: TimingPolicyArg,

@@ -5,7 +5,9 @@
 
 use crate::choose::choose;
 use crate::copies::{self, Copies, CopiesReport};
+use crate::crossbar::{self, CrossbarReport};
 use crate::emit::{HostOptions, emit};
+use crate::event::{self, EventReport};
 use crate::explain::{self, Explanation};
 use crate::finding::{self, Finding, Severity};
 use crate::lower::{LowerOptions, LowerReport, TimingPolicy, lower_all};
@@ -27,10 +29,11 @@ use serde::Serialize;
 use spikec_chip::Target;
 use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Provenance};
 use spikec_chip::target::Family;
-use spikec_data::{Decode, Stimulus};
+use spikec_data::Stimulus;
 use spikec_map::proof::Certificate;
-use spikec_net::{Fixed, Float, Net, NetError, PopulationId, Quantized};
+use spikec_net::{Fixed, Float, Net, NetError, Number, Population, PopulationId, Quantized};
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use thiserror::Error;
 
 /// Options of a compilation.
@@ -74,6 +77,8 @@ pub struct CompileOptions {
     pub timing: TimingPolicy,
     /// What may stand for a reset by subtraction (not for registers).
     pub soft_reset: SoftReset,
+    /// Axons of a core by which a source may enter it (crossbars only); none: as many as fit.
+    pub axons_per_source: Option<u32>,
     /// Seed.
     pub seed: u64,
     /// Options as the user gave them, for the bundle's provenance.
@@ -102,6 +107,7 @@ impl Default for CompileOptions {
             remove_dead: true,
             timing: TimingPolicy::Exact,
             soft_reset: SoftReset::Exact,
+            axons_per_source: None,
             seed: 0,
             provenance: Vec::new(),
         }
@@ -141,13 +147,31 @@ pub enum CompileError {
         /// What the network lacks.
         why: Unsuited,
     },
-    /// A family that can't be compiled for.
-    #[error("target {target}: chips of the family {family} can't be compiled for yet")]
-    Family {
+    /// An option that means nothing for the target's family.
+    #[error("{option} means nothing for target {target}, a chip of the family {family}")]
+    Option {
+        /// Option.
+        option: &'static str,
         /// Target.
         target: String,
         /// Name of its family.
         family: &'static str,
+    },
+    /// A network in registers for a family that has others.
+    #[error("the network is in registers of packed chips (Loihi); target {target} is of the family {family}")]
+    Registers {
+        /// Target.
+        target: String,
+        /// Name of its family.
+        family: &'static str,
+    },
+    /// More axons a source than there are types, or none.
+    #[error("axons a source: found {found}, expected 1 to {most}")]
+    AxonsPerSource {
+        /// Axons asked for.
+        found: u32,
+        /// Types of axons.
+        most: u32,
     },
     /// The target contradicts itself.
     #[error("the target contradicts itself: {}", .0.join("; "))]
@@ -180,7 +204,9 @@ impl CompileError {
         match self {
             CompileError::Partitioner(_) => format!("one of: {}", PARTITIONERS.join(", ")),
             CompileError::Unsuited { .. } => "use --partitioner portfolio, which takes what suits, or overlap".into(),
-            CompileError::Family { .. } => "choose a target of the packed family: `spikec target list`".into(),
+            CompileError::Option { option, .. } => format!("leave {option} out, or choose another target: `spikec target list`"),
+            CompileError::Registers { .. } => "give the network in floats, or choose a target of the packed family".into(),
+            CompileError::AxonsPerSource { .. } => "an axon has one type; a source may enter a core by one axon of each".into(),
             CompileError::Target(_) => "`spikec target check` lists every contradiction".into(),
             CompileError::Vote { .. } => "choose a group size that divides the outputs".into(),
             CompileError::NothingLeft(_) => {
@@ -197,6 +223,10 @@ impl CompileError {
             CompileError::Findings(findings) => findings,
             _ => &[],
         }
+    }
+    /// True when the target's family has no meaning for what was given: another chip may take it.
+    pub fn of_target(&self) -> bool {
+        matches!(self, CompileError::Option { .. } | CompileError::Registers { .. } | CompileError::AxonsPerSource { .. })
     }
     /// True when the network is well-formed but the target can't hold it.
     pub fn does_not_fit(&self) -> bool {
@@ -252,6 +282,12 @@ pub struct CompileReport {
     pub lower_bounds: Vec<Bound>,
     /// Why these cores and not one less.
     pub certificate: Explanation,
+    /// What is special to a crossbar; none for other families.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crossbar: Option<CrossbarReport>,
+    /// What is special to an event crossbar; none for other families.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventReport>,
     /// Copies of neurons and what they do; none without copies.
     pub copies: Option<CopiesReport>,
     /// The fullest resource of all cores.
@@ -345,9 +381,6 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     if !contradictions.is_empty() {
         return Err(CompileError::Target(contradictions));
     }
-    if !matches!(target.family, Family::Packed(_)) {
-        return Err(CompileError::Family { target: target.name.clone(), family: target.family.name() });
-    }
     if !PARTITIONERS.contains(&options.partitioner.as_str()) {
         return Err(CompileError::Partitioner(options.partitioner.clone()));
     }
@@ -377,7 +410,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
                 teacher: teacher.as_ref().map_or(&lowered.net, |t| &t.net),
             };
             let (q, mut report) = reconstruct_all(&lowered.net, digest, target, &quantizing, &guide)?;
-            measure_soft_resets(&mut report.findings, net, target, &options.calibration, options.default_steps, decode(options.decoder));
+            measure_soft_resets(&mut report.findings, net, target, &options.calibration, options.default_steps, options.decoder.into());
             (q, lowered.report, report, lowered.findings, lowered.timed)
         }
         Input::Registers { net, digest } => {
@@ -453,17 +486,6 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     Ok(Stages { q, lowering, quantization, placed, copies, certificate, findings })
 }
 
-/// The decoder as the host's arithmetic knows it.
-fn decode(kind: DecoderKind) -> Decode {
-    match kind {
-        DecoderKind::Count => Decode::Count,
-        DecoderKind::FirstSpike => Decode::FirstSpike,
-        DecoderKind::Vote(group) => Decode::Vote(group),
-        DecoderKind::Potential => Decode::Potential,
-        DecoderKind::Spikes => Decode::Spikes,
-    }
-}
-
 /// Resources of the whole board that are too few whatever the partition (C16).
 fn board_findings(q: &Quantized, target: &Target, kernels: Kernels) -> Vec<Finding> {
     let cores = u64::from(target.total_cores());
@@ -479,6 +501,11 @@ fn board_findings(q: &Quantized, target: &Target, kernels: Kernels) -> Vec<Findi
 
 /// Compiles; `progress` hears the name of each stage as it starts.
 pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress: &mut dyn FnMut(&str)) -> Result<Compiled, CompileError> {
+    match &target.family {
+        Family::Packed(_) => {}
+        Family::Crossbar(spec) => return crossbar::compile(input, target, spec, options, progress),
+        Family::EventCrossbar(spec) => return event::compile(input, target, spec, options, progress),
+    }
     let Stages { q, lowering, quantization, placed, copies, certificate, findings } = stages(input, target, options, progress)?;
     if let Some(errors) = finding::errors(&findings) {
         return Err(CompileError::Findings(errors));
@@ -486,20 +513,7 @@ pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress
     let placed = placed.expect("a partition that is refused, or that has no skews, has a finding");
     progress("emitting");
     let host = HostOptions { encoder: options.encoder.clone(), decoder: options.decoder, default_steps: options.default_steps };
-    let provenance = Provenance {
-        tool: concat!("spikec ", env!("CARGO_PKG_VERSION")).into(),
-        network_name: q.net.name.clone(),
-        network_digest: q.network_digest.iter().map(|b| format!("{b:02x}")).collect(),
-        options: options
-            .provenance
-            .iter()
-            // What was asked for and not done is no choice.
-            .filter(|(name, _)| name != "tune" || quantization.tuned.is_some())
-            .cloned()
-            .chain(lowering.lags.iter().map(|l| ("lag".to_string(), format!("{}={}", l.projection, l.steps))))
-            .collect(),
-        seed: options.seed,
-    };
+    let provenance = provenance(&q.net.name, q.network_digest, options, (&lowering, quantization.tuned.is_some()), &[]);
     let bundle = emit(&q, &placed, target, host, provenance);
     // With copies, output axons may be on other cores than the neuron: bounds that take them for the neuron's core say nothing then.
     let found = certificate.into_inner().filter(|_| copies.is_none());
@@ -517,7 +531,139 @@ pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress
 /// # Errors
 /// What makes the question meaningless: a bad option, a target that contradicts itself, a net that is none.
 pub fn check(input: Input, target: &Target, options: &CompileOptions) -> Result<Vec<Finding>, CompileError> {
+    match &target.family {
+        Family::Packed(_) => {}
+        Family::Crossbar(spec) => return crossbar::check(input, target, spec, options),
+        Family::EventCrossbar(spec) => return event::check(input, target, spec, options),
+    }
     Ok(stages(input, target, options, &mut |_| ())?.findings)
+}
+
+/// Where a bundle comes from; `more` are options that the compilation chose. What was asked for and not done (`tuned`) is none.
+pub(crate) fn provenance(
+    network: &str,
+    digest: [u8; 32],
+    options: &CompileOptions,
+    (lowering, tuned): (&LowerReport, bool),
+    more: &[(String, String)],
+) -> Provenance {
+    let lags = lowering.lags.iter().map(|l| ("lag".to_string(), format!("{}={}", l.projection, l.steps)));
+    let asked = options.provenance.iter().filter(|(name, _)| name != "tune" || tuned);
+    Provenance {
+        tool: concat!("spikec ", env!("CARGO_PKG_VERSION")).into(),
+        network_name: network.into(),
+        network_digest: digest.iter().map(|b| format!("{b:02x}")).collect(),
+        options: asked.cloned().chain(lags).chain(more.iter().cloned()).collect(),
+        seed: options.seed,
+    }
+}
+
+/// Each population of neurons; the first `trained` populations are the network's own, relays stand after them.
+pub(crate) fn layer_reports<N: Number>(
+    net: &Net<N>,
+    trained: usize,
+    part_of: &dyn Fn(PopulationId, u32) -> Option<u32>,
+) -> Vec<LayerReport> {
+    let of = |(p, population): (usize, &Population<N>)| {
+        let id = PopulationId::from(p);
+        let cores: BTreeSet<u32> = (0..population.len() as u32).filter_map(|k| part_of(id, k)).collect();
+        LayerReport {
+            name: population.name.clone(),
+            trained: if p < trained { population.trained_len() as u64 } else { 0 },
+            neurons: population.len() as u64,
+            synapses_on_chip: net.projections.iter().filter(|p| p.post == id).map(|p| p.synapses.len() as u64).sum(),
+            host_terms: net.host_projections.iter().filter(|p| p.post == id).map(|p| p.weights.len() as u64).sum(),
+            cores: cores.len() as u32,
+            skew: population.skew,
+        }
+    };
+    net.populations.iter().enumerate().filter(|(_, p)| !p.is_input()).map(of).collect()
+}
+
+/// The fullest resource of all cores, of those that a core has much of.
+fn fullest(core_usage: &[CoreUsage], codes: &[&str]) -> Option<Usage> {
+    let share = |u: &Usage| if u.available == 0 { 0.0 } else { u.used as f64 / u.available as f64 };
+    let counted = core_usage.iter().flat_map(|c| &c.resources).filter(|u| codes.contains(&u.code));
+    counted.max_by(|a, b| share(a).total_cmp(&share(b))).copied()
+}
+
+/// The report of a compilation for a chip without synaptic words: its synapses are places of a crossbar.
+pub(crate) fn family_report<N: Number>(
+    net: &Net<N>,
+    target: &Target,
+    lowering: LowerReport,
+    placed: (Vec<LayerReport>, Vec<CoreUsage>),
+    certificate: Explanation,
+    quantization: QuantizeReport,
+    findings: Vec<Finding>,
+) -> CompileReport {
+    let (layers, core_usage) = placed;
+    CompileReport {
+        network: net.name.clone(),
+        target: target.name.clone(),
+        cores: core_usage.len() as u32,
+        board_cores: target.total_cores(),
+        neurons: net.neuron_count() as u64,
+        trained_neurons: layers.iter().map(|l| l.trained).sum(),
+        synapses_on_chip: net.synapse_count() as u64,
+        host_terms: net.host_term_count() as u64,
+        memory_words: 0,
+        projection_words: Vec::new(),
+        shared: None,
+        bits_per_synapse: None,
+        max_skew: net.max_skew(),
+        binds: fullest(&core_usage, &["C17", "C18"]),
+        layers,
+        core_usage,
+        lower_bounds: Vec::new(),
+        certificate,
+        crossbar: None,
+        event: None,
+        copies: None,
+        lowering,
+        quantization,
+        warnings: findings.into_iter().filter(|f| f.severity == Severity::Warning).collect(),
+    }
+}
+
+/// A network in floats, for a family that has registers of its own.
+pub(crate) struct Trained<'a> {
+    pub net: &'a Net<Float>,
+    pub digest: [u8; 32],
+}
+
+impl<'a> Trained<'a> {
+    /// The network, if it is in floats and no option is set that only packed chips know.
+    pub fn of(input: Input<'a>, target: &Target, options: &CompileOptions) -> Result<Trained<'a>, CompileError> {
+        let contradictions: Vec<String> = target.check().iter().map(|f| f.to_string()).collect();
+        if !contradictions.is_empty() {
+            return Err(CompileError::Target(contradictions));
+        }
+        let family = target.family.name();
+        let given = [
+            ("--layer-bits", !options.layer_bits.is_empty()),
+            ("--tune", options.tune),
+            ("--pin", !options.pins.is_empty()),
+            ("--placement", options.placement.is_some()),
+            ("--partitioner", options.partitioner != PARTITIONERS[0]),
+            ("--kernels shared", options.kernels == Kernels::Shared),
+            ("--reset leak", options.soft_reset == SoftReset::Leak),
+        ];
+        if let Some(&(option, _)) = given.iter().find(|(_, set)| *set) {
+            return Err(CompileError::Option { option, target: target.name.clone(), family });
+        }
+        let Input::Trained { net, digest } = input else {
+            return Err(CompileError::Registers { target: target.name.clone(), family });
+        };
+        let output = net.population(net.output);
+        match options.decoder {
+            DecoderKind::Vote(group) if !output.trained_len().is_multiple_of(group.max(1) as usize) => {
+                Err(CompileError::Vote { group, outputs: output.trained_len() })
+            }
+            DecoderKind::Potential => Err(CompileError::Option { option: "--decoder potential", target: target.name.clone(), family }),
+            _ => Ok(Trained { net, digest }),
+        }
+    }
 }
 
 fn report(
@@ -532,38 +678,14 @@ fn report(
     let partitioned = placed.partitioned();
     let words: u64 = partitioned.parts().iter().map(|p| p.pack.words()).sum();
     let synapses = net.synapse_count() as u64;
-    // Relays stand after all populations of the network.
-    let trained = |p: usize| p < lowering.populations.len();
-    let mut layers = Vec::new();
-    for (p, population) in net.populations.iter().enumerate().filter(|(_, p)| !p.is_input()) {
-        let id = PopulationId::from(p);
-        let mut cores: Vec<u32> = (0..population.len() as u32).filter_map(|k| partitioned.place(id, k)).map(|(part, _)| part).collect();
-        cores.sort_unstable();
-        cores.dedup();
-        layers.push(LayerReport {
-            name: population.name.clone(),
-            trained: if trained(p) { population.trained_len() as u64 } else { 0 },
-            neurons: population.len() as u64,
-            synapses_on_chip: net.projections.iter().filter(|p| p.post == id).map(|p| p.synapses.len() as u64).sum(),
-            host_terms: net.host_projections.iter().filter(|p| p.post == id).map(|p| p.weights.len() as u64).sum(),
-            cores: cores.len() as u32,
-            skew: population.skew,
-        });
-    }
+    let layers = layer_reports(net, lowering.populations.len(), &|id, k| partitioned.place(id, k).map(|(part, _)| part));
     let core_usage: Vec<CoreUsage> = placed
         .parts_by_core()
         .into_iter()
         .map(|part| CoreUsage { core: placed.core(part), resources: partitioned.parts()[part as usize].usage.clone() })
         .collect();
     // Tables that are small by nature (profiles, formats, entries) are full without binding anything.
-    let counts = ["C01", "C02", "C03", "C05", "C11"];
-    let share = |u: &Usage| if u.available == 0 { 0.0 } else { u.used as f64 / u.available as f64 };
-    let binds = core_usage
-        .iter()
-        .flat_map(|c| &c.resources)
-        .filter(|u| counts.contains(&u.code))
-        .max_by(|a, b| share(a).total_cmp(&share(b)))
-        .copied();
+    let binds = fullest(&core_usage, &["C01", "C02", "C03", "C05", "C11"]);
     let warnings = quantization.findings.iter().filter(|f| f.severity == Severity::Warning).cloned().collect();
     CompileReport {
         network: net.name.clone(),
@@ -587,6 +709,8 @@ fn report(
         certificate: explain::explain(certificate, &core_usage),
         core_usage,
         lower_bounds: lower_bounds(q, target, partitioned.kernels()),
+        crossbar: None,
+        event: None,
         copies: None,
         binds,
         lowering,

@@ -5,8 +5,10 @@
 
 mod choose;
 pub mod copies;
+pub mod crossbar;
 pub mod driver;
 pub mod emit;
+pub mod event;
 pub mod explain;
 pub mod finding;
 #[cfg(test)]

@@ -180,7 +180,8 @@ pub fn chip_delay_range<N: Number>(net: &Net<N>, projection: &Projection<N>) -> 
 
 /// C11: delay registers (`chip delay - hop`) that the target can't hold, one finding a projection.
 pub fn delay_findings<N: Number>(net: &Net<N>, target: &Target) -> Vec<Finding> {
-    let max = *target.packed().synapse_memory.max_delay;
+    let Some(longest) = target.longest_delay() else { return Vec::new() };
+    let max = longest - *target.topology.neuron_hop_steps;
     let check = |p: &Projection<N>| {
         if p.synapses.is_empty() {
             return None;

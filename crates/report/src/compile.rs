@@ -45,16 +45,39 @@ pub fn text(r: &CompileReport) -> String {
         ));
         out.push('\n');
     }
-    let bits = r.bits_per_synapse.map_or(String::new(), |b| format!(" ({b:.1} bits a synapse)"));
-    out.push_str(&format!(
-        "{}: {} of {} cores, {} synapses on the chip in {} words of memory{bits}, {} terms on the host\n",
-        r.target,
-        r.cores,
-        r.board_cores,
-        count(r.synapses_on_chip),
-        count(r.memory_words),
-        count(r.host_terms)
-    ));
+    if let Some(x) = &r.crossbar {
+        out.push_str(&format!(
+            "{}: {} of {} cores, {} synapses as {} connections, {} axons, {} rows of neurons ({} repeat a neuron for another destination)\n",
+            r.target,
+            r.cores,
+            r.board_cores,
+            count(r.synapses_on_chip),
+            count(x.connections),
+            count(x.axons),
+            count(x.rows),
+            count(x.repeated)
+        ));
+        out.push_str(&format!(
+            "weights: sums of up to {} levels of each neuron, error {} of the weights, {} vanished\n",
+            x.weights.axons_per_source,
+            percent(x.weights.relative, 1.0),
+            count(x.weights.vanished)
+        ));
+    } else if let Some(e) = &r.event {
+        out.push_str(&format!(
+            "{}: {} synapses in {} rows ({} of input channels), {} neurons\nweights: error {} of the weights, {} vanished, {} clipped\n",
+            r.target,
+            count(r.synapses_on_chip),
+            e.rows,
+            e.input_rows,
+            e.last_neuron + 1,
+            percent(e.weights.relative, 1.0),
+            count(e.weights.vanished),
+            count(e.weights.clipped)
+        ));
+    } else {
+        out.push_str(&memory(r));
+    }
     if let Some(s) = &r.shared {
         out.push_str(&format!(
             "kernels: {} input axons of {} cores read {} shared lists of {} words, which would be {} unrolled\n",
@@ -106,6 +129,20 @@ pub fn text(r: &CompileReport) -> String {
         out.push_str(&format!("and {} warnings more (--report has them all)\n", r.warnings.len() - WARNINGS_SHOWN));
     }
     out
+}
+
+/// The chip in one line, for chips whose synapses take words.
+fn memory(r: &CompileReport) -> String {
+    let bits = r.bits_per_synapse.map_or(String::new(), |b| format!(" ({b:.1} bits a synapse)"));
+    format!(
+        "{}: {} of {} cores, {} synapses on the chip in {} words of memory{bits}, {} terms on the host\n",
+        r.target,
+        r.cores,
+        r.board_cores,
+        count(r.synapses_on_chip),
+        count(r.memory_words),
+        count(r.host_terms)
+    )
 }
 
 /// What copies do, in two lines.

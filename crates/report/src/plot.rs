@@ -134,7 +134,7 @@ fn short(v: f64) -> String {
     let size = v.abs();
     match size {
         _ if size == 0.0 => "0".into(),
-        _ if (1000.0..1e7).contains(&size) => crate::table::count(v as u64),
+        _ if (1000.0..1e7).contains(&size) => format!("{}{}", if v < 0.0 { "-" } else { "" }, crate::table::count(size as u64)),
         _ if (0.01..1000.0).contains(&size) => {
             let text = format!("{v:.3}");
             text.trim_end_matches('0').trim_end_matches('.').into()
@@ -146,6 +146,12 @@ fn short(v: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_have_their_signs() {
+        let texts = [-1500.0, 1500.0, -999.5, -0.25, 0.0, -2e8, 12.3456].map(short);
+        assert_eq!(texts, ["-1,500", "1,500", "-999.5", "-0.25", "0", "-2.0e8", "12.346"]);
+    }
 
     #[test]
     fn plots_hold_what_is_finite() {

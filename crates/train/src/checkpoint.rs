@@ -6,14 +6,14 @@
 use crate::layers::Layer;
 use crate::loss::Judged;
 use crate::rewire::Synapses;
-use crate::trainer::{Progress, Trainer};
+use crate::trainer::{Progress, TrainError, Trainer};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Version of the format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Why a checkpoint is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,11 +35,21 @@ pub enum CheckpointError {
         now: String,
     },
     /// Of other data.
-    #[error("was made with other training samples")]
+    #[error("was made with other training samples, or for another chip")]
     Data,
     /// Parts are missing.
     #[error("lacks {0}")]
     Lacks(String),
+    /// Whole, but no run can have written it.
+    #[error("says what no run of this recipe says: {what} is {found}, expected {expected}")]
+    Impossible {
+        /// Field or array.
+        what: String,
+        /// What stands there.
+        found: String,
+        /// What could.
+        expected: String,
+    },
 }
 
 impl CheckpointError {
@@ -109,7 +119,11 @@ enum Slot<'a> {
 
 impl Trainer {
     /// All that the run needs to go on from here.
-    pub fn checkpoint(&mut self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// A parameter, statistic or moment that is not finite: such a run can't go on.
+    pub fn checkpoint(&mut self) -> Result<Vec<u8>, TrainError> {
+        self.check_finite()?;
         let p = self.progress;
         let run = Run {
             format: FORMAT,
@@ -142,7 +156,7 @@ impl Trainer {
         let json = serde_json::to_string(&run).expect("plain values");
         let metadata = HashMap::from([("run".to_string(), json)]);
         let body = safetensors::serialize(views, Some(metadata)).expect("names differ");
-        [blake3::hash(&body).as_bytes(), &body[..]].concat()
+        Ok([blake3::hash(&body).as_bytes(), &body[..]].concat())
     }
 
     /// Goes on from a checkpoint of this recipe and these samples.
@@ -174,7 +188,9 @@ impl Trainer {
         if run.data != blake3::Hash::from_bytes(self.digest).to_hex().to_string() {
             return Err(CheckpointError::Data);
         }
+        self.check(&run)?;
         let mut lacking = None;
+        let mut impossible = None;
         visit(self, |name, slot| {
             let Ok(view) = file.tensor(&name) else {
                 lacking.get_or_insert(name);
@@ -188,9 +204,17 @@ impl Trainer {
                     Slot::Mask(v) => (Dtype::BOOL, v.len()),
                 },
             );
-            let costs = name.ends_with(".cost");
-            if view.dtype() != expected.0 || (view.shape().iter().product::<usize>() != expected.1 && !costs) {
+            if view.dtype() != expected.0 || view.shape() != [expected.1] {
                 lacking.get_or_insert(name);
+                return;
+            }
+            let good = match &slot {
+                Slot::Floats(_) => bytes.as_chunks::<4>().0.iter().all(|&b| f32::from_le_bytes(b).is_finite()),
+                Slot::Signs(_) => bytes.iter().all(|&b| matches!(b as i8, 1 | -1)),
+                Slot::Mask(_) => true,
+            };
+            if !good {
+                impossible.get_or_insert(name);
                 return;
             }
             match slot {
@@ -201,6 +225,9 @@ impl Trainer {
         });
         if let Some(name) = lacking {
             return Err(CheckpointError::Lacks(name));
+        }
+        if let Some(name) = impossible {
+            return Err(impossible_value(name, "a value that is none", "finite numbers, and signs of 1 or -1"));
         }
         self.progress = Progress {
             epoch: run.epoch,
@@ -215,6 +242,38 @@ impl Trainer {
         self.rewiring.control.before = f64::from_bits(run.before);
         Ok(())
     }
+
+    /// The scalars can be those of a run of this recipe.
+    fn check(&self, run: &Run) -> Result<(), CheckpointError> {
+        let (epochs, steps) = (self.recipe.epochs, self.steps_in_epoch());
+        let at_most = |what: &str, found: u64, most: u64| {
+            if found <= most { Ok(()) } else { Err(impossible_value(what, found, format!("at most {most}"))) }
+        };
+        at_most("epoch", run.epoch.into(), epochs.into())?;
+        // The last epoch has no steps after it.
+        at_most("in_epoch", run.in_epoch, if run.epoch < epochs { steps - 1 } else { 0 })?;
+        let step = u64::from(run.epoch) * steps + run.in_epoch;
+        if run.step != step {
+            return Err(impossible_value("step", run.step, step.to_string()));
+        }
+        at_most("samples", run.samples, run.in_epoch.saturating_mul(self.recipe.batch as u64))?;
+        at_most("correct", run.correct, run.samples)?;
+        at_most("best", run.best.map_or(0, |b| b.0.into()), run.epoch.into())?;
+        let penalty = f32::from_bits(run.penalty);
+        let (target, before) = (f64::from_bits(run.target), f64::from_bits(run.before));
+        if !(f64::from_bits(run.loss).is_finite() && run.best.is_none_or(|b| !f64::from_bits(b.1).is_nan())) {
+            return Err(impossible_value("loss or best", "no number", "a number"));
+        }
+        if !(penalty.is_finite() && penalty >= 0.0 && target > 0.0 && target <= 1.0 && before > 0.0 && before <= 1.0) {
+            let found = format!("{penalty}, {target}, {before}");
+            return Err(impossible_value("penalty, target and connectivity", found, "finite, and shares above 0 and up to 1"));
+        }
+        Ok(())
+    }
+}
+
+fn impossible_value(what: impl Into<String>, found: impl ToString, expected: impl Into<String>) -> CheckpointError {
+    CheckpointError::Impossible { what: what.into(), found: found.to_string(), expected: expected.into() }
 }
 
 /// The first key of two recipes that differs.
@@ -222,3 +281,6 @@ fn difference(a: &serde_json::Value, b: &serde_json::Value) -> Option<String> {
     let (a, b) = (a.as_object()?, b.as_object()?);
     a.keys().chain(b.keys()).find(|k| a.get(*k).map(ToString::to_string) != b.get(*k).map(ToString::to_string)).cloned()
 }
+
+#[cfg(test)]
+mod tests;

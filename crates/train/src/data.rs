@@ -176,7 +176,7 @@ impl Encoding {
     /// Checks that these samples can be encoded so.
     ///
     /// # Errors
-    /// Spikes that are to be encoded, another number of steps, images that are none.
+    /// Spikes that are to be encoded, another number of steps, negative values for latencies, images that are none.
     pub fn check(&self, samples: &Samples) -> Result<(), SamplesError> {
         if let Frames::Steps(list) = &samples.frames {
             if self.encoder != Encoder::Given {
@@ -187,18 +187,37 @@ impl Encoding {
                 return Err(unfit(what, "let `steps` be that of the data, or bin them anew"));
             }
         }
+        if let (Encoder::Latency { .. }, Frames::Values(values)) = (self.encoder, &samples.frames)
+            && let Some(bad) = values.iter().find(|v| **v < 0.0)
+        {
+            let what = format!("has the value {bad}, but the latency of a spike says 0 and more alone");
+            return Err(unfit(what, "give the sizes, or positive and negative parts as two channels"));
+        }
         if self.augment.is_some() && (samples.input().places() < 2 || matches!(samples.frames, Frames::Steps(_))) {
             return Err(unfit("has no images, which data.augment could turn", "leave data.augment out, or give data.shape"));
         }
         Ok(())
     }
 
+    /// True where all that a network gets of these samples is spikes.
+    pub fn spikes(&self, samples: &Samples) -> bool {
+        match (self.encoder, &samples.frames) {
+            (Encoder::Poisson { .. } | Encoder::Latency { .. }, _) => true,
+            (_, Frames::Steps(list)) => list.iter().all(|s| matches!(s, Stimulus::Spikes(_))),
+            _ => false,
+        }
+    }
+
+    /// Steps of an encoded sample: 1 where its input is the same in all.
+    pub fn input_steps(&self, samples: &Samples) -> usize {
+        let spiking = matches!(self.encoder, Encoder::Poisson { .. } | Encoder::Latency { .. });
+        if spiking || matches!(samples.frames, Frames::Steps(_)) { self.steps } else { 1 }
+    }
+
     /// The samples `ids` as a batch; in training (`epoch`) augmented and, where asked for, with fresh spikes.
     pub fn batch(&self, samples: &Samples, ids: &[u32], epoch: Option<u32>, x: &mut Tensor) -> Vec<u32> {
         let n = samples.width();
-        let spiking =
-            matches!(self.encoder, Encoder::Poisson { .. } | Encoder::Latency { .. }) || matches!(samples.frames, Frames::Steps(_));
-        x.reshape(ids.len(), if spiking { self.steps } else { 1 }, n);
+        x.reshape(ids.len(), self.input_steps(samples), n);
         let sample = x.sample();
         x.data.par_chunks_exact_mut(sample).zip(ids).for_each(|(out, &id)| self.one(samples, id, epoch, out));
         if let Encoder::Direct { mean, std } = self.encoder {
@@ -225,7 +244,7 @@ impl Encoding {
             Encoder::Direct { mean, std } => out.iter_mut().zip(&frame).for_each(|(o, v)| *o = (v - mean) / std),
             Encoder::Poisson { seed, fresh } => {
                 let seed = match epoch {
-                    Some(epoch) if fresh => hash(seed, Purpose::Spikes, &[epoch.into()]),
+                    Some(epoch) if fresh => hash(self.seed, Purpose::Spikes, &[seed, epoch.into()]),
                     _ => seed,
                 };
                 fill(&poisson(&frame, self.steps as u32, seed, id.into()), n, out);
@@ -334,6 +353,15 @@ mod tests {
         assert_eq!(fixed[120..], poisson_of(true, None, &[1]));
         assert_ne!(poisson_of(true, Some(3), &[1]), poisson_of(true, Some(4), &[1]));
         assert_eq!(poisson_of(true, Some(3), &[2, 1])[120..], poisson_of(true, Some(3), &[1]));
+        // Fresh spikes are others with another seed of the recipe; those of the test are not.
+        let reseeded = |epoch| {
+            let mut x = Tensor::default();
+            let other = Encoding { seed: 6, ..encoding(Encoder::Poisson { seed: 9, fresh: true }, None) };
+            other.batch(&samples, &[1], epoch, &mut x);
+            x.data
+        };
+        assert_ne!(reseeded(Some(3)), poisson_of(true, Some(3), &[1]));
+        assert_eq!(reseeded(None), poisson_of(true, None, &[1]));
     }
 
     #[test]
@@ -379,5 +407,15 @@ mod tests {
         let affine = Affine { degrees: 9.0, shift: 0.0, scale: (1.0, 1.0), bilinear: false };
         assert!(encoding(Encoder::Given, Some(affine)).check(&set).is_err());
         assert!(encoding(Encoder::Given, None).check(&set).is_ok());
+        // Latencies have no sign.
+        let latency = |first: f32| {
+            let data = ArrayData::F32([vec![first], vec![0.5; 5]].concat());
+            let values = spikec_data::Array { shape: vec![2, 3], data };
+            let labels = spikec_data::Array { shape: vec![2], data: ArrayData::I64(vec![0, 1]) };
+            let set = Samples::from_npz(&spikec_data::write_npz(&[("values", values), ("labels", labels)])).unwrap();
+            encoding(Encoder::Latency { full_scale: 1.0 }, None).check(&set)
+        };
+        assert!(latency(0.0).is_ok());
+        assert!(latency(-0.25).unwrap_err().to_string().contains("-0.25"));
     }
 }

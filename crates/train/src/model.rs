@@ -3,17 +3,16 @@
 //! In: the layers of a recipe, batches. Out: outputs, gradients.
 //! Invariant: layers fit each other, and can be written as a network of populations and projections (`export`).
 
-use crate::layers::{Conv, Dropout, Flatten, Kind, Layer, Linear, Norm, Parameter, Pass, Pool, Role};
+pub mod plan;
+
+use crate::layers::{Conv, Dropout, Flatten, Layer, Linear, Norm, Parameter, Pass, Pool, Role};
 use crate::loss::{Judged, judge};
 use crate::neuron::{Firing, Neurons, Reset};
 use crate::random::{Purpose, stream};
 use crate::recipe::{self, Loss, Recipe, RecipeError};
-use crate::surrogate::Surrogate;
 use crate::tensor::{Shape, Tensor};
+use plan::{Plan, Planned, Step};
 use rand::Rng;
-
-/// Most values of a layer, and most weights of one.
-const MAX_VALUES: usize = 1 << 30;
 
 /// Layers at work.
 #[derive(Debug, Clone)]
@@ -37,21 +36,14 @@ pub struct Model {
     gradients: Vec<Tensor>,
 }
 
-/// Checks of a layer's numbers.
-fn positive(key: &str, x: f32, least: f32) -> Result<(), RecipeError> {
-    if x.is_finite() && x >= least && x > 0.0 {
-        return Ok(());
-    }
-    let expected = if least > 0.0 { format!("at least {least}") } else { "a positive number".into() };
-    Err(RecipeError::value(key, x, expected, "give a number in this range, or leave it out for the default"))
-}
-
 impl Model {
     /// The recipe's layers with random weights, for inputs of this shape and labels below `classes`.
     ///
     /// # Errors
-    /// Layers that don't fit each other or the loss, or that no network file can hold.
+    /// Layers that don't fit each other or the loss, that no network file can hold, or that take more memory than the recipe allows.
     pub fn new(recipe: &Recipe, input: Shape, classes: usize) -> Result<Self, RecipeError> {
+        let plan = Plan::new(recipe, input)?;
+        plan.check_memory(None)?;
         let mut model = Model {
             input,
             layers: Vec::new(),
@@ -64,111 +56,45 @@ impl Model {
             activations: Vec::new(),
             gradients: Vec::new(),
         };
-        let spatial = matches!(
-            recipe.layers.iter().find(|l| !matches!(l, recipe::Layer::Dropout(_))),
-            Some(recipe::Layer::Conv { .. } | recipe::Layer::Pool { .. } | recipe::Layer::BatchNorm)
-        );
-        let mut shape = if spatial { input } else { Shape::flat(input.len()) };
-        if spatial && input.places() > 1 && input.channels > 1 {
-            model.push("input".into(), Layer::Flatten(Flatten { map: input, inverse: true }), input);
-        }
-        let mut counts = [0usize; 5];
-        let mut name = |kind: usize| {
-            counts[kind] += 1;
-            format!("{}{}", ["fc", "conv", "bn", "pool", "lif"][kind], counts[kind])
-        };
-        for (k, layer) in recipe.layers.iter().enumerate() {
-            let key = |field: &str| format!("layers[{k}].{field}");
-            if matches!(layer, recipe::Layer::Linear { .. } | recipe::Layer::Flatten) && shape.places() > 1 {
-                let map = shape;
-                shape = Shape::flat(map.len());
-                model.push(format!("flatten{k}"), Layer::Flatten(Flatten { map, inverse: false }), shape);
-            }
-            let spiking = matches!(model.layers.last(), Some(Layer::Neurons(n)) if n.firing.is_some());
-            let (name, made, out) = match *layer {
-                recipe::Layer::Flatten => continue,
-                recipe::Layer::Linear { outputs, bias } => {
-                    model.size(&key("outputs"), outputs, shape.len().saturating_mul(outputs))?;
-                    let (weight, bias) = model.weights(shape.len(), shape.len() * outputs, bias.then_some(outputs));
-                    let name = name(0);
-                    let layer = Linear::new(&name, shape.len(), outputs, weight, bias);
-                    (name, Layer::Linear(layer), Shape::flat(outputs))
-                }
-                recipe::Layer::Conv { outputs, kernel, stride, padding, bias } => {
-                    window(&key("kernel"), shape, kernel, stride, padding)?;
-                    let patch = kernel * kernel * shape.channels;
-                    model.size(&key("outputs"), outputs, patch.saturating_mul(outputs))?;
-                    let (weight, bias) = model.weights(patch, patch * outputs, bias.then_some(outputs));
-                    let name = name(1);
-                    let layer = Conv::new(&name, shape, outputs, [kernel, stride, padding], weight, bias);
-                    let out = layer.out();
-                    (name, Layer::Conv(layer), out)
-                }
-                recipe::Layer::BatchNorm => {
-                    let name = name(2);
-                    let layer = Norm::new(&name, shape.channels);
-                    (name, Layer::Norm(layer), shape)
-                }
-                recipe::Layer::Pool { kind, kernel, stride } => {
-                    let stride = stride.unwrap_or(kernel);
-                    window(&key("kernel"), shape, kernel, stride, 0)?;
-                    if kind == Kind::Max && !spiking {
-                        return Err(RecipeError::value(
-                            format!("layers[{k}]"),
-                            "a maximum of values that are not spikes",
-                            "Pool(kind: Max) right after Lif or If",
-                            "chips take the maximum of spikes alone: put the pool after the neurons, or use Average",
-                        ));
-                    }
-                    let layer = Pool::new(kind, shape, kernel, stride);
-                    let out = layer.out();
-                    (name(3), Layer::Pool(layer), out)
-                }
-                recipe::Layer::Dropout(share) => {
-                    if !(0.0..1.0).contains(&share) {
-                        return Err(RecipeError::value(
-                            format!("layers[{k}]"),
-                            format!("Dropout({share})"),
-                            "0 up to but not 1",
-                            "0.5 is usual",
-                        ));
-                    }
-                    (format!("dropout{k}"), Layer::Dropout(Dropout::new(share, k as u64)), shape)
-                }
-                recipe::Layer::Lif { tau, decay_input, threshold, reset, detach, surrogate } => {
-                    positive(&key("tau"), tau, 1.0)?;
-                    let firing = firing(&key, threshold, reset, detach, surrogate)?;
-                    (name(4), Layer::Neurons(leaky(tau, decay_input, Some(firing))), shape)
-                }
-                recipe::Layer::If { threshold, reset, detach, surrogate } => {
-                    let firing = firing(&key, threshold, reset, detach, surrogate)?;
-                    (name(4), Layer::Neurons(Neurons::new(1.0, 1.0, Some(firing))), shape)
-                }
-                recipe::Layer::Readout { tau, decay_input } => {
-                    positive(&key("tau"), tau, 1.0)?;
-                    ("readout".into(), Layer::Neurons(leaky(tau, decay_input, None)), shape)
-                }
-            };
-            model.size(&format!("layers[{k}]"), out.len(), 1)?;
-            shape = out;
-            model.push(name, made, out);
+        for planned in plan.layers {
+            let (made, name) = (model.make(&planned), planned.name);
+            model.names.push(name);
+            model.layers.push(made);
+            model.shapes.push(planned.out);
         }
         model.check(classes)?;
         Ok(model)
     }
 
-    fn push(&mut self, name: String, layer: Layer, out: Shape) {
-        self.names.push(name);
-        self.layers.push(layer);
-        self.shapes.push(out);
-    }
-
-    fn size(&self, key: &str, outputs: usize, weights: usize) -> Result<(), RecipeError> {
-        if outputs == 0 || outputs > MAX_VALUES || weights > MAX_VALUES {
-            let expected = format!("1 up to what makes {MAX_VALUES} weights or values");
-            return Err(RecipeError::value(key, outputs, expected, "use a smaller layer"));
+    /// A planned layer with its first weights.
+    fn make(&self, Planned { name, from, out, step }: &Planned) -> Layer {
+        let (k, layer) = match *step {
+            Step::Flatten { inverse } => return Layer::Flatten(Flatten { map: *from, inverse }),
+            Step::Layer(k, layer) => (k, layer),
+        };
+        let spikes = |threshold, reset, detach, surrogate| Some(Firing { threshold, reset, detach, surrogate, smooth: false });
+        match *layer {
+            recipe::Layer::Linear { outputs, bias } => {
+                let (weight, bias) = self.weights(from.len(), from.len() * outputs, bias.then_some(outputs));
+                Layer::Linear(Linear::new(name, from.len(), outputs, weight, bias))
+            }
+            recipe::Layer::Conv { outputs, kernel, stride, padding, bias } => {
+                let patch = kernel * kernel * from.channels;
+                let (weight, bias) = self.weights(patch, patch * outputs, bias.then_some(outputs));
+                Layer::Conv(Conv::new(name, *from, outputs, [kernel, stride, padding], weight, bias))
+            }
+            recipe::Layer::BatchNorm => Layer::Norm(Norm::new(name, from.channels)),
+            recipe::Layer::Pool { kind, kernel, stride } => Layer::Pool(Pool::new(kind, *from, kernel, stride.unwrap_or(kernel))),
+            recipe::Layer::Dropout(share) => Layer::Dropout(Dropout::new(share, k as u64)),
+            recipe::Layer::Flatten => Layer::Flatten(Flatten { map: *out, inverse: false }),
+            recipe::Layer::Lif { tau, decay_input, threshold, reset, detach, surrogate } => {
+                Layer::Neurons(leaky(tau, decay_input, spikes(threshold, reset, detach, surrogate)))
+            }
+            recipe::Layer::If { threshold, reset, detach, surrogate } => {
+                Layer::Neurons(Neurons::new(1.0, 1.0, spikes(threshold, reset, detach, surrogate)))
+            }
+            recipe::Layer::Readout { tau, decay_input } => Layer::Neurons(leaky(tau, decay_input, None)),
         }
-        Ok(())
     }
 
     /// Weights and biases, uniform up to the root of 1 / `fan_in`, as PyTorch's layers start.
@@ -269,26 +195,6 @@ impl Model {
 
 fn leaky(tau: f32, decay_input: bool, firing: Option<Firing>) -> Neurons {
     Neurons::new(1.0 - 1.0 / tau, if decay_input { 1.0 / tau } else { 1.0 }, firing)
-}
-
-fn firing(key: &dyn Fn(&str) -> String, threshold: f32, reset: Reset, detach: bool, surrogate: Surrogate) -> Result<Firing, RecipeError> {
-    positive(&key("threshold"), threshold, 0.0)?;
-    positive(&key("surrogate"), surrogate.alpha(), 0.0)?;
-    Ok(Firing { threshold, reset, detach, surrogate, smooth: false })
-}
-
-fn window(key: &str, shape: Shape, kernel: usize, stride: usize, padding: usize) -> Result<(), RecipeError> {
-    let side = shape.height.min(shape.width);
-    let most = side.saturating_add(padding.saturating_mul(2));
-    if kernel == 0 || stride == 0 || padding >= kernel || kernel > most {
-        let found = format!("kernel {kernel}, stride {stride}, padding {padding}");
-        let expected = format!(
-            "1 to {most} for the kernel on a map of {} x {}, a stride of at least 1, less padding than kernel",
-            shape.height, shape.width
-        );
-        return Err(RecipeError::value(key, found, expected, "maps need [channels, height, width]: give data.shape if the file is flat"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -96,3 +96,31 @@ impl Rule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 10 epochs of 5 steps.
+    #[test]
+    fn schedules_are_their_curves() {
+        let at = |schedule, step: u64| factor(schedule, (step / 5) as u32, 10, step, 5);
+        assert_eq!([0, 17, 49].map(|s| at(Schedule::Constant, s)), [1.0; 3]);
+        // From the first step of every third epoch on.
+        let stairs = Schedule::Step { epochs: 3, factor: 0.1 };
+        let close = |found: f32, expected: f32| assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
+        for (step, expected) in [(0, 1.0), (14, 1.0), (15, 0.1), (29, 0.1), (30, 0.01), (45, 0.001), (49, 0.001)] {
+            close(at(stairs, step), expected);
+        }
+        // (1 + cos(pi step / 50)) / 2, step by step, between the bounds.
+        for least in [0.0, 0.2] {
+            let cosine = Schedule::Cosine { least };
+            close(at(cosine, 0), 1.0);
+            close(at(cosine, 25), (1.0 + least) / 2.0);
+            close(at(cosine, 10), least + (1.0 - least) * 0.904_508_5);
+            close(at(cosine, 50), least);
+            close(at(cosine, 60), least);
+            assert!((0..50).all(|s| at(cosine, s + 1) < at(cosine, s)), "it falls in every step");
+        }
+    }
+}

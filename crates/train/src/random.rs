@@ -9,9 +9,9 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 /// What a stream is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Initial weights; counter: parameter.
+    /// Initial weights; counter: layer.
     Init = 1,
-    /// Which samples validate.
+    /// Which samples validate; no counter.
     Split,
     /// Order of an epoch's samples; counter: epoch.
     Order,
@@ -21,9 +21,9 @@ pub enum Purpose {
     Dropout,
     /// Noise of Deep R; counters: step, parameter, piece.
     Noise,
-    /// Which synapses Deep R grows; counters: step, parameter.
+    /// Synapses of Deep R; counters: 0 for those of the start; 1 and the step for those that grow.
     Grow,
-    /// Poisson spikes, fresh in each epoch; counters: epoch.
+    /// Poisson spikes, fresh in each epoch; counters: the encoder's seed, epoch. (Samples are told apart by the encoder.)
     Spikes,
 }
 

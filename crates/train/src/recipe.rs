@@ -3,16 +3,13 @@
 //! In: text. Out: a [`Recipe`] whose values make sense, or an error that names the key, what was found, what is expected, and a remedy.
 //! Invariant: a recipe that [`Recipe::read`] returns has finite numbers in their ranges; files and shapes are checked where they are used.
 
+mod check;
+
 use crate::layers::Kind;
 use crate::neuron::Reset;
 use crate::surrogate::Surrogate;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-
-/// Most steps of a sample.
-const MAX_STEPS: u32 = 4096;
-/// Most samples of a batch.
-const MAX_BATCH: usize = 1 << 16;
 
 /// A training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +47,9 @@ pub struct Recipe {
     /// How synapses are pruned.
     #[serde(default)]
     pub sparsity: Sparsity,
+    /// Memory that training may take beside the samples, in GiB.
+    #[serde(default = "memory_gib")]
+    pub memory_gib: f64,
     /// Training steps between checkpoints within an epoch; 0: one at the end of each epoch alone.
     #[serde(default)]
     pub checkpoint_steps: u64,
@@ -121,7 +121,7 @@ pub enum Encoder {
         #[serde(default = "yes")]
         fresh: bool,
     },
-    /// A spike for each value, earlier for larger ones; 2 channels a value, by sign.
+    /// A spike for each value, earlier for larger ones; values are not negative.
     Latency {
         /// The value that spikes at once.
         #[serde(default = "unit")]
@@ -278,16 +278,34 @@ pub enum Schedule {
 }
 
 /// How many synapses are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Target {
     /// Share of all weights.
     Connectivity(f64),
     /// Number of weights that are not 0.
     Synapses(u64),
+    /// What the compiled network may take of a chip; all limits hold.
+    Budget {
+        /// The chip: a name, or a file.
+        target: String,
+        /// Cores.
+        #[serde(default)]
+        cores: Option<u32>,
+        /// Words of synaptic memory.
+        #[serde(default)]
+        memory: Option<u64>,
+        /// Bits of a weight on the chip.
+        #[serde(default = "eight")]
+        weight_bits: u8,
+        /// Epochs between two counts.
+        #[serde(default = "two_epochs")]
+        every: u32,
+    },
 }
 
 /// How synapses are pruned.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Sparsity {
     /// None is.
@@ -372,6 +390,9 @@ defaults! {
     epsilon -> f32 = 1e-8;
     penalty -> f32 = 1e-3;
     least -> f32 = -0.1;
+    eight -> u8 = 8;
+    two_epochs -> u32 = 2;
+    memory_gib -> f64 = 8.0;
     same_scale -> (f32, f32) = (1.0, 1.0);
 }
 
@@ -422,14 +443,6 @@ impl RecipeError {
     }
 }
 
-/// Checks `value`, which must be finite and in `range`.
-fn within(key: &str, value: f64, range: impl std::ops::RangeBounds<f64>, expected: &str, hint: &str) -> Result<(), RecipeError> {
-    if value.is_finite() && range.contains(&value) { Ok(()) } else { Err(RecipeError::value(key, value, expected, hint)) }
-}
-
-/// Smallest positive number that counts as positive.
-const POSITIVE: std::ops::RangeFrom<f64> = 1e-30..;
-
 impl Recipe {
     /// Reads and checks.
     ///
@@ -445,127 +458,26 @@ impl Recipe {
         recipe.check()?;
         Ok(recipe)
     }
+}
 
-    fn check(&self) -> Result<(), RecipeError> {
-        let bounded = |key: &str, n: u64, most: u64| {
-            if (1..=most).contains(&n) {
-                Ok(())
-            } else {
-                Err(RecipeError::value(key, n, format!("1 to {most}"), "give a number in this range"))
-            }
-        };
-        bounded("steps", self.steps.into(), MAX_STEPS.into())?;
-        bounded("batch", self.batch as u64, MAX_BATCH as u64)?;
-        bounded("epochs", self.epochs.into(), 1_000_000)?;
-        bounded("vote", self.vote as u64, 1 << 20)?;
-        if self.data.samples == Some(0) {
-            return Err(RecipeError::value("data.samples", 0, "at least 1", "leave it out to take all"));
-        }
-        match self.data.encoder {
-            Encoder::Direct { mean, std } => {
-                within("data.encoder.mean", mean.into(), .., "a finite number", "MNIST: 0.1307")?;
-                within("data.encoder.std", std.into(), POSITIVE, "a positive number", "MNIST: 0.3081")?;
-            }
-            Encoder::Latency { full_scale } => {
-                within("data.encoder.full_scale", full_scale.into(), POSITIVE, "a positive number", "give the largest value")?;
-            }
-            Encoder::Given | Encoder::Poisson { .. } => {}
-        }
-        if let Some(a) = self.data.augment {
-            within("data.augment.degrees", a.degrees.into(), 0.0..=180.0, "0 to 180", "the paper has 30")?;
-            within("data.augment.shift", a.shift.into(), 0.0..=1.0, "0 to 1", "the paper has 0.15")?;
-            within(
-                "data.augment.scale",
-                a.scale.0.into(),
-                0.01..=a.scale.1.into(),
-                "0.01 up to the second",
-                "give the smaller scale first",
-            )?;
-            within("data.augment.scale", a.scale.1.into(), 0.01..=100.0, "0.01 to 100", "the paper has (0.85, 1.11)")?;
-        }
-        match self.optimizer {
-            Optimizer::Adam { lr, betas, epsilon, weight_decay } => {
-                within("optimizer.lr", lr.into(), 0.0..=1e3, "0 to 1000", "Adam's usual rate is 0.001")?;
-                for beta in [betas.0, betas.1] {
-                    within("optimizer.betas", beta.into(), 0.0..1.0, "0 up to but not 1", "Adam's usual betas are (0.9, 0.999)")?;
-                }
-                within("optimizer.epsilon", epsilon.into(), POSITIVE, "a positive number", "Adam's usual epsilon is 1e-8")?;
-                within("optimizer.weight_decay", weight_decay.into(), 0.0..=1.0, "0 to 1", "leave it out for none")?;
-            }
-            Optimizer::Sgd { lr, momentum, weight_decay } => {
-                within("optimizer.lr", lr.into(), 0.0..=1e3, "0 to 1000", "try 0.1")?;
-                within("optimizer.momentum", momentum.into(), 0.0..1.0, "0 up to but not 1", "the usual momentum is 0.9")?;
-                within("optimizer.weight_decay", weight_decay.into(), 0.0..=1.0, "0 to 1", "leave it out for none")?;
-            }
-        }
-        match self.schedule {
-            Schedule::Constant => {}
-            Schedule::Step { epochs, factor } => {
-                bounded("schedule.epochs", epochs.into(), 1_000_000)?;
-                within("schedule.factor", factor.into(), 0.0..=1e3, "0 to 1000", "0.1 is usual")?;
-            }
-            Schedule::Cosine { least } => within("schedule.least", least.into(), 0.0..=1.0, "0 to 1", "leave it out to end at 0")?,
-        }
-        self.check_sparsity()
-    }
-
-    fn check_sparsity(&self) -> Result<(), RecipeError> {
-        let epochs = |key: &str, n: u32, most: u32| {
-            let hint = format!("the run has {} epochs", self.epochs);
-            if n <= most { Ok(()) } else { Err(RecipeError::value(key, n, format!("at most {most}"), hint)) }
-        };
-        let positive = |key: &str, x: f32| within(key, x.into(), POSITIVE, "a positive number", "docs/training.md says what is usual");
-        let not_negative = |key: &str, x: f32| within(key, x.into(), 0.0.., "0 or more", "leave it out for the default");
-        match self.sparsity {
-            Sparsity::Dense => Ok(()),
-            Sparsity::GradR { target, penalty, steer, settle } => {
-                target.check()?;
-                positive("sparsity.penalty", penalty)?;
-                epochs("sparsity.settle", settle, self.epochs - 1)?;
-                epochs("sparsity.steer", steer, self.epochs - settle)
-            }
-            Sparsity::DeepR { target, penalty, temperature } => {
-                target.check()?;
-                not_negative("sparsity.penalty", penalty)?;
-                not_negative("sparsity.temperature", temperature)
-            }
-            Sparsity::SoftDeepR { start, penalty, temperature, least } => {
-                within("sparsity.start", start, 1e-9..=1.0, "above 0, up to 1", "leave it out to start with all")?;
-                not_negative("sparsity.penalty", penalty)?;
-                not_negative("sparsity.temperature", temperature)?;
-                within("sparsity.least", least.into(), ..=0.0, "0 or less", "leave it out for the default")
-            }
-            Sparsity::Magnitude { target, from, until, every, .. } => {
-                target.check()?;
-                epochs("sparsity.until", until, self.epochs)?;
-                epochs("sparsity.from", from, until.saturating_sub(1))?;
-                if every == 0 {
-                    return Err(RecipeError::value("sparsity.every", 0, "at least 1", "100 steps are usual"));
-                }
-                Ok(())
-            }
+impl Sparsity {
+    /// The budget that it keeps, where it does.
+    pub fn budget(&self) -> Option<&Target> {
+        match self {
+            Sparsity::GradR { target: target @ Target::Budget { .. }, .. } => Some(target),
+            _ => None,
         }
     }
 }
 
 impl Target {
-    fn check(self) -> Result<(), RecipeError> {
-        match self {
-            Target::Connectivity(c) => {
-                let hint = "connectivity is the share of weights that are not 0: 0.01 for 1 %";
-                within("sparsity.target", c, 1e-9..1.0, "above 0 and below 1", hint)
-            }
-            Target::Synapses(0) => Err(RecipeError::value("sparsity.target", "Synapses(0)", "at least one synapse", "give their number")),
-            Target::Synapses(_) => Ok(()),
-        }
-    }
-
-    /// Share of `weights` weights.
+    /// Share of `weights` weights; of a budget all, until it is counted.
     ///
     /// # Errors
     /// More synapses than weights.
-    pub fn connectivity(self, weights: u64) -> Result<f64, RecipeError> {
-        match self {
+    pub fn connectivity(&self, weights: u64) -> Result<f64, RecipeError> {
+        match *self {
+            Target::Budget { .. } => Ok(1.0),
             Target::Connectivity(c) => Ok(c),
             Target::Synapses(n) if n < weights => Ok(n as f64 / weights as f64),
             Target::Synapses(n) => Err(RecipeError::value(
@@ -579,44 +491,4 @@ impl Target {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SMALL: &str = r#"(
-        steps: 8, epochs: 2,
-        data: (train: Idx(images: "a", labels: "b"), encoder: Direct(mean: 0.1307, std: 0.3081)),
-        layers: [Linear(outputs: 800), Lif(), Linear(outputs: 10), Lif(tau: 4.0, reset: Soft)],
-        sparsity: GradR(target: Connectivity(0.04), penalty: 0.06),
-    )"#;
-
-    #[test]
-    fn defaults_are_the_papers() {
-        let r = Recipe::read(SMALL).unwrap();
-        assert_eq!((r.seed, r.batch, r.loss), (2020, 128, Loss::MseRate));
-        assert_eq!(r.optimizer, Optimizer::Adam { lr: 1e-3, betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0 });
-        let Layer::Lif { tau, threshold, reset, detach, surrogate, .. } = r.layers[1] else { panic!() };
-        assert_eq!((tau, threshold, reset, detach, surrogate), (2.0, 1.0, Reset::Hard, true, Surrogate::Arctan(2.0)));
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_named() {
-        for (from, to, words) in [
-            ("steps: 8", "steps: 0", ["`steps`", "0", "1 to 4096"]),
-            ("epochs: 2", "epochs: 2, seeed: 3", ["seeed", "expected", "seed"]),
-            ("std: 0.3081", "std: 0.0", ["data.encoder.std", "0", "positive"]),
-            ("Connectivity(0.04)", "Connectivity(1.5)", ["sparsity.target", "1.5", "below 1"]),
-            ("Connectivity(0.04)", "Synapses(0)", ["sparsity.target", "Synapses(0)", "at least one"]),
-            ("penalty: 0.06", "penalty: 0.06, settle: 2", ["sparsity.settle", "2", "at most 1"]),
-            ("penalty: 0.06", "penalty: nan", ["", "", ""]),
-            ("Lif()", "Lief()", ["Lief", "Lif", "Linear"]),
-            ("steps: 8,", "", ["steps", "missing", ""]),
-        ] {
-            assert!(SMALL.contains(from));
-            let error = Recipe::read(&SMALL.replace(from, to)).unwrap_err();
-            let text = error.to_string();
-            assert!(words.iter().all(|w| text.contains(w)), "{from} -> {to}: {text}");
-            assert!(!error.hint().is_empty());
-        }
-        assert!(Target::Synapses(10).connectivity(10).is_err());
-    }
-}
+mod tests;

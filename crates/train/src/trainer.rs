@@ -4,10 +4,13 @@
 //! Invariant: everything that the next step depends on is in the checkpoint or follows from the recipe: a run that is stopped and resumed
 //! goes on as if nothing had been.
 
+mod budget;
+
 use crate::data::{Encoding, Samples, SamplesError};
-use crate::layers::Role;
+use crate::layers::{Layer, Role};
 use crate::loss::Judged;
 use crate::model::Model;
+use crate::model::plan::Plan;
 use crate::optim::factor;
 use crate::random::{Purpose, permutation, stream};
 use crate::recipe::{Recipe, RecipeError, Sparsity};
@@ -88,9 +91,9 @@ pub struct Epoch {
     /// Penalty of the prior, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub penalty: Option<f32>,
-    /// What the budget says, where there is one.
+    /// What the network takes of the budget, where there is one and it was counted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub budget: Option<(f64, f64)>,
+    pub budget: Option<Usage>,
     /// It is the best so far of those that have as few synapses as wanted.
     pub best: bool,
 }
@@ -120,7 +123,7 @@ pub struct Trainer {
     pub rewiring: Rewiring,
     /// Where it is.
     pub progress: Progress,
-    /// Digest of the training samples.
+    /// Digest of the training samples, and of what counts a budget.
     pub digest: [u8; 32],
     samples: Samples,
     encoding: Encoding,
@@ -128,7 +131,7 @@ pub struct Trainer {
     held: Vec<u32>,
     order: Option<(u32, Vec<u32>)>,
     x: Tensor,
-    budget: Option<(Box<dyn Budget>, u32)>,
+    budget: Option<Box<dyn Budget>>,
 }
 
 impl Trainer {
@@ -144,6 +147,10 @@ impl Trainer {
         let encoding =
             Encoding { encoder: recipe.data.encoder, augment: recipe.data.augment, seed: recipe.seed, steps: recipe.steps as usize };
         encoding.check(&samples).map_err(of)?;
+        if recipe.sparsity.budget().is_some() && !encoding.spikes(&samples) {
+            let hint = "take Poisson or Latency: what analog values reach is computed on the host, where no budget counts it";
+            return Err(RecipeError::value("data.encoder", "analog input beside a Budget", "spikes", hint).into());
+        }
         let n = recipe.data.samples.unwrap_or(samples.len()).min(samples.len());
         if recipe.data.validation >= n {
             let hint = format!("there are {n} training samples");
@@ -153,6 +160,7 @@ impl Trainer {
         let mut held = train.split_off(n - recipe.data.validation);
         train.sort_unstable();
         held.sort_unstable();
+        Plan::new(&recipe, samples.input())?.check_memory(Some(encoding.input_steps(&samples) as u32))?;
         let mut model = Model::new(&recipe, samples.input(), samples.class_count())?;
         let rewiring = Rewiring::new(&recipe, &mut model.parameters_mut())?;
         Ok(Trainer {
@@ -169,12 +177,6 @@ impl Trainer {
             budget: None,
             recipe,
         })
-    }
-
-    /// Puts a budget in the loop: every `every` epochs it weighs the penalties and moves the target (Grad R, with `steer`).
-    pub fn with_budget(mut self, budget: Box<dyn Budget>, every: u32) -> Self {
-        self.budget = Some((budget, every.max(1)));
-        self
     }
 
     /// Steps of an epoch.
@@ -202,6 +204,9 @@ impl Trainer {
         if self.order.as_ref().is_none_or(|(of, _)| *of != epoch) {
             let order = permutation(self.train.len(), &mut stream(self.recipe.seed, Purpose::Order, &[epoch.into()]));
             self.order = Some((epoch, order.iter().map(|&k| self.train[k as usize]).collect()));
+        }
+        if self.recipe.sparsity.budget().is_some() {
+            self.before_step()?;
         }
         let (_, order) = self.order.as_ref().expect("made above");
         let from = in_epoch as usize * self.recipe.batch;
@@ -233,10 +238,9 @@ impl Trainer {
     fn end(&mut self) -> Result<Epoch, TrainError> {
         let seen = std::mem::take(&mut self.progress.judged);
         let (epoch, step) = (self.progress.epoch, self.progress.step);
-        if let Some(p) = self.model.parameters().iter().find(|p| !finite(&p.value)) {
-            return Err(TrainError::NotFinite { epoch, step, what: format!("parameter {}", p.name) });
-        }
+        self.check_finite()?;
         let usage = self.weigh(epoch)?;
+        let fits = self.recipe.sparsity.budget().is_none() || usage.is_some_and(|u| u.fits);
         let held = std::mem::take(&mut self.held);
         let validation =
             (!held.is_empty()).then(|| judge(&mut self.model, &self.encoding, &self.samples, &held, self.recipe.batch, &mut self.x));
@@ -251,7 +255,7 @@ impl Trainer {
         // Without samples held back there is nothing to choose by: the last one is taken.
         let score = validation.map_or(f64::INFINITY, |v| v.1);
         let better = self.progress.best.is_none_or(|(_, best)| score > best || score == f64::INFINITY);
-        let best = better && self.has_few(synapses, epoch) && usage.is_none_or(|u| u.fits());
+        let best = better && self.has_few(synapses, epoch) && fits;
         if best {
             self.progress.best = Some((epoch, score));
         }
@@ -266,9 +270,42 @@ impl Trainer {
             connectivity: synapses as f64 / self.rewiring.weights() as f64,
             layers,
             penalty: matches!(self.recipe.sparsity, Sparsity::GradR { .. }).then_some(self.rewiring.control.penalty),
-            budget: usage.map(|u| (u.used, u.allowed)),
+            budget: usage,
             best,
         })
+    }
+
+    /// All that a checkpoint or a network would hold is finite.
+    ///
+    /// # Errors
+    /// The first parameter, statistic or moment that is not.
+    pub(crate) fn check_finite(&self) -> Result<(), TrainError> {
+        let Progress { epoch, in_epoch, step, .. } = self.progress;
+        // At the end of an epoch it is counted already.
+        let epoch = epoch + u32::from(in_epoch > 0);
+        let failed = |what: String| Err(TrainError::NotFinite { epoch, step, what });
+        let parameters = self.model.parameters();
+        if let Some(p) = parameters.iter().find(|p| !finite(&p.value)) {
+            return failed(format!("parameter {}", p.name));
+        }
+        for (layer, name) in self.model.layers.iter().zip(&self.model.names) {
+            if let Layer::Norm(norm) = layer
+                && !(finite(&norm.mean) && finite(&norm.variance))
+            {
+                return failed(format!("running mean or variance of {name}"));
+            }
+        }
+        for ((p, moments), synapses) in parameters.iter().zip(&self.rewiring.moments).zip(&self.rewiring.synapses) {
+            if !(finite(&moments.first) && finite(&moments.second)) {
+                return failed(format!("mean gradient of {}", p.name));
+            }
+            if let Synapses::Signed { strength, .. } = synapses
+                && !finite(strength)
+            {
+                return failed(format!("strength of {}", p.name));
+            }
+        }
+        Ok(())
     }
 
     /// As few synapses as are wanted.
@@ -276,76 +313,38 @@ impl Trainer {
         match self.recipe.sparsity {
             Sparsity::Dense | Sparsity::SoftDeepR { .. } => true,
             Sparsity::Magnitude { until, .. } => epoch >= until,
-            _ if self.budget.is_some() => true,
+            _ if self.recipe.sparsity.budget().is_some() => true,
             _ => synapses as f64 <= self.rewiring.wanted as f64 * (1.0 + OVER),
         }
     }
 
-    /// Asks the budget, where there is one and it is time.
-    fn weigh(&mut self, epoch: u32) -> Result<Option<Usage>, TrainError> {
-        let Some((budget, every)) = &mut self.budget else { return Ok(None) };
-        if !epoch.is_multiple_of(*every) && epoch < self.recipe.epochs {
-            return Ok(None);
-        }
-        let failed = |why| TrainError::Budget { epoch, why };
-        let network = crate::export::network(&self.model, &self.recipe.name);
-        let usage = budget.usage(&network).map_err(failed)?;
-        let found = self.rewiring.count(&self.model.parameters()) as f64 / self.rewiring.weights() as f64;
-        self.rewiring.control.aim(usage, found);
-        if let Some(costs) = budget.marginal_costs(&network).map_err(failed)? {
-            self.set_costs(&costs).map_err(failed)?;
-        }
-        Ok(Some(usage))
-    }
-
-    /// Penalties in proportion to costs, whose mean is 1.
-    fn set_costs(&mut self, costs: &[Vec<f32>]) -> Result<(), String> {
-        use crate::layers::Layer;
-        let mut shapes = Vec::new();
-        for layer in &self.model.layers {
-            match layer {
-                Layer::Linear(l) => shapes.push((l.inputs, l.outputs)),
-                Layer::Conv(l) => shapes.push((l.map.channels, l.outputs)),
-                _ => {}
-            }
-        }
-        let parameters = self.model.parameters();
-        let weights: Vec<usize> = (0..parameters.len()).filter(|&k| parameters[k].role == Role::Weight).collect();
-        let (total, n) = costs.iter().flatten().fold((0f64, 0u64), |(s, n), &c| (s + f64::from(c), n + 1));
-        let mean = total / n.max(1) as f64;
-        if costs.len() != weights.len() || costs.iter().zip(&weights).any(|(c, &k)| c.len() != parameters[k].value.len()) {
-            return Err("its costs are not one for each weight".into());
-        }
-        if !(mean.is_finite() && mean > 0.0) || costs.iter().flatten().any(|c| !(c.is_finite() && *c >= 0.0)) {
-            return Err("its costs are not finite and positive".into());
-        }
-        for ((costs, &k), (channels, outputs)) in costs.iter().zip(&weights).zip(shapes) {
-            if let Synapses::Signed { cost, .. } = &mut self.rewiring.synapses[k] {
-                *cost = crate::export::inside(costs, channels, outputs).iter().map(|c| (f64::from(*c) / mean) as f32).collect();
-            }
-        }
-        Ok(())
-    }
-
-    /// Judges other samples, such as those of the test, with the model as it stands.
+    /// Takes other samples, such as those of the test, to be judged later; nothing is run.
     ///
     /// # Errors
-    /// Samples of another shape, or with other classes.
-    pub fn test(&mut self, mut samples: Samples) -> Result<Judged, TrainError> {
+    /// Samples of another shape, with other classes, or that can't be encoded so.
+    pub fn check_test(&self, mut samples: Samples) -> Result<Test, TrainError> {
         let of = |e| TrainError::Samples("data.test", e);
         if let Some(shape) = &self.recipe.data.shape {
             samples.reshape(shape).map_err(of)?;
         }
         self.encoding.check(&samples).map_err(of)?;
-        if samples.width() != self.samples.width() || samples.class_count() > self.samples.class_count() {
-            let found = format!("{} values and {} classes", samples.width(), samples.class_count());
-            let expected = format!("{} and {} as for training", self.samples.width(), self.samples.class_count());
-            return Err(RecipeError::value("data.test", found, expected, "give the test set of the same data").into());
+        if samples.input() != self.samples.input() || samples.class_count() > self.samples.class_count() {
+            let said = |s: &Samples| format!("samples of shape {:?} in {} classes", s.shape, s.class_count());
+            let expected = format!("{} at most, as for training", said(&self.samples));
+            return Err(RecipeError::value("data.test", said(&samples), expected, "give the test set of the same data").into());
         }
+        Ok(Test(samples))
+    }
+
+    /// Judges them with the model as it stands.
+    pub fn test(&mut self, Test(samples): &Test) -> Judged {
         let ids: Vec<u32> = (0..samples.len() as u32).collect();
-        Ok(judge(&mut self.model, &self.encoding, &samples, &ids, self.recipe.batch, &mut self.x))
+        judge(&mut self.model, &self.encoding, samples, &ids, self.recipe.batch, &mut self.x)
     }
 }
+
+/// Samples that a trainer found to fit its network.
+pub struct Test(Samples);
 
 fn judge(model: &mut Model, encoding: &Encoding, samples: &Samples, ids: &[u32], batch: usize, x: &mut Tensor) -> Judged {
     let mut sum = Judged::default();

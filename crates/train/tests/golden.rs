@@ -1,6 +1,7 @@
 //! Gradients and optimizers against vectors that PyTorch made in float64 (tests/external/torch_gradients.py).
 
 use safetensors::SafeTensors;
+use spikec_train::export::inside;
 use spikec_train::layers::{Layer, Parameter, Role};
 use spikec_train::model::Model;
 use spikec_train::recipe::Recipe;
@@ -19,20 +20,7 @@ fn array(file: &SafeTensors, name: &str) -> (Vec<usize>, Vec<f32>) {
 
 /// From PyTorch's order, (outputs, inputs) or (outputs, channels, rows, columns), to ours.
 fn ours(shape: &[usize], values: &[f32]) -> Vec<f32> {
-    let (outputs, channels) = (shape[0], *shape.get(1).unwrap_or(&1));
-    if shape.len() < 2 {
-        return values.to_vec();
-    }
-    let taps: usize = shape[2..].iter().product();
-    let mut out = vec![0.0; values.len()];
-    for o in 0..outputs {
-        for c in 0..channels {
-            for t in 0..taps {
-                out[(t * channels + c) * outputs + o] = values[(o * channels + c) * taps + t];
-            }
-        }
-    }
-    out
+    if shape.len() < 2 { values.to_vec() } else { inside(values, shape[1], shape[0]) }
 }
 
 fn recipe(steps: u32, rest: &str) -> Recipe {

@@ -12,8 +12,8 @@ use crate::given::relays;
 use crate::image::{VerifyError, reference};
 use rayon::prelude::*;
 use serde::Serialize;
-use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Place};
-use spikec_data::{Decode, SpikeTrain, Stimulus, latency, predict, rate};
+use spikec_chip::bundle::{Bundle, Encoder, Place};
+use spikec_data::{SpikeTrain, Stimulus, latency, predict, rate};
 use spikec_net::{Bias, Drive, Fixed, Interpreter, Net, Observer, PopulationId, ReferenceRun, fixed_drive, run_sample};
 use spikec_sim::{CopyEvent, Machine, Record, RunError, RunOptions, SampleRun, SpikeEvent};
 use std::fmt;
@@ -217,17 +217,6 @@ pub(crate) fn network_steps(bundle: &Bundle, sample: usize, stimulus: &Stimulus,
     steps.or(stimulus.steps()).or(bundle.host.default_steps).filter(|&t| t > 0).ok_or(VerifyError::Steps { sample })
 }
 
-/// What a decoder of the bundle computes.
-pub(crate) fn decode(kind: DecoderKind) -> Decode {
-    match kind {
-        DecoderKind::Count => Decode::Count,
-        DecoderKind::FirstSpike => Decode::FirstSpike,
-        DecoderKind::Vote(group) => Decode::Vote(group),
-        DecoderKind::Potential => Decode::Potential,
-        DecoderKind::Spikes => Decode::Spikes,
-    }
-}
-
 /// Runs every sample on both engines and compares. `machine` is booted from `bundle`; `on_done` is called after each sample.
 ///
 /// Errors: a reference section that is none, a sample that doesn't fit.
@@ -362,7 +351,7 @@ fn compare(both: &Reference, steps: u32, expected: &ReferenceRun, run: &SampleRu
             }
         }
     }
-    let class = predict(decode(both.bundle.host.decoder.kind), &expected.out_counts, &expected.first_spike, &expected.potentials);
+    let class = predict(both.bundle.host.decoder.kind.into(), &expected.out_counts, &expected.first_spike, &expected.potentials);
     (class != run.prediction).then(|| whole(What::Prediction, class.into(), run.prediction.into(), class))
 }
 

@@ -4,7 +4,7 @@
 //! Invariant: both nets run in the reference interpreter, so that the difference is the rounding's (and the input coding's, and that of declared lags) alone.
 //! Cost: two runs a sample. Why: a bundle may be proved to be its reference and still answer worse than the network as trained.
 
-use crate::behave::{Reference, decode, network_steps};
+use crate::behave::{Reference, network_steps};
 use crate::image::{VerifyError, reference};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -169,7 +169,7 @@ fn share(
     fixed.watch(&inputs, &mut registers);
     let (floats, counts) = run_float(plain, fixed.bundle, sample, stimulus, steps)?;
     let quantized = registers.outputs.finish(Default::default());
-    let class = |run: &ReferenceRun| predict(decode(fixed.bundle.host.decoder.kind), &run.out_counts, &run.first_spike, &run.potentials);
+    let class = |run: &ReferenceRun| predict(fixed.bundle.host.decoder.kind.into(), &run.out_counts, &run.first_spike, &run.potentials);
     let outputs = floats.out_counts.len().max(1) as f64;
     let distances = floats.out_counts.iter().zip(&quantized.out_counts).map(|(a, b)| f64::from(a.abs_diff(*b)));
     let rate = |count: u32| f64::from(count) / f64::from(inputs.steps);
@@ -239,7 +239,7 @@ mod tests {
         let Source::Trained(plain) = &toy.source else { panic!("a toy in floats") };
         // Labels as the float net answers: it is right always, the registers as often as they agree.
         let interpreter = Interpreter::new(plain).unwrap();
-        let kind = decode(toy.bundle.host.decoder.kind);
+        let kind = toy.bundle.host.decoder.kind.into();
         let label = |s: &Stimulus| {
             let run = interpreter.sample(s, None, false).unwrap();
             i64::from(predict(kind, &run.out_counts, &run.first_spike, &run.potentials))

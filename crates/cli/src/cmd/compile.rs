@@ -145,6 +145,7 @@ impl Job {
                 TimingPolicyArg::AllowLag => TimingPolicy::AllowLag,
             },
             soft_reset: if mapping.reset == ResetArg::Leak { SoftReset::Leak } else { SoftReset::Exact },
+            axons_per_source: mapping.axons_per_source,
             seed: mapping.seed,
             provenance: provenance(network, mapping, (&target, quantizer(mapping, &samples)), coding, &prepared, digest),
         };
@@ -215,14 +216,15 @@ impl Job {
             CompileError::Partitioner(_)
             | CompileError::Unsuited { .. }
             | CompileError::Target(_)
-            | CompileError::Family { .. }
+            | CompileError::Option { .. }
+            | CompileError::AxonsPerSource { .. }
             | CompileError::Quantize(_) => Failure::input(error).hint(error.hint()),
             CompileError::Findings(findings) => {
                 let message = format!("does not fit {}: {} errors", self.target.name, findings.len());
                 let hint = "`spikec check` lists the warnings as well";
                 Failure::file(path, message).findings(findings).hint(hint).code(DOES_NOT_FIT)
             }
-            CompileError::Vote { .. } | CompileError::NothingLeft(_) | CompileError::Net(_) => {
+            CompileError::Registers { .. } | CompileError::Vote { .. } | CompileError::NothingLeft(_) | CompileError::Net(_) => {
                 Failure::file(path, error).hint(error.hint())
             }
         }

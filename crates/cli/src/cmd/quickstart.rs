@@ -51,6 +51,7 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
         placement: None,
         copies: CopiesArg::Auto,
         kernels: KernelsArg::Auto,
+        axons_per_source: None,
         timing_policy: TimingPolicyArg::Exact,
         reset: ResetArg::Exact,
         keep_dead: false,

@@ -117,6 +117,10 @@ impl PopulationQuantized {
 }
 
 impl QuantizeReport {
+    /// The report of a family whose weights have no formats.
+    pub(crate) fn none(synapses: u64, vanished: u64) -> Self {
+        QuantizeReport { synapses, vanished, ..QuantizeReport::new(None, Vec::new(), Vec::new(), Vec::new()) }
+    }
     pub(super) fn new(
         options: Option<&QuantizeOptions>,
         projections: Vec<ProjectionQuantized>,

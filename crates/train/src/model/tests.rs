@@ -106,8 +106,50 @@ fn layers_that_do_not_fit_are_refused() {
         ("Conv(outputs: 3), Pool(kind: Max, kernel: 2), Lif(), Linear(outputs: 3), Lif()", "MseRate", "right after"),
         ("Linear(outputs: 3), Dropout(1.0), Lif()", "MseRate", "layers[1]"),
         ("Linear(outputs: 99999999999), Lif()", "MseRate", "layers[0].outputs"),
+        ("Linear(outputs: 3), Lif(tau: 1e7)", "MseRate", "layers[1].tau"),
+        ("Conv(outputs: 3), Lif(), Linear(outputs: 3), Lif(tau: NaN)", "MseRate", "layers[3].tau"),
     ] {
         let error = Model::new(&recipe(layers, loss), map, 3).unwrap_err().to_string();
         assert!(error.contains(words), "{layers}: {error}");
     }
+}
+
+/// Where a window finds no map, the remedy is for what took it away.
+#[test]
+fn a_window_on_a_vector_says_where_the_map_went() {
+    let map = Shape { channels: 1, height: 6, width: 6 };
+    for (layers, input, words) in [
+        ("Conv(outputs: 3), Lif(), Linear(outputs: 9), Lif(), Conv(outputs: 3), Lif()", map, "layers[2] makes a vector"),
+        ("Flatten, Conv(outputs: 3), Lif()", map, "layers[0] makes a vector"),
+        ("Conv(outputs: 3, kernel: 6), Lif(), Conv(outputs: 3), Lif()", map, "one place"),
+        ("Conv(outputs: 3), Lif()", Shape::flat(36), "data.shape"),
+        ("Conv(outputs: 3, kernel: 7), Lif()", map, "smaller kernel"),
+    ] {
+        let hint = Model::new(&recipe(layers, "MseRate"), input, 3).unwrap_err().hint();
+        assert!(hint.contains(words), "{layers}: {hint}");
+    }
+}
+
+/// What a recipe takes is known before it is allocated: these would take terabytes.
+#[test]
+fn memory_is_bounded_before_it_is_taken() {
+    let map = Shape { channels: 1, height: 1024, width: 1024 };
+    let of = |text: &str| Recipe::read(text).unwrap_or_else(|e| panic!("{e}"));
+    for (head, layers, words) in [
+        ("steps: 4096, batch: 65536", "Linear(outputs: 9), Lif(), Linear(outputs: 3), Lif()", "for activations"),
+        ("steps: 1, batch: 1", "Conv(outputs: 1, kernel: 1001), Lif(), Linear(outputs: 3), Lif()", "for patches"),
+        ("steps: 1, batch: 1", "Linear(outputs: 900), Lif(), Linear(outputs: 3), Lif()", "for weights"),
+    ] {
+        let recipe = of(&format!("({head}, epochs: 1, data: (train: Npz(\"x\"), encoder: Poisson()), layers: [{layers}])"));
+        let error = Model::new(&recipe, map, 3).unwrap_err();
+        let (text, hint) = (error.to_string(), error.hint());
+        assert!(text.contains("`memory_gib` is 8, expected at least") && text.contains(words), "{layers}: {text}");
+        assert!(hint.contains("batch") && hint.contains("raise memory_gib"), "{hint}");
+    }
+    // The largest part is told, and it is the limit that counts.
+    let text = "(steps: 8, epochs: 1, data: (train: Npz(\"x\")), layers: [Linear(outputs: 800), Lif(), Linear(outputs: 10), Lif()])";
+    let memory = plan::Plan::new(&of(text), Shape::flat(784)).unwrap().memory(1, 1).total();
+    assert!((30 << 20..200 << 20).contains(&memory), "{memory}");
+    let tight = text.replace("epochs: 1", "epochs: 1, memory_gib: 0.01");
+    assert!(Model::new(&of(&tight), Shape::flat(784), 10).is_err() && Model::new(&of(text), Shape::flat(784), 10).is_ok());
 }

@@ -4,6 +4,7 @@
 //! Invariant: a function of the training so far alone; its state is in the checkpoint.
 
 use crate::recipe::Sparsity;
+use serde::Serialize;
 use spikec_net::Network;
 
 /// Training steps between two looks at the connectivity.
@@ -19,25 +20,22 @@ const AHEAD: u64 = 4;
 /// Factors of the recipe's penalty within which it stays.
 const RANGE: (f64, f64) = (1e-3, 1e3);
 
-/// What something costs beside what it may.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What a network takes of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Usage {
-    /// What the network takes.
-    pub used: f64,
-    /// What it may take.
-    pub allowed: f64,
-}
-
-impl Usage {
-    /// It fits.
-    pub fn fits(&self) -> bool {
-        self.used <= self.allowed
-    }
+    /// Words of synaptic memory: as packed, or where there are no `cores` an estimate.
+    pub words: u64,
+    /// Cores, where the network was packed.
+    pub cores: Option<u32>,
+    /// Largest share that is taken of a limit: 1 is all of it.
+    pub share: f64,
+    /// It was packed, and all limits hold.
+    pub fits: bool,
 }
 
 /// A budget that is counted elsewhere: a chip's memory, by a compiler.
 pub trait Budget {
-    /// What one more synapse costs at each place, in any unit: for each operator with weights, in the order of the network's projections
+    /// What a synapse costs at each place, in any unit: for each operator with weights, in the order of the network's projections
     /// and operators, as many values as it has weights. `None`: the same everywhere.
     ///
     /// # Errors
@@ -97,10 +95,9 @@ impl Control {
         self.penalty = (f64::from(self.penalty) * turn.exp()).clamp(start * RANGE.0, start * RANGE.1) as f32;
     }
 
-    /// Changes the target after a look at a budget: to the connectivity found, `found`, times what it may take over what it takes. (Not
+    /// Changes the target after a look at a budget of which a `share` is taken: to the connectivity found, `found`, over that share. (Not
     /// the target itself is changed: the connectivity follows it late, and it would run away.)
-    pub fn aim(&mut self, usage: Usage, found: f64) {
-        let ratio = usage.allowed / usage.used.max(1e-9);
-        self.target = (found.max(1e-6) * ratio.clamp(1e-3, 1e3)).clamp(1e-7, 1.0 - 1e-7);
+    pub fn aim(&mut self, share: f64, found: f64) {
+        self.target = (found.max(1e-6) / share.clamp(1e-3, 1e3)).clamp(1e-7, 1.0 - 1e-7);
     }
 }

@@ -1,7 +1,7 @@
 //! Deep R and soft Deep R (Bellec, Kappel, Maass, Legenstein, ICLR 2018, algorithms 1 and 2).
 //!
 //! A synapse: `theta <- theta - rate s d - lr penalty + sqrt(2 lr temperature) noise`; below 0 it is none any more. Deep R grows as many
-//! others at once, drawn from all that are none, at strength 0; in soft Deep R those that are none walk by noise alone, not below `least`.
+//! others at once, drawn from all that are none, at strength 0; in soft Deep R those that are none walk by noise alone. No strength falls below `least`.
 //! The paper descends plainly; with Adam, d and rate are Adam's, for every method alike.
 
 use super::{PIECE, Piece, Synapses};
@@ -46,6 +46,7 @@ pub(super) fn step(piece: Piece, rule: &Rule, penalty: f32, least: Option<f32>, 
         let theta = &mut strength[k];
         if *theta > 0.0 {
             *theta += draw() - rule.rate * (f32::from(sign[k]) * d[k]) - rule.lr * penalty;
+            *theta = theta.max(least.unwrap_or(f32::NEG_INFINITY));
             if *theta <= 0.0 {
                 first[k] = 0.0;
                 second.get_mut(k).into_iter().for_each(|v| *v = 0.0);

@@ -76,14 +76,15 @@ impl Rewiring {
     /// A target that the network can't have.
     pub fn new(recipe: &Recipe, parameters: &mut [&mut Parameter]) -> Result<Self, RecipeError> {
         let weights: u64 = parameters.iter().filter(|p| p.role == Role::Weight).map(|p| p.value.len() as u64).sum();
-        let method = recipe.sparsity;
-        let connectivity = match method {
+        let method = recipe.sparsity.clone();
+        let connectivity = match &method {
             Sparsity::Dense => 1.0,
             Sparsity::GradR { target, .. } | Sparsity::DeepR { target, .. } | Sparsity::Magnitude { target, .. } => {
                 target.connectivity(weights)?
             }
-            Sparsity::SoftDeepR { start, .. } => start,
+            Sparsity::SoftDeepR { start, .. } => *start,
         };
+        let costs = method.budget().is_some();
         let wanted = (connectivity * weights as f64).round() as u64;
         if wanted == 0 {
             let hint = format!("the network has {weights} weights");
@@ -111,16 +112,16 @@ impl Rewiring {
                 match method {
                     Sparsity::Dense => Synapses::All,
                     Sparsity::Magnitude { .. } => Synapses::Masked(vec![true; p.value.len()]),
-                    _ => signed(&mut p.value, active, connectivity),
+                    _ => signed(&mut p.value, active, connectivity, costs),
                 }
             })
             .collect();
         Ok(Rewiring {
-            method,
             optimizer: recipe.optimizer,
             moments: parameters.iter().map(|p| Moments::new(&recipe.optimizer, p.value.len())).collect(),
             synapses,
             control: Control::new(&method, connectivity),
+            method,
             settled: false,
             wanted,
             weights,
@@ -139,14 +140,20 @@ impl Rewiring {
         parameters.iter().filter(of).map(|p| p.value.par_iter().filter(|w| **w != 0.0).count() as u64).sum()
     }
 
+    /// True where the next step of epoch `epoch` (from 0) settles which weights are synapses.
+    pub fn settles(&self, epoch: u32, epochs: u32) -> bool {
+        matches!(self.method, Sparsity::GradR { settle, .. } if settle > 0 && epoch + settle >= epochs) && !self.settled
+    }
+
+    /// What the parameters would be with the `n` strongest synapses alone; no state is changed.
+    pub(crate) fn show_strongest(&self, parameters: &mut [&mut Parameter], n: u64) {
+        grad_r::settle(&mut self.synapses.clone(), parameters, n);
+    }
+
     /// Changes the parameters by their gradients. `factor` is the schedule's.
     pub fn step(&mut self, parameters: &mut [&mut Parameter], factor: f32, clock: Clock, epochs: u32) {
         let rule = Rule::new(&self.optimizer, factor, clock.step + 1);
-        if let Sparsity::GradR { settle, .. } = self.method
-            && settle > 0
-            && clock.epoch + settle >= epochs
-            && !self.settled
-        {
+        if self.settles(clock.epoch, epochs) {
             grad_r::settle(&mut self.synapses, parameters, self.wanted);
             self.settled = true;
         }
@@ -200,13 +207,14 @@ impl Rewiring {
 }
 
 /// Strengths and signs of weights; those that are not active become 0, the others grow so that sums keep their spread.
-fn signed(value: &mut [f32], active: Option<&[bool]>, connectivity: f64) -> Synapses {
+fn signed(value: &mut [f32], active: Option<&[bool]>, connectivity: f64, costs: bool) -> Synapses {
     let sign: Vec<i8> = value.iter().map(|w| if *w < 0.0 { -1 } else { 1 }).collect();
     let grow = if active.is_some() { (1.0 / connectivity.sqrt()) as f32 } else { 1.0 };
     let strength: Vec<f32> =
         (0..value.len()).map(|k| if active.is_none_or(|a| a[k]) { value[k].abs() * grow } else { -f32::MIN_POSITIVE }).collect();
     value.iter_mut().zip(&strength).zip(&sign).for_each(|((w, &s), &sign)| *w = if s > 0.0 { f32::from(sign) * s } else { 0.0 });
-    Synapses::Signed { strength, sign, cost: Vec::new() }
+    let cost = if costs { vec![1.0; value.len()] } else { Vec::new() };
+    Synapses::Signed { strength, sign, cost }
 }
 
 /// Some weights of a parameter, with all that is kept of them; what a method does not keep is empty.

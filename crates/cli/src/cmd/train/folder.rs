@@ -100,16 +100,15 @@ impl Folder {
         self.metrics.lines().filter_map(|l| serde_json::from_str(l).ok())
     }
 
-    /// The network as it stands, in the format of `net`, and its arrays with masks.
+    /// The network as it stands, in the format of `net`, and its arrays with masks: all of these files, or none.
     pub fn network(&self, name: &str, trainer: &Trainer, net: &Path) -> Result<(), Failure> {
         let extension = net.extension().unwrap_or_default();
         let path = self.path(name).with_extension(extension);
         let network = export::network(&trainer.model, &trainer.recipe.name);
         let written = spikec_import::write(&network, &path).map_err(|e| Failure::file(&path, &e).hint(e.hint()))?;
-        for (path, bytes) in written {
-            Output::create(&path)?.commit(&bytes)?;
-        }
-        self.write(&format!("{name}.safetensors"), &export::arrays(&trainer.model))
+        let arrays = (self.path(&format!("{name}.safetensors")), export::arrays(&trainer.model));
+        let fill = |(path, bytes): (PathBuf, Vec<u8>)| Output::create(&path)?.fill(|out| out.write_all(&bytes));
+        files::put_all(written.into_iter().chain([arrays]).map(fill).collect::<Result<_, _>>()?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `spikec train`: a network from a recipe, with a folder that keeps the run.
 
+mod budget;
 mod folder;
 mod pictures;
 
@@ -7,12 +8,15 @@ use crate::args::TrainArgs;
 use crate::failure::Failure;
 use crate::files::{self, Files};
 use crate::save::NetworkFiles;
+use budget::Packer;
 use folder::Folder;
 use indicatif::{ProgressBar, ProgressStyle};
+use spikec_chip::bundle::DecoderKind;
 use spikec_train::data::{Samples, SamplesError};
 use spikec_train::export;
-use spikec_train::recipe::{Encoder, Recipe, RecipeError, Source};
-use spikec_train::trainer::{Epoch, TrainError, Trainer};
+use spikec_train::recipe::{Encoder, Recipe, RecipeError, Source, Target as Wanted};
+use spikec_train::rewire::control::Usage;
+use spikec_train::trainer::{Epoch, Test, TrainError, Trainer};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -24,10 +28,16 @@ pub fn run(args: &TrainArgs, json: bool) -> Result<u8, Failure> {
     let net = NetworkFiles::claim(&args.output, &mut files)?;
     let mut read = |source: &Source, key: &str| samples(source, key, &args.recipe, &mut files);
     let train = read(&recipe.data.train, "data.train")?;
-    // Read now, so that a missing file is not found at the end; looked at then.
+    // Read and checked now, so that nothing is found to be wrong at the end; looked at then.
     let test = recipe.data.test.as_ref().map(|s| read(s, "data.test")).transpose()?;
     let failed = |e: &TrainError| Failure::file(&args.recipe, e).hint(e.hint());
+    let packer = Packer::of(&recipe, &args.recipe)?;
     let mut trainer = Trainer::new(recipe, train).map_err(|e| failed(&e))?;
+    if let Some(packer) = packer {
+        let digest = packer.digest();
+        trainer = trainer.with_budget(Box::new(packer), digest);
+    }
+    let test = test.map(|samples| trainer.check_test(samples)).transpose().map_err(|e| failed(&e))?;
     net.check(&export::network(&trainer.model, &trainer.recipe.name), false)?;
     let mut folder = Folder::open(&args.output, args.resume, &text)?;
     let resumed = match folder.checkpoint()? {
@@ -41,16 +51,17 @@ pub fn run(args: &TrainArgs, json: bool) -> Result<u8, Failure> {
     let bar = bar(&trainer);
     if resumed && !trainer.done() {
         let p = trainer.progress;
-        bar.println(format!("resumed after epoch {} and {} steps", p.epoch, p.in_epoch));
+        say(&bar, format!("resumed after epoch {} and {} steps", p.epoch, p.in_epoch));
     }
     let began = Instant::now();
     let mut clock = Clock { epoch: Instant::now(), seen: 0, total: 0 };
     while !trainer.done() {
         let batch = trainer.recipe.batch.min(trainer.training_samples());
-        let epoch = trainer.step().map_err(|e| {
+        let stopped = |e: TrainError| {
             bar.finish_and_clear();
             failed(&e)
-        })?;
+        };
+        let epoch = trainer.step().map_err(stopped)?;
         clock.seen += batch as u64;
         clock.total += batch as u64;
         let p = trainer.progress;
@@ -58,23 +69,19 @@ pub fn run(args: &TrainArgs, json: bool) -> Result<u8, Failure> {
         if let Some(epoch) = epoch {
             let line = clock.line(&epoch, &trainer, began);
             bar.set_message(line.clone());
-            if bar.is_hidden() {
-                eprintln!("{line}");
-            } else {
-                bar.println(line);
-            }
+            say(&bar, line);
             let seconds = clock.epoch.elapsed().as_secs_f64();
             folder.metrics(&epoch, seconds, clock.seen as f64 / seconds.max(1e-9))?;
             folder.network("last", &trainer, &args.output)?;
             if epoch.best {
                 folder.network("best", &trainer, &args.output)?;
-                folder.write(folder::BEST, &trainer.checkpoint())?;
+                folder.write(folder::BEST, &trainer.checkpoint().map_err(stopped)?)?;
             }
             pictures::draw(&folder, &trainer)?;
-            folder.write(folder::CHECKPOINT, &trainer.checkpoint())?;
+            folder.write(folder::CHECKPOINT, &trainer.checkpoint().map_err(stopped)?)?;
             (clock.epoch, clock.seen) = (Instant::now(), 0);
         } else if trainer.recipe.checkpoint_steps > 0 && p.in_epoch.is_multiple_of(trainer.recipe.checkpoint_steps) {
-            folder.write(folder::CHECKPOINT, &trainer.checkpoint())?;
+            folder.write(folder::CHECKPOINT, &trainer.checkpoint().map_err(stopped)?)?;
         }
     }
     bar.finish_and_clear();
@@ -87,7 +94,7 @@ fn finish(
     mut trainer: Trainer,
     folder: &Folder,
     net: NetworkFiles,
-    test: Option<Samples>,
+    test: Option<Test>,
     json: bool,
 ) -> Result<u8, Failure> {
     let chosen = match trainer.progress.best {
@@ -98,16 +105,19 @@ fn finish(
         }
         None => trainer.recipe.epochs,
     };
-    let tested = test.map(|samples| trainer.test(samples)).transpose().map_err(|e| Failure::file(&args.recipe, &e).hint(e.hint()))?;
+    let tested = test.map(|samples| trainer.test(&samples));
     let network = export::network(&trainer.model, &trainer.recipe.name);
     files::put_all(net.fill(&network)?)?;
     let synapses = trainer.rewiring.count(&trainer.model.parameters());
     let connectivity = synapses as f64 / trainer.rewiring.weights() as f64;
+    let used = if trainer.recipe.sparsity.budget().is_some() { trainer.usage().map(Some) } else { Ok(None) };
+    let used = used.map_err(|e| Failure::file(&args.recipe, &e).hint(e.hint()))?;
     let accuracy = tested.map(|t| t.correct as f64 / t.samples.max(1) as f64);
     let over = trainer.progress.best.is_none();
     let result = serde_json::json!({
         "network": args.output, "run": folder.path(""), "epoch": chosen, "synapses": synapses, "weights": trainer.rewiring.weights(),
         "connectivity": connectivity, "test_accuracy": accuracy, "test_samples": tested.map(|t| t.samples), "meets_target": !over,
+        "budget": used,
     });
     folder.write("result.json", super::to_json(&result).as_bytes())?;
     if json {
@@ -120,10 +130,15 @@ fn finish(
         trainer.rewiring.weights(),
         100.0 * connectivity
     );
+    if let Some(used) = used {
+        text += &format!("{}\n", taken(&used));
+    }
     if let Some((accuracy, t)) = accuracy.zip(tested) {
         text += &format!("test accuracy {:.2} % ({} of {})\n", 100.0 * accuracy, t.correct, t.samples);
     }
-    if over {
+    if over && used.is_some() {
+        text += "no epoch that was counted fits the budget: train longer, raise sparsity.penalty, or set sparsity.settle\n";
+    } else if over {
         text +=
             "no epoch had as few synapses as the target: train longer, raise sparsity.penalty, or set sparsity.steer and sparsity.settle\n";
     }
@@ -139,12 +154,28 @@ fn next(net: &Path, recipe: &Recipe) -> String {
         Encoder::Poisson { .. } | Encoder::Latency { .. } => " --input-coding spikes",
         Encoder::Given => "",
     };
-    let decoder = match (recipe.loss, recipe.vote) {
-        (spikec_train::recipe::Loss::CrossEntropySum | spikec_train::recipe::Loss::CrossEntropyLast, _) => " --decoder potential".into(),
-        (_, 1) => String::new(),
-        (_, vote) => format!(" --decoder vote:{vote}"),
+    let decoder = match budget::decoder(recipe) {
+        DecoderKind::Potential => " --decoder potential".into(),
+        DecoderKind::Vote(vote) => format!(" --decoder vote:{vote}"),
+        _ => String::new(),
     };
-    format!("next: spikec compile {} --target loihi1{coding}{decoder} --steps {} -o OUT.spkb", net.display(), recipe.steps)
+    let chip = match recipe.sparsity.budget() {
+        Some(Wanted::Budget { target, weight_bits: 8, .. }) => target.clone(),
+        Some(Wanted::Budget { target, weight_bits, .. }) => format!("{target} --weight-bits {weight_bits}"),
+        _ => "loihi1".into(),
+    };
+    format!("next: spikec compile {} --target {chip}{coding}{decoder} --steps {} -o OUT.spkb", net.display(), recipe.steps)
+}
+
+/// What a network takes of a chip.
+fn taken(used: &Usage) -> String {
+    let words = spikec_report::table::count(used.words);
+    let of = format!("{:.1} % of the budget", 100.0 * used.share);
+    match used.cores {
+        Some(1) => format!("{words} words on 1 core, {of}"),
+        Some(cores) => format!("{words} words on {cores} cores, {of}"),
+        None => format!("about {words} words, {of}"),
+    }
 }
 
 /// Times of the run.
@@ -158,9 +189,10 @@ impl Clock {
     fn line(&self, e: &Epoch, trainer: &Trainer, began: Instant) -> String {
         let rate = self.total as f64 / began.elapsed().as_secs_f64().max(1e-9);
         let left = u64::from(trainer.recipe.epochs - e.epoch) as f64 * trainer.training_samples() as f64 / rate.max(1e-9);
+        let budget = e.budget.map_or(String::new(), |used| format!(", {}", taken(&used)));
         let validation = e.validation_accuracy.map_or(String::new(), |a| format!(", validation {:.2} %", 100.0 * a));
         format!(
-            "epoch {}/{}: loss {:.5}, accuracy {:.2} %{validation}, connectivity {:.2} %, {rate:.0} images/s, {} left",
+            "epoch {}/{}: loss {:.5}, accuracy {:.2} %{validation}, connectivity {:.2} %{budget}, {rate:.0} images/s, {} left",
             e.epoch,
             trainer.recipe.epochs,
             e.loss,
@@ -174,6 +206,15 @@ impl Clock {
 fn minutes(seconds: f64) -> String {
     let s = seconds.round() as u64;
     if s >= 3600 { format!("{}:{:02} h", s / 3600, s / 60 % 60) } else { format!("{}:{:02} min", s / 60, s % 60) }
+}
+
+/// A line above the bar, or where there is none.
+fn say(bar: &ProgressBar, line: String) {
+    if bar.is_hidden() {
+        eprintln!("{line}");
+    } else {
+        bar.println(line);
+    }
 }
 
 fn bar(trainer: &Trainer) -> ProgressBar {

@@ -1,0 +1,402 @@
+//! Compiling for the crossbar family (RANC, TrueNorth).
+//!
+//! In: a net in floats, elaborated and coded; a target of the family; options. Out: a bundle with its report, or every finding.
+//! Invariant: data flow one way, as for packed chips: lowered -> [`quantize::Wired`] -> [`partition::Partitioned`] -> cores -> bundle.
+//! Why stages of its own: what binds a crossbar are its axons' types and its neurons' single destinations, which decide about weights (C17) and rows
+//! (C18) before anything is partitioned; a packed core has neither.
+
+mod emit;
+mod levels;
+pub(crate) mod measure;
+mod partition;
+pub mod quantize;
+
+use crate::driver::{
+    CompileError, CompileOptions, CompileReport, Compiled, CoreUsage, Input, Trained, family_report, layer_reports, provenance,
+};
+use crate::emit::HostOptions;
+use crate::explain;
+use crate::finding::{self, Finding, Severity};
+use crate::lower::{LowerOptions, LowerReport, lower_all};
+use crate::pack::usage::Usage;
+use crate::placement::{PlacedCore, Placement, Runs};
+use crate::quantize::QuantizeReport;
+use crate::retime;
+use measure::Measured;
+use partition::{Partitioned, keys};
+use quantize::{Errors, Wired};
+use serde::Serialize;
+use spikec_chip::crossbar::{Crossbar as Spec, Overflow};
+use spikec_chip::mesh::Mesh;
+use spikec_chip::target::Target;
+use spikec_map::hypergraph::{Hypergraph, Layer};
+use spikec_map::limits::Limits;
+use spikec_map::place::{LINK_SHARE, Request, Traffic, place};
+use spikec_map::portfolio::Effort as MapEffort;
+use std::collections::BTreeMap;
+
+/// What is special to a crossbar's compilation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CrossbarReport {
+    /// What rounding did to the weights.
+    pub weights: Errors,
+    /// Axons of all cores.
+    pub axons: u64,
+    /// Connections of all cores.
+    pub connections: u64,
+    /// Rows of neurons of all cores.
+    pub rows: u64,
+    /// Of these, rows that repeat a neuron for one more destination.
+    pub repeated: u64,
+    /// Neurons whose potential may pass its bits in the worst case; the simulator counts whether it does.
+    pub may_overflow: u64,
+}
+
+struct Stages {
+    wired: Wired,
+    lowering: LowerReport,
+    /// Parts and the core of each; `None` only if there is an error.
+    placed: Option<(Partitioned, Vec<u32>)>,
+    may_overflow: u64,
+    findings: Vec<Finding>,
+}
+
+fn stages(
+    given: &Trained,
+    target: &Target,
+    spec: &Spec,
+    options: &CompileOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Stages, CompileError> {
+    progress("lowering");
+    let lowered = lower_all(given.net.clone(), target, &LowerOptions { remove_dead: options.remove_dead, timing: options.timing })?;
+    let mut findings = lowered.findings;
+    if lowered.timed {
+        findings.extend(retime::delay_findings(&lowered.net, target));
+    }
+    findings.extend(quantize::unheld(&lowered.net, spec));
+    let output = lowered.net.population(lowered.net.output);
+    if output.is_empty() {
+        return Err(CompileError::NothingLeft(output.name.clone()));
+    }
+    let outputs = output.trained_len() as u64;
+    if outputs > u64::from(*spec.routing.outputs) {
+        let remedy = "use a network with fewer outputs";
+        findings.push(Finding::error("C18", "outputs of the output bus", outputs as f64, f64::from(*spec.routing.outputs), remedy));
+    }
+    progress("quantizing");
+    let measured = Measured::new(&lowered.net, &options.calibration, options.default_steps);
+    let types = *spec.core.axon_types as usize;
+    let wanted: Vec<usize> = match options.axons_per_source {
+        Some(n) if n as usize > types || n == 0 => {
+            return Err(CompileError::AxonsPerSource { found: n, most: types as u32 });
+        }
+        Some(n) => vec![n as usize],
+        // Weights are truest with the most axons.
+        None => (1..=types).rev().collect(),
+    };
+    let refused = findings.iter().any(|f| f.severity == Severity::Error);
+    let board = Board { target, spec };
+    let mut tried = None;
+    for axons in wanted {
+        let wired = quantize::quantize(&lowered.net, given.digest, spec, axons, &measured);
+        if refused {
+            // Neurons that the chip can't be have no registers that mean anything: what a partition would say is nothing.
+            tried = Some((wired, None, Vec::new()));
+            break;
+        }
+        progress("partitioning");
+        match partition::partition(&wired, spec).and_then(|parts| board.place(&wired, parts, &measured, options)) {
+            Ok(placed) => {
+                tried = Some((wired, Some(placed), Vec::new()));
+                break;
+            }
+            Err(found) => tried = Some((wired, None, found)),
+        }
+    }
+    let (wired, placed, found) = tried.expect("at least one number of axons is tried");
+    findings.extend(found);
+    if !refused {
+        findings.extend(early_leaks(&wired));
+    }
+    let may_overflow = overflows(&wired);
+    if may_overflow > 0 && *spec.neuron.overflow != Overflow::Saturate {
+        let limit = (1i64 << (*spec.neuron.potential_bits - 1)) as f64;
+        let remedy = "give calibration data, from which ranges are measured; the simulator counts the potentials that wrap";
+        findings.push(Finding::warning(
+            "C14",
+            format!("potentials that may pass +-{limit:.0} in the worst case"),
+            may_overflow as f64,
+            0.0,
+            remedy,
+        ));
+    }
+    finding::sort(&mut findings);
+    findings.dedup();
+    Ok(Stages { wired, lowering: lowered.report, placed, may_overflow, findings })
+}
+
+/// Neurons whose potential may pass its bits: above by a threshold and the largest input of a step, below by any input that inhibits.
+fn overflows(wired: &Wired) -> u64 {
+    let net = &wired.quantized.net;
+    let (least, most) = net.rules.range();
+    let mut count = 0;
+    for (p, population) in net.populations.iter().enumerate() {
+        for (j, n) in population.neurons().iter().enumerate() {
+            let unit = wired.bases[p] as usize + j;
+            let weights = wired.inputs[unit]
+                .iter()
+                .map(|i| (0..16).filter(|k| i.types >> k & 1 == 1).map(|k| i64::from(wired.weights[unit][k])).sum::<i64>());
+            let (mut up, mut down) = (0, 0);
+            weights.for_each(|w| if w > 0 { up += w } else { down += w });
+            let leak = i64::from(n.leak);
+            let falls = down + leak.min(0) < 0;
+            let high = i64::from(n.threshold).max(i64::from(n.start)) - 1 + up + leak.max(0);
+            // Below, potentials only stop at a floor that lies above the least of them by more than a step's input.
+            let low = i64::from(n.floor) + down + leak.min(0);
+            count += u64::from(high > most || (falls && low < least));
+        }
+    }
+    count
+}
+
+/// C13: neurons whose leak, which acts before their population's first step too, would make them fire, or start beyond their bits.
+fn early_leaks(wired: &Wired) -> Vec<Finding> {
+    let net = &wired.quantized.net;
+    let (least, most) = net.rules.range();
+    let mut findings = Vec::new();
+    for p in net.populations.iter().filter(|p| p.skew > 0) {
+        let skew = i64::from(p.skew);
+        let held = |n: &spikec_net::CrossbarNeuron| {
+            let (start, leak) = (i64::from(n.start), i64::from(n.leak));
+            let first = start - skew * leak;
+            let ends = [first + leak, start];
+            (least..=most).contains(&first) && ends.iter().all(|&v| v < i64::from(n.threshold) && v > i64::from(n.floor))
+        };
+        let count = p.neurons().iter().filter(|n| n.leak != 0 && !held(n)).count();
+        if count > 0 {
+            let remedy = "make the biases smaller: they act in the steps before the layer's first input comes, and the potential can't start that much lower or higher";
+            findings.push(Finding::error("C13", "neurons whose bias acts too early", count as f64, 0.0, remedy).layer(&p.name));
+        }
+    }
+    findings
+}
+
+struct Board<'a> {
+    target: &'a Target,
+    spec: &'a Spec,
+}
+
+impl Board<'_> {
+    /// Router of the output bus, as a core's number.
+    fn bus(&self) -> u32 {
+        let (x, y) = *self.spec.routing.output_bus;
+        y * *self.target.topology.width + x
+    }
+
+    /// A core for each part, none at the bus, all destinations within reach (C16, C19).
+    fn place(
+        &self,
+        wired: &Wired,
+        parts: Partitioned,
+        measured: &Measured,
+        options: &CompileOptions,
+    ) -> Result<(Partitioned, Vec<u32>), Vec<Finding>> {
+        let count = parts.parts().len() as u32;
+        let cores = self.target.total_cores();
+        if count >= cores {
+            let remedy = "prune the network, let sources take fewer axons (--axons-per-source), or use a larger board";
+            return Err(vec![Finding::error("C16", "cores", f64::from(count), f64::from(cores - 1), remedy)]);
+        }
+        let (mut messages, mut host) = (Vec::new(), vec![0.0; count as usize]);
+        for unit in 0..wired.inputs.len() as u32 {
+            let rate = measured.rate(unit).min(1.0);
+            for link in parts.links(unit) {
+                match parts.seat(unit) {
+                    Some((from, _)) => messages.push((from, link.part, rate)),
+                    None => host[link.part as usize] += rate,
+                }
+            }
+        }
+        let traffic = Traffic::new(count, messages).unwrap_or_else(|e| panic!("messages between parts: {e}"));
+        let mesh = Mesh::new(&self.target.topology);
+        let effort = match options.effort {
+            crate::partition::Effort::Fast => MapEffort::Fast,
+            crate::partition::Effort::Default => MapEffort::Default,
+            crate::partition::Effort::Best => MapEffort::Best,
+        };
+        let request = Request {
+            traffic: &traffic,
+            mesh: &mesh,
+            cores,
+            chips: None,
+            pins: None,
+            host: Some(&host),
+            start: None,
+            link_share: LINK_SHARE,
+            seed: options.seed,
+            effort,
+        };
+        let mut placed = place(&request).unwrap_or_else(|e| panic!("parts within the board can't be placed: {e}"));
+        let bus = self.bus();
+        if let Some(at) = placed.iter().position(|&c| c == bus) {
+            // There are fewer parts than cores: the nearest that is free.
+            let (x, y) = (bus % mesh_width(self.target), bus / mesh_width(self.target));
+            let far = |c: u32| (c % mesh_width(self.target)).abs_diff(x) + (c / mesh_width(self.target)).abs_diff(y);
+            placed[at] = (0..cores).filter(|c| *c != bus && !placed.contains(c)).min_by_key(|&c| (far(c), c)).expect("a core is free");
+        }
+        let findings = self.reach(wired, &parts, &placed);
+        if findings.is_empty() { Ok((parts, placed)) } else { Err(findings) }
+    }
+
+    /// C19: offsets beyond their bits.
+    fn reach(&self, wired: &Wired, parts: &Partitioned, placed: &[u32]) -> Vec<Finding> {
+        let width = mesh_width(self.target);
+        let most = (1i64 << (*self.spec.routing.offset_bits - 1)) - 1;
+        let offset = |from: u32, to: u32| {
+            let d = |a: u32, b: u32| (i64::from(a) - i64::from(b)).abs();
+            d(to % width, from % width).max(d(to / width, from / width))
+        };
+        let mut worst: BTreeMap<u32, i64> = BTreeMap::new();
+        for (unit, _) in wired.inputs.iter().enumerate() {
+            let Some((part, _)) = parts.seat(unit as u32) else { continue };
+            let from = placed[part as usize];
+            let to = parts.links(unit as u32).iter().map(|l| placed[l.part as usize]);
+            let bus = partition::is_output(wired, unit as u32).then(|| self.bus());
+            let far = to.chain(bus).map(|to| offset(from, to)).max().unwrap_or(0);
+            if far > most {
+                let entry = worst.entry(from).or_default();
+                *entry = far.max(*entry);
+            }
+        }
+        let finding = |(core, far): (u32, i64)| {
+            Finding::error("C19", "routers to a destination", far as f64, most as f64, "use a smaller board").core(core)
+        };
+        worst.into_iter().map(finding).collect()
+    }
+}
+
+fn mesh_width(target: &Target) -> u32 {
+    *target.topology.width
+}
+
+/// Everything that stands in the way, and every warning; sorted.
+///
+/// # Errors
+/// What makes the question meaningless.
+pub fn check(input: Input, target: &Target, spec: &Spec, options: &CompileOptions) -> Result<Vec<Finding>, CompileError> {
+    let given = Trained::of(input, target, options)?;
+    Ok(stages(&given, target, spec, options, &mut |_| ())?.findings)
+}
+
+/// Compiles; `progress` hears the name of each stage as it starts.
+///
+/// # Errors
+/// Options that mean nothing for the family, and every finding.
+pub fn compile(
+    input: Input,
+    target: &Target,
+    spec: &Spec,
+    options: &CompileOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Compiled, CompileError> {
+    let given = Trained::of(input, target, options)?;
+    let Stages { wired, lowering, placed, may_overflow, findings } = stages(&given, target, spec, options, progress)?;
+    if let Some(errors) = finding::errors(&findings) {
+        return Err(CompileError::Findings(errors));
+    }
+    let (partitioned, cores) = placed.expect("a partition that is refused has a finding");
+    progress("emitting");
+    let host = HostOptions { encoder: options.encoder.clone(), decoder: options.decoder, default_steps: options.default_steps };
+    let extra = [("axons-per-source".to_string(), wired.errors.axons_per_source.to_string())];
+    let provenance = provenance(&wired.quantized.net.name, wired.quantized.network_digest, options, (&lowering, false), &extra);
+    let emitter = emit::Emitter { wired: &wired, partitioned: &partitioned, cores: &cores, target, spec };
+    let bundle = emitter.emit(host, provenance);
+    let placement = placement(&wired, &partitioned, &cores, target);
+    let report = report(&wired, &partitioned, &cores, target, spec, lowering, may_overflow, findings);
+    Ok(Compiled { bundle, report, placement })
+}
+
+fn placement(wired: &Wired, partitioned: &Partitioned, cores: &[u32], target: &Target) -> Placement {
+    let mut placed: Vec<PlacedCore> = Vec::new();
+    for (part, &core) in partitioned.parts().iter().zip(cores) {
+        let mut neurons: Vec<Runs> = Vec::new();
+        for &unit in &part.units {
+            let p = wired.bases.partition_point(|&b| b <= unit) - 1;
+            let population = &wired.quantized.net.populations[p];
+            let at = population.origin[(unit - wired.bases[p]) as usize];
+            match neurons.last_mut() {
+                Some((name, runs)) if *name == population.name => match runs.last_mut() {
+                    Some(run) if run.1 == at => run.1 += 1,
+                    _ => runs.push((at, at + 1)),
+                },
+                _ => neurons.push((population.name.clone(), vec![(at, at + 1)])),
+            }
+        }
+        placed.push(PlacedCore { core, neurons, copies: Vec::new() });
+    }
+    placed.sort_by_key(|c| c.core);
+    Placement { target: target.name.clone(), cores: placed }
+}
+
+/// The hypergraph of axons that cores are bounded by: each source, delay and type is an axon of its own.
+fn hypergraph(wired: &Wired) -> Hypergraph {
+    let mut axons: BTreeMap<partition::AxonKey, u32> = wired.inputs.iter().flatten().flat_map(keys).map(|k| (k, 0)).collect();
+    for (number, axon) in (0..).zip(axons.values_mut()) {
+        *axon = number;
+    }
+    let net = &wired.quantized.net;
+    let (mut offsets, mut list, mut layers) = (vec![0], Vec::new(), Vec::new());
+    for (p, population) in net.populations.iter().enumerate().filter(|(_, p)| !p.is_input() && !p.is_empty()) {
+        let first = offsets.len() as u32 - 1;
+        for unit in wired.bases[p]..wired.bases[p + 1] {
+            list.extend(wired.inputs[unit as usize].iter().flat_map(keys).map(|k| axons[&k]));
+            offsets.push(list.len());
+        }
+        layers.push(Layer { first, neurons: population.len() as u32, shape: None, origin: Vec::new() });
+    }
+    Hypergraph::new(axons.len() as u32, offsets, list, layers)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn report(
+    wired: &Wired,
+    partitioned: &Partitioned,
+    cores: &[u32],
+    target: &Target,
+    spec: &Spec,
+    lowering: LowerReport,
+    may_overflow: u64,
+    findings: Vec<Finding>,
+) -> CompileReport {
+    let net = &wired.quantized.net;
+    let part_of = |p: usize, j: u32| partitioned.seat(wired.bases[p] + j).map(|s| s.0);
+    let layers = layer_reports(net, lowering.populations.len(), &|p, j| part_of(p.index(), j));
+    let (mut axons, mut connections, mut rows) = (0, 0, 0);
+    let mut core_usage: Vec<CoreUsage> = Vec::new();
+    for (part, &core) in partitioned.parts().iter().zip(cores) {
+        let of_unit = |u: u32| wired.inputs[u as usize].iter().map(|i| u64::from(i.types.count_ones())).sum::<u64>();
+        let own: u64 = part.units.iter().map(|&u| of_unit(u)).sum();
+        let used = u64::from(part.rows[part.rows.len() - 1]);
+        (axons, connections, rows) = (axons + part.axon_count(), connections + own, rows + used);
+        let usage = |code, resource, used, available: u32| Usage { code, resource, used, available: available.into() };
+        core_usage.push(CoreUsage {
+            core,
+            resources: vec![
+                usage("C17", "axons", part.axon_count(), *spec.core.axons),
+                usage("C18", "rows of neurons", used, *spec.core.neurons),
+            ],
+        });
+    }
+    core_usage.sort_by_key(|c| c.core);
+    let crossbar =
+        CrossbarReport { weights: wired.errors, axons, connections, rows, repeated: rows - net.neuron_count() as u64, may_overflow };
+    let certificate = spikec_map::proof::certificate(&hypergraph(wired), &Limits::uniform(target, 8));
+    let explanation = explain::explain(certificate, &core_usage);
+    let quantization = QuantizeReport::none(net.synapse_count() as u64, wired.errors.vanished);
+    let report = family_report(net, target, lowering, (layers, core_usage), explanation, quantization, findings);
+    CompileReport { crossbar: Some(crossbar), ..report }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,344 @@
+//! Compiling for the event crossbar family (tinyODIN, ODIN): one core.
+//!
+//! In: a net in floats, elaborated and coded; a target of the family; options. Out: a bundle with its report, or every finding.
+//! Invariant: data flow one way: lowered -> [`quantize::Integers`] -> [`Rows`] -> bundle; having `Rows` is the proof that the core holds the net.
+//! Why so little: there is one core, so nothing is partitioned or placed; what a neuron hears is decided by the rows that the host's events name.
+
+mod quantize;
+
+use crate::crossbar::measure::Measured;
+use crate::crossbar::quantize::bases;
+use crate::driver::{
+    CompileError, CompileOptions, CompileReport, Compiled, CoreUsage, Input, Trained, family_report, layer_reports, provenance,
+};
+use crate::emit::HostOptions;
+use crate::explain;
+use crate::finding::{self, Finding, Severity};
+use crate::lower::{LowerOptions, LowerReport, lower_all};
+use crate::pack::usage::Usage;
+use crate::placement::{PlacedCore, Placement};
+use crate::quantize::QuantizeReport;
+use quantize::Integers;
+use serde::Serialize;
+use spikec_chip::bundle::{Bundle, Decoder, Encoder, Host, Injection, Origin, Place, PopulationSymbols, Provenance, Symbols};
+use spikec_chip::event::{EventCrossbar as Spec, EventSign, EventTables, EventWord, encode};
+use spikec_chip::image::Image;
+use spikec_chip::target::Target;
+use spikec_map::hypergraph::{Hypergraph, Layer};
+use spikec_map::limits::Limits;
+use spikec_net::{Event, Net, Role};
+use std::collections::BTreeMap;
+
+/// What is special to an event crossbar's compilation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EventReport {
+    /// What rounding did to the weights.
+    pub weights: quantize::Errors,
+    /// Rows that events name.
+    pub rows: u32,
+    /// Rows of the host's input channels; the others are of neurons whose spikes it sends back.
+    pub input_rows: u32,
+    /// Number of the last neuron: an event updates all up to it.
+    pub last_neuron: u32,
+}
+
+/// A row: the source that names it, how much later, and the sign of its weights where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    /// Unit (population by population, inputs included).
+    source: u32,
+    /// Chip steps from the source's spike to its effect.
+    delay: u32,
+    /// True for the row of negative weights of a source that has both signs by row.
+    negative: bool,
+}
+
+/// A net on the core.
+struct Rows<'a> {
+    integers: &'a Integers,
+    rows: Vec<Row>,
+}
+
+impl<'a> Rows<'a> {
+    /// Counts what the core needs.
+    ///
+    /// # Errors
+    /// Every limit that is broken, sorted.
+    fn new(integers: &'a Integers, spec: &Spec) -> Result<Rows<'a>, Vec<Finding>> {
+        let by_row = *spec.weights.sign == EventSign::EachRow;
+        let row = |source, delay, weight: i32| Row { source, delay, negative: by_row && weight < 0 };
+        let mut rows: Vec<Row> = integers.synapses.iter().map(|s| row(s.source, s.delay, s.weight)).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let neurons = integers.quantized.net.neuron_count() as u64;
+        let mut findings = Vec::new();
+        let remedy = "use a network with fewer neurons: the chip has one core";
+        if neurons > u64::from(*spec.core.neurons) {
+            findings.push(Finding::error("C01", "neurons", neurons as f64, f64::from(*spec.core.neurons), remedy));
+        }
+        let remedy = "prune inputs or neurons until fewer of them have synapses: every source needs a row (two, where signs are the row's and it has both)";
+        if rows.len() as u64 > u64::from(*spec.core.rows) {
+            findings.push(Finding::error("C02", "rows of the synapse memory", rows.len() as f64, f64::from(*spec.core.rows), remedy));
+        }
+        if findings.is_empty() { Ok(Rows { integers, rows }) } else { Err(findings) }
+    }
+
+    fn net(&self) -> &Net<Event> {
+        &self.integers.quantized.net
+    }
+
+    fn of(&self, source: u32) -> impl Iterator<Item = (u16, u32)> + '_ {
+        let first = self.rows.partition_point(|r| r.source < source);
+        self.rows[first..].iter().take_while(move |r| r.source == source).enumerate().map(move |(k, r)| ((first + k) as u16, r.delay))
+    }
+
+    /// Number of a unit among the neurons of the core.
+    fn neuron(&self, unit: u32) -> u16 {
+        self.integers.neuron_of[unit as usize].expect("only neurons are asked for")
+    }
+
+    fn tables(&self, spec: &Spec) -> EventTables {
+        let n = *spec.core.neurons as usize;
+        let mut weights = vec![0i8; n * *spec.core.rows as usize];
+        let by_row = *spec.weights.sign == EventSign::EachRow;
+        for s in &self.integers.synapses {
+            let key = Row { source: s.source, delay: s.delay, negative: by_row && s.weight < 0 };
+            let row = self.rows.binary_search(&key).expect("every synapse has a row");
+            weights[row * n + usize::from(self.neuron(s.post))] = s.weight as i8;
+        }
+        let mut words = vec![EventWord::unused(spec); n];
+        let mut used = 0;
+        for (p, population) in self.net().populations.iter().enumerate() {
+            for (j, neuron) in population.neurons().iter().enumerate() {
+                let at = usize::from(self.neuron(self.integers.bases[p] + j as u32));
+                used = used.max(at);
+                words[at] = EventWord {
+                    potential: neuron.start as i16,
+                    threshold: neuron.threshold as u16,
+                    leak: neuron.leak as u8,
+                    disabled: false,
+                };
+            }
+        }
+        let mut negative_rows = Vec::new();
+        if by_row {
+            negative_rows = self.rows.iter().map(|r| r.negative).collect();
+            negative_rows.resize(*spec.core.rows as usize, false);
+        }
+        EventTables { open_loop: true, last_neuron: used as u8, negative_rows, neurons: words, weights }
+    }
+
+    fn host(&self, options: HostOptions) -> Host {
+        let net = self.net();
+        let (mut input_axons, mut injections) = (Vec::new(), Vec::new());
+        let to = |row| Place { core: 0, index: row };
+        for (p, population) in net.populations.iter().enumerate() {
+            let first = input_axons.len();
+            if matches!(population.role, Role::SpikeInput) {
+                input_axons.resize(first + population.trained_len(), Vec::new());
+            }
+            for (k, &origin) in population.origin.iter().enumerate() {
+                let unit = self.integers.bases[p] + k as u32;
+                for (row, delay_steps) in self.of(unit) {
+                    let from = match population.role {
+                        Role::Neurons(_) => Origin::Neuron(to(self.neuron(unit))),
+                        _ if delay_steps == 0 => {
+                            input_axons[first + origin as usize].push(to(row));
+                            continue;
+                        }
+                        _ => Origin::Channel(first as u32 + origin),
+                    };
+                    injections.push(Injection { from, to: to(row), delay_steps });
+                }
+            }
+        }
+        injections.sort_unstable();
+        let output = net.population(net.output);
+        let mut outputs = vec![None; output.trained_len()];
+        for (k, &origin) in output.origin.iter().enumerate() {
+            outputs[origin as usize] = Some(to(self.neuron(self.integers.bases[net.output.index()] + k as u32)));
+        }
+        let width = input_axons.len() as u32;
+        Host {
+            input_width: if options.encoder == Encoder::Spikes { width } else { width / 2 },
+            encoder: options.encoder,
+            input_axons,
+            injections,
+            maps: Vec::new(),
+            bias_writes: Vec::new(),
+            default_steps: options.default_steps,
+            max_skew: net.max_skew(),
+            decoder: Decoder { kind: options.decoder, outputs, skew: output.skew },
+        }
+    }
+
+    fn symbols(&self) -> Symbols {
+        let net = self.net();
+        let of = |(p, population): (usize, &spikec_net::Population<Event>)| PopulationSymbols {
+            name: population.name.clone(),
+            shape: population.shape.clone(),
+            skew: population.skew,
+            input: population.is_input(),
+            neurons: population
+                .origin
+                .iter()
+                .enumerate()
+                .filter(|_| !population.is_input())
+                .map(|(k, &origin)| (origin, Place { core: 0, index: self.neuron(self.integers.bases[p] + k as u32) }))
+                .collect(),
+            copies: Vec::new(),
+        };
+        Symbols { populations: net.populations.iter().enumerate().map(of).collect(), output: net.output.0 }
+    }
+
+    fn emit(&self, target: &Target, spec: &Spec, host: HostOptions, provenance: Provenance) -> Bundle {
+        let image = encode(&self.tables(spec), spec).unwrap_or_else(|e| panic!("a net that fits can't be encoded: {e}"));
+        Bundle {
+            target: target.clone(),
+            image: Image::EventCrossbar(image),
+            host: self.host(host),
+            symbols: self.symbols(),
+            provenance,
+            reference: self.integers.quantized.to_bytes(),
+        }
+    }
+}
+
+struct Stages {
+    integers: Integers,
+    lowering: LowerReport,
+    findings: Vec<Finding>,
+}
+
+fn stages(
+    given: &Trained,
+    target: &Target,
+    spec: &Spec,
+    options: &CompileOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Stages, CompileError> {
+    if options.axons_per_source.is_some() {
+        let (target, family) = (target.name.clone(), target.family.name());
+        return Err(CompileError::Option { option: "--axons-per-source", target, family });
+    }
+    progress("lowering");
+    let lowered = lower_all(given.net.clone(), target, &LowerOptions { remove_dead: options.remove_dead, timing: options.timing })?;
+    let mut findings = lowered.findings;
+    findings.extend(quantize::unheld(&lowered.net));
+    let output = lowered.net.population(lowered.net.output);
+    if output.is_empty() {
+        return Err(CompileError::NothingLeft(output.name.clone()));
+    }
+    progress("quantizing");
+    let measured = Measured::new(&lowered.net, &options.calibration, options.default_steps);
+    let integers = quantize::quantize(&lowered.net, given.digest, spec, &measured);
+    findings.extend(Rows::new(&integers, spec).err().unwrap_or_default());
+    finding::sort(&mut findings);
+    findings.dedup();
+    Ok(Stages { integers, lowering: lowered.report, findings })
+}
+
+/// Everything that stands in the way, and every warning; sorted.
+///
+/// # Errors
+/// What makes the question meaningless.
+pub fn check(input: Input, target: &Target, spec: &Spec, options: &CompileOptions) -> Result<Vec<Finding>, CompileError> {
+    let given = Trained::of(input, target, options)?;
+    Ok(stages(&given, target, spec, options, &mut |_| ())?.findings)
+}
+
+/// Compiles; `progress` hears the name of each stage as it starts.
+///
+/// # Errors
+/// Options that mean nothing for the family, and every finding.
+pub fn compile(
+    input: Input,
+    target: &Target,
+    spec: &Spec,
+    options: &CompileOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Compiled, CompileError> {
+    let given = Trained::of(input, target, options)?;
+    let Stages { integers, lowering, findings } = stages(&given, target, spec, options, progress)?;
+    if findings.iter().any(|f| f.severity == Severity::Error) {
+        return Err(CompileError::Findings(finding::errors(&findings).unwrap_or_default()));
+    }
+    let rows = Rows::new(&integers, spec).expect("what it found was among the findings");
+    progress("emitting");
+    let host = HostOptions { encoder: options.encoder.clone(), decoder: options.decoder, default_steps: options.default_steps };
+    let net = &integers.quantized.net;
+    let provenance = provenance(&net.name, integers.quantized.network_digest, options, (&lowering, false), &[]);
+    let bundle = rows.emit(target, spec, host, provenance);
+    let neurons = net.populations.iter().filter(|p| !p.is_input() && !p.is_empty());
+    let runs = neurons.map(|p| {
+        let mut runs: Vec<(u32, u32)> = Vec::new();
+        for &at in &p.origin {
+            match runs.last_mut() {
+                Some(run) if run.1 == at => run.1 += 1,
+                _ => runs.push((at, at + 1)),
+            }
+        }
+        (p.name.clone(), runs)
+    });
+    let core = PlacedCore { core: 0, neurons: runs.collect(), copies: Vec::new() };
+    let placement = Placement { target: target.name.clone(), cores: vec![core] };
+    let report = report(&rows, target, spec, lowering, findings);
+    Ok(Compiled { bundle, report, placement })
+}
+
+fn report(rows: &Rows, target: &Target, spec: &Spec, lowering: LowerReport, findings: Vec<Finding>) -> CompileReport {
+    let net = rows.net();
+    let usage = |code, resource, used: usize, available: u32| Usage { code, resource, used: used as u64, available: available.into() };
+    let resources = vec![
+        usage("C01", "neurons", net.neuron_count(), *spec.core.neurons),
+        usage("C02", "rows of the synapse memory", rows.rows.len(), *spec.core.rows),
+    ];
+    let core_usage = vec![CoreUsage { core: 0, resources }];
+    let certificate = spikec_map::proof::certificate(&hypergraph(rows), &Limits::uniform(target, 8));
+    let explanation = explain::explain(certificate, &core_usage);
+    let event = EventReport {
+        weights: rows.integers.errors,
+        rows: rows.rows.len() as u32,
+        input_rows: rows.rows.iter().filter(|r| rows.integers.neuron_of[r.source as usize].is_none()).count() as u32,
+        last_neuron: net.neuron_count().saturating_sub(1) as u32,
+    };
+    let layers = layer_reports(net, lowering.populations.len(), &|_, _| Some(0));
+    let quantization = QuantizeReport::none(net.synapse_count() as u64, rows.integers.errors.vanished);
+    let report = family_report(net, target, lowering, (layers, core_usage), explanation, quantization, findings);
+    CompileReport { event: Some(event), ..report }
+}
+
+/// Rows over neurons.
+fn hypergraph(rows: &Rows) -> Hypergraph {
+    let mut of_neuron: BTreeMap<u16, Vec<u32>> = BTreeMap::new();
+    for s in &rows.integers.synapses {
+        let at = rows.rows.partition_point(|r| (r.source, r.delay) < (s.source, s.delay));
+        of_neuron.entry(rows.neuron(s.post)).or_default().push(at as u32);
+    }
+    let count = rows.net().neuron_count();
+    let (mut offsets, mut axons) = (vec![0], Vec::new());
+    for neuron in 0..count as u16 {
+        axons.extend(of_neuron.remove(&neuron).unwrap_or_default());
+        offsets.push(axons.len());
+    }
+    let layers = vec![Layer { first: 0, neurons: count as u32, shape: None, origin: Vec::new() }];
+    Hypergraph::new(rows.rows.len() as u32, offsets, axons, layers)
+}
+
+/// First unit of each population of the lowered net, and which neuron of the core each unit is.
+fn seats(net: &Net<spikec_net::Float>) -> (Vec<u32>, Vec<Option<u16>>) {
+    let bases = bases(net);
+    let mut neuron_of = vec![None; *bases.last().unwrap_or(&0) as usize];
+    let mut next = 0u32;
+    for (p, _) in net.populations.iter().enumerate().filter(|(_, p)| !p.is_input()) {
+        for unit in bases[p]..bases[p + 1] {
+            // Beyond the core's neurons nothing is emitted.
+            neuron_of[unit as usize] = Some(next.min(u16::MAX.into()) as u16);
+            next += 1;
+        }
+    }
+    (bases, neuron_of)
+}
+
+#[cfg(test)]
+mod tests;
