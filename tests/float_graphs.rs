@@ -342,3 +342,139 @@ fn a_leak_is_held_to_what_the_bundle_declares() {
     let differences = check_image(&bundle, &given).unwrap().differences;
     assert!(!differences.is_empty() && differences.iter().all(|d| d.to_string().contains("decay of v")), "{differences:?}");
 }
+
+/// in -> a -> out, all soft; `extra` adds to it.
+fn plain(a: FloatNeuron, extra: impl FnOnce(&mut Net<Float>)) -> Net<Float> {
+    let population = |name: &str, n: u32, role| Population { name: name.into(), shape: vec![n], origin: (0..n).collect(), skew: 0, role };
+    let dense = |name: &str, pre: usize, post: usize, sizes: (u32, u32)| Projection {
+        name: name.into(),
+        pre: pre.into(),
+        post: post.into(),
+        format: (),
+        synapses: Synapses::from_tuples(
+            sizes.0 as usize,
+            (0..sizes.0).flat_map(|i| (0..sizes.1).map(move |j| (i, j, 0.3 + 0.1 * (i + 2 * j) as f32, 0))).collect(),
+        ),
+    };
+    let mut net = Net {
+        name: "plain".into(),
+        rules: FloatRules { fire: FireRule::Greater, reset: ResetRule::Subtract },
+        populations: vec![
+            population("in", 2, Role::SpikeInput),
+            population("a", 2, Role::Neurons(vec![a; 2])),
+            population("out", 2, Role::Neurons(vec![a; 2])),
+        ],
+        projections: vec![dense("in a", 0, 1, (2, 2)), dense("a out", 1, 2, (2, 2))],
+        host_projections: vec![],
+        output: PopulationId(2),
+    };
+    extra(&mut net);
+    net
+}
+
+const LEAKY: FloatNeuron = FloatNeuron { keep_u: 0.0, keep_v: 0.5, gain: 1.0, bias: 0.0, threshold: 1.0, v_reset: 0.0 };
+
+/// A neuron that starts elsewhere, its threshold and bias shifted along, has the registers of one that starts at 0 and takes another amount at a spike.
+#[test]
+fn soft_resets_that_start_elsewhere_are_other_networks() {
+    let target = reaching(62);
+    let mut caught = 0;
+    for seed in 0..20 {
+        let net = random_graph(seed, SOFT);
+        let Some(compiled) = compiled(&net, &target, SOFT) else { continue };
+        let q = <Quantized>::from_bytes(&compiled.bundle.reference).unwrap();
+        for (k, p) in net.populations.iter().enumerate() {
+            let Some(j) = (0..p.neurons().len()).find(|&j| q.net.populations[k].origin.contains(&(j as u32))) else { continue };
+            let mut other = net.clone();
+            let Role::Neurons(neurons) = &mut other.populations[k].role else { continue };
+            let n = &mut neurons[j];
+            if n.threshold == f32::INFINITY {
+                continue;
+            }
+            (n.v_reset, n.threshold, n.bias) = (0.125, n.threshold + 0.125, (1.0 - n.keep_v) * 0.125);
+            let verdict = check_image(&compiled.bundle, &Given::Trained { net: &other, digest: [7; 32] }).unwrap();
+            assert!(!verdict.holds(), "seed {seed}, population {k}");
+            let start = |d: &spikec_verify::Difference| d.to_string().contains("0.125");
+            assert!(verdict.differences.iter().any(start), "{:?}", verdict.differences);
+            caught += 1;
+        }
+    }
+    assert!(caught > 20, "{caught}");
+}
+
+/// A bias acts on the copy of the potential, which adds nothing up: what the host writes is lost where a spike subtracts.
+#[test]
+fn soft_resets_that_the_host_drives_are_no_networks() {
+    let target = reaching(62);
+    let net = plain(LEAKY, |_| ());
+    let compiled = compiled(&net, &target, SOFT).unwrap();
+    let mut q = <Quantized>::from_bytes(&compiled.bundle.reference).unwrap();
+    let Scaling::Scaled { v_units, .. } = &q.scaling else { panic!("rounded") };
+    let map = |gains: Vec<f64>| HostProjection {
+        name: "map".into(),
+        pre: PopulationId(0),
+        post: PopulationId(1),
+        offsets: vec![0, 2, 4],
+        channels: vec![0, 1, 0, 1],
+        weights: vec![0.25, 0.5, 0.75, 1.0],
+        constants: vec![0.0; 2],
+        gains,
+        delay_steps: 0,
+    };
+    let gains = v_units[1].clone();
+    let mut given = net.clone();
+    given.populations[0].role = Role::AnalogInput;
+    given.projections.remove(0);
+    given.host_projections.push(map(vec![1.0; 2]));
+    q.net.populations[0].role = Role::AnalogInput;
+    q.net.projections.remove(0);
+    q.net.host_projections.push(map(gains));
+    let mut like = compiled.bundle.clone();
+    like.host.encoder = spikec_chip::bundle::Encoder::Bias;
+    let bundle = bundle_of(&q, &target, &like).unwrap();
+    let verdict = check_image(&bundle, &Given::Trained { net: &given, digest: [7; 32] }).unwrap();
+    assert!(verdict.differences.iter().any(|d| d.to_string().contains("host")), "{:?}", verdict.differences);
+}
+
+#[test]
+fn soft_resets_verify_whatever_is_left_of_them() {
+    let target = reaching(62);
+    let loops = |net: &mut Net<Float>| {
+        let synapses = Synapses::from_tuples(2, vec![(0, 1, 0.5, 1), (1, 0, 0.5, 1)]);
+        let (pre, post) = (PopulationId(2), PopulationId(2));
+        net.projections.push(Projection { name: "out soft reset".into(), pre, post, format: (), synapses });
+    };
+    let dead = |net: &mut Net<Float>| {
+        net.projections.truncate(1);
+        net.projections[0].post = PopulationId(2);
+        net.populations[2].role = Role::Neurons(vec![FloatNeuron { threshold: f32::INFINITY, ..LEAKY }; 2]);
+    };
+    let forgetful = FloatNeuron { keep_v: 0.00005, ..LEAKY };
+    let cases = [
+        ("nothing is taken away", plain(forgetful, |_| ()), 4),
+        ("all that subtract are dead", plain(LEAKY, dead), 0),
+        ("a loop with the name of ours", plain(LEAKY, loops), 4),
+        ("a loop with the name of ours, and nothing is taken away", plain(forgetful, loops), 4),
+        // A loop of that name without synapses is absent, and ours is not taken for it.
+        (
+            "an empty loop with the name of ours",
+            plain(LEAKY, |net| {
+                loops(net);
+                net.projections[2].synapses = Synapses::from_tuples(2, vec![]);
+            }),
+            4,
+        ),
+    ];
+    for (name, net, soft) in cases {
+        let compiled = compiled(&net, &target, SOFT).unwrap();
+        let verdict = check_image(&compiled.bundle, &Given::Trained { net: &net, digest: [7; 32] }).unwrap();
+        assert!(verdict.holds(), "{name}: {:?}", verdict.differences);
+        assert_eq!(verdict.checked.soft, soft, "{name}");
+        let hard = Net { rules: FloatRules { reset: ResetRule::ToValue, ..net.rules }, ..net.clone() };
+        let hard = spikec_compile::compile(Input::Trained { net: &hard, digest: [7; 32] }, &target, &options(HARD), &mut |_| ()).unwrap();
+        let verdict = check_image(&hard.bundle, &Given::Trained { net: &net, digest: [7; 32] }).unwrap();
+        // Where nothing lasts, how it is reset makes no difference.
+        let nothing = soft == 0 || name.contains("nothing");
+        assert_eq!(verdict.holds(), nothing, "{name}: {:?}", verdict.differences);
+    }
+}

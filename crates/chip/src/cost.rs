@@ -172,6 +172,28 @@ pub fn axon_words(m: &SynapseMemory, f: &SynapseFormat, posts: &[u16], fill: boo
     words(m, list_bits(m, f, &split(m, f, posts, fill)))
 }
 
+/// What a synapse that a message reads is charged as: time and energy have a price for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// In a list that several input axons share, filler included.
+    Conv,
+    /// In a dense entry, filler included.
+    Dense,
+    /// In a sparse or run-length entry.
+    Sparse,
+}
+
+impl Read {
+    /// Of an entry of this compression, in a list that several input axons share or in one of its own.
+    pub fn of(shared: bool, compression: Compression) -> Read {
+        match (shared, compression) {
+            (true, _) => Read::Conv,
+            (false, Compression::Dense) => Read::Dense,
+            (false, Compression::Sparse | Compression::RunLength) => Read::Sparse,
+        }
+    }
+}
+
 /// Output axon entries of one message destination.
 pub fn out_axon_entries(core: &PackedCore, off_chip: bool) -> u32 {
     let extra = if off_chip { *core.out_axon_cost_off_chip_extra } else { 0 };
@@ -188,6 +210,13 @@ mod tests {
 
     fn format(compression: Compression) -> SynapseFormat {
         SynapseFormat { weight_bits: 8, index_bits: 8, skip_bits: 0, delay_bits: 0, compression, sign: Sign::Mixed, exponent: 0 }
+    }
+
+    #[test]
+    fn shared_lists_are_charged_as_such_whatever_their_entries() {
+        let all = [Compression::Sparse, Compression::RunLength, Compression::Dense];
+        assert_eq!(all.map(|c| Read::of(false, c)), [Read::Sparse, Read::Sparse, Read::Dense]);
+        assert_eq!(all.map(|c| Read::of(true, c)), [Read::Conv; 3]);
     }
 
     #[test]

@@ -236,6 +236,11 @@ impl CoreTables {
         }
         readers
     }
+    /// Synapses that input axons read beyond those that are stored: of a shared list, all of them for each reader but one.
+    pub fn read_again(&self) -> u64 {
+        let again = |(list, n): (&SynapseList, u32)| list.len() as u64 * u64::from(n.saturating_sub(1));
+        self.lists.iter().zip(self.readers()).map(again).sum()
+    }
     /// Adds an input axon with a list of its own, whose indices are compartments: its number.
     pub fn push_axon(&mut self, entries: Vec<SynapseEntry>) -> u16 {
         self.in_axons.push(InAxon { list: self.lists.len() as u16, base: 0 });

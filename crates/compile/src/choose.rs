@@ -7,10 +7,12 @@
 
 use crate::copies::{self, Copies};
 use crate::finding::sort;
-use crate::pack::PackedAxon;
+use crate::pack::{PackedAxon, PackedList};
 use crate::partition::{FitError, LARGE, Partitioned, Partitioner, Proposal, Search};
 use crate::pins;
 use crate::place::{PlaceOptions, Placed, messages, place};
+use spikec_chip::cost::Read;
+use spikec_chip::image::SynapseEntry;
 use spikec_chip::mesh::Mesh;
 use spikec_chip::target::Target;
 use spikec_map::place::{Traffic, quality};
@@ -107,8 +109,13 @@ pub(crate) fn rank(placed: &Placed, target: &Target, rates: &[f32]) -> Rank {
     let rate = |unit: u32| f64::from(rates.get(unit as usize).copied().unwrap_or(1.0));
     let busy = |part: usize| {
         let pack = &parts[part].pack;
-        let each = |a: &PackedAxon| if pack.list(a).readers > 1 { *ns.synapse_conv } else { *ns.synapse_sparse };
-        let received = |a: &PackedAxon| rate(a.source) * (*ns.axon_in + each(a) * pack.synapses(a) as f64);
+        let each = |shared: bool, e: &SynapseEntry| match Read::of(shared, pack.formats[usize::from(e.format)].compression) {
+            Read::Conv => *ns.synapse_conv,
+            Read::Dense => *ns.synapse_dense,
+            Read::Sparse => *ns.synapse_sparse,
+        };
+        let read = |list: &PackedList| list.list.entries.iter().map(|e| each(list.readers > 1, e) * e.synapses.len() as f64).sum::<f64>();
+        let received = |a: &PackedAxon| rate(a.source) * (*ns.axon_in + read(pack.list(a)));
         let received: f64 = pack.in_axons.iter().map(received).sum();
         let links = |u: u32| partitioned.sent(u, part as u32).count() as f64;
         let sent: f64 = pack.units.iter().map(|&u| rate(u) * (*ns.spike_out + *ns.axon_out * links(u))).sum();
@@ -122,4 +129,32 @@ pub(crate) fn rank(placed: &Placed, target: &Target, rates: &[f32]) -> Rank {
         .and_then(|traffic| quality(&traffic, &Mesh::new(&target.topology), &cores))
         .map_or(f64::INFINITY, |q| q.hops);
     Rank { cores: parts.len(), busiest_ns, hops }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixednets::{all_to_all, changed, mnist};
+    use crate::partition::Sequential;
+
+    /// A synapse is charged as what it is read from.
+    #[test]
+    fn dense_lists_have_the_price_of_dense_lists() {
+        let q = mnist(60, all_to_all(784, 60), all_to_all(60, 10));
+        let busiest = |dense: f64, sparse: f64| {
+            let target = changed(|p| {
+                p.timing_ns.synapse_dense.value = dense;
+                p.timing_ns.synapse_sparse.value = sparse;
+            });
+            let search = Search::default();
+            let proposal = Sequential { effort: search.effort, kernels: search.kernels }.propose(&q, &target);
+            let options = PlaceOptions { effort: search.effort, seed: 0, rates: &[] };
+            let placed = Partitioned::new(&q, proposal, &target).and_then(|p| place(p, &target, &options));
+            let placed = placed.unwrap_or_else(|e| panic!("{e}"));
+            rank(&placed, &target, &[]).busiest_ns
+        };
+        let (least, dense, sparse) = (busiest(1.0, 1.0), busiest(2.0, 1.0), busiest(1.0, 2.0));
+        // Every list is dense: 784 of 60 synapses and 60 of 10.
+        assert_eq!((dense - least, sparse - least), (f64::from(784 * 60 + 60 * 10), 0.0));
+    }
 }

@@ -513,7 +513,7 @@ pub fn compile(input: Input, target: &Target, options: &CompileOptions, progress
     let placed = placed.expect("a partition that is refused, or that has no skews, has a finding");
     progress("emitting");
     let host = HostOptions { encoder: options.encoder.clone(), decoder: options.decoder, default_steps: options.default_steps };
-    let provenance = provenance(&q.net.name, q.network_digest, options, &lowering, &[]);
+    let provenance = provenance(&q.net.name, q.network_digest, options, (&lowering, quantization.tuned.is_some()), &[]);
     let bundle = emit(&q, &placed, target, host, provenance);
     // With copies, output axons may be on other cores than the neuron: bounds that take them for the neuron's core say nothing then.
     let found = certificate.into_inner().filter(|_| copies.is_none());
@@ -539,20 +539,21 @@ pub fn check(input: Input, target: &Target, options: &CompileOptions) -> Result<
     Ok(stages(input, target, options, &mut |_| ())?.findings)
 }
 
-/// Where a bundle comes from; `more` are options that the compilation chose.
+/// Where a bundle comes from; `more` are options that the compilation chose. What was asked for and not done (`tuned`) is none.
 pub(crate) fn provenance(
     network: &str,
     digest: [u8; 32],
     options: &CompileOptions,
-    lowering: &LowerReport,
+    (lowering, tuned): (&LowerReport, bool),
     more: &[(String, String)],
 ) -> Provenance {
     let lags = lowering.lags.iter().map(|l| ("lag".to_string(), format!("{}={}", l.projection, l.steps)));
+    let asked = options.provenance.iter().filter(|(name, _)| name != "tune" || tuned);
     Provenance {
         tool: concat!("spikec ", env!("CARGO_PKG_VERSION")).into(),
         network_name: network.into(),
         network_digest: digest.iter().map(|b| format!("{b:02x}")).collect(),
-        options: options.provenance.iter().cloned().chain(lags).chain(more.iter().cloned()).collect(),
+        options: asked.cloned().chain(lags).chain(more.iter().cloned()).collect(),
         seed: options.seed,
     }
 }

@@ -76,7 +76,7 @@ impl<N: Number> Population<N> {
 }
 
 /// Synapses that run on the chip.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(bound = "")]
 pub struct Projection<N: Number> {
     /// Name as in the network.
@@ -118,7 +118,7 @@ pub struct HostProjection {
 }
 
 /// A net of neurons and synapses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(bound = "")]
 pub struct Net<N: Number> {
     /// Name.

@@ -221,6 +221,7 @@ impl BootError {
             BootError::TooBig { what, .. } if what.contains("cycle") => {
                 "use --timing analytic, a smaller link_buffer or fewer routers".into()
             }
+            BootError::TooBig { what, .. } if what.contains("shared lists") => "compile with --kernels unrolled".into(),
             BootError::TooBig { .. } => "use shorter delays, or simulate fewer cores".into(),
             _ => "the bundle is damaged or was made by another tool: compile again".into(),
         }

@@ -177,6 +177,8 @@ pub enum Field {
     RowSign,
     /// Order of rows.
     RowOrder,
+    /// The potential at the start of a sample.
+    Start,
 }
 
 impl fmt::Display for Field {
@@ -244,6 +246,7 @@ impl fmt::Display for Field {
             Field::OpenLoop => "open loop",
             Field::RowSign => "sign of the row",
             Field::RowOrder => "order of rows",
+            Field::Start => "potential at the start",
         };
         f.write_str(name)
     }

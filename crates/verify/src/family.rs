@@ -118,7 +118,7 @@ impl Registers for Fixed {
         differences: &mut Differences,
         checked: &mut Checked,
     ) -> Result<(), VerifyError> {
-        compare_with_reference(bundle, quantized, differences, checked)
+        compare_with_reference(bundle, quantized, differences, checked).map(|_| ())
     }
 
     fn engine(net: &Net<Self>) -> Result<Self::Engine<'_>, ReferenceError> {

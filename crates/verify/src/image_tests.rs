@@ -109,7 +109,10 @@ fn another_network_in_floats_is_refused() {
         expect(Field::Threshold, &|n| neuron(n, 1, h).threshold = f32::INFINITY);
         expect(Field::DecayV, &|n| neuron(n, 1, h).keep_v -= 0.001);
         expect(if kind == Kind::Bias { Field::HostConstant } else { Field::Bias }, &|n| neuron(n, 1, h).bias += 0.01);
-        expect(Field::Reset, &|n| n.rules.reset = ResetRule::Subtract);
+        let mut soft = given.clone();
+        soft.rules.reset = ResetRule::Subtract;
+        let fields = fields_of(&toy, Source::Trained(soft));
+        assert!(fields.iter().any(|f| [Field::Reset, Field::DecayV, Field::Bias, Field::Count].contains(f)), "{kind:?} {seed}: {fields:?}");
         expect(Field::Threshold, &|n| {
             n.rules.fire = if n.rules.fire == FireRule::Greater { FireRule::GreaterEqual } else { FireRule::Greater };
         });
@@ -255,6 +258,77 @@ fn a_reference_that_declares_a_gigantic_net_is_refused_without_listing_it() {
     assert!(verdict.differences.iter().any(all), "{:?}", verdict.differences);
 }
 
+/// Neurons after those of the network are relays or a difference; a list of what leaves them must not be made either.
+#[test]
+fn a_reference_that_declares_a_gigantic_net_of_relays_is_refused_without_listing_it() {
+    const N: u32 = 4200;
+    let toy = Toy::new(Kind::Registers, 3);
+    let mut q = toy.quantized();
+    let last = q.net.populations.len();
+    let relay = spikec_net::FixedNeuron { decay_u: 4096, decay_v: 0, threshold: 1, refractory: 1, bias: Bias::default() };
+    let mut relays = q.net.populations[1].clone();
+    (relays.name, relays.shape, relays.origin, relays.role) =
+        ("R".into(), vec![N], (0..N).collect(), Role::Neurons(vec![relay; N as usize]));
+    q.net.populations.push(relays);
+    // The output has as many neurons, so that a row of few weights stands for many synapses.
+    let output = &mut q.net.populations[2];
+    let neuron = output.neurons()[0];
+    (output.shape, output.origin, output.role) = (vec![N], (0..N).collect(), Role::Neurons(vec![neuron; N as usize]));
+    let dense = |weight: i16, rows: usize, full: usize| {
+        let mut builder = spikec_net::Builder::new();
+        (0..rows).for_each(|row| builder.push_row((0..if row < full { N } else { 0 }).map(|post| (post, weight, 0))));
+        builder.finish()
+    };
+    let mut projection = q.net.projections[0].clone();
+    projection.format = spikec_net::WeightFormat { bits: 8, exponent: 0, sign: spikec_net::SignMode::Mixed };
+    let mut leaving = projection.clone();
+    (leaving.name, leaving.pre, leaving.post, leaving.synapses) =
+        ("X".into(), PopulationId::from(last), PopulationId(2), dense(2, N as usize, N as usize));
+    let inputs = q.net.populations[0].len();
+    (projection.name, projection.pre, projection.post, projection.synapses) =
+        ("R".into(), PopulationId(0), PopulationId::from(last), dense(100, inputs, 1));
+    q.net.projections = vec![leaving, projection];
+    let reference = q.to_bytes();
+    assert!(reference.len() < 200_000, "{}", reference.len());
+    let bundle = spikec_chip::Bundle { reference, ..toy.bundle.clone() };
+    let verdict = toy.check(&bundle).unwrap();
+    let all = |d: &crate::Difference| d.field == Field::Synapse && format!("{:?}", d.expected).contains("in all");
+    assert!(!verdict.holds() && (verdict.total > 100 || verdict.differences.iter().any(all)), "{:?}", verdict.differences);
+    // The network was not looked at: there was no list to compare it with.
+    assert_eq!((verdict.checked.synapses, verdict.checked.relays, verdict.checked.given_synapses), (0, 0, 0));
+}
+
+#[test]
+fn synapses_are_the_same_however_many_are_compared_at_once() {
+    let mut r = Random::new(5);
+    let (mut several, mut differing) = (0, 0);
+    for (kind, seed) in KINDS.into_iter().flat_map(|k| (0..20).map(move |s| (k, s))) {
+        let toy = Toy::new(kind, seed);
+        for mutate in [false, true] {
+            let (mut q, target) = (toy.quantized(), &toy.bundle.target);
+            let k = r.below(q.net.projections.len());
+            if let Some(p) = q.net.projections.get_mut(k).filter(|_| mutate) {
+                change_delay(&mut p.synapses, 0);
+            }
+            let tables = resolve::decode(&toy.bundle).unwrap();
+            let compared = |listed: u64| {
+                let mut differences = Differences::default();
+                let cores: Vec<(u32, usize)> = tables.iter().map(|t| (t.core, t.compartments.len())).collect();
+                let seats = resolve::Seats { cores: &cores, beside: false };
+                let owners = Owners::new(&toy.bundle, &q.net, seats, &mut differences);
+                let feeds = resolve::feeds(&toy.bundle, &q.net, &tables, &owners, &mut differences);
+                let count = resolve::compare_synapses_by(listed, (&q.net, target), &tables, (&owners, &feeds), &mut differences);
+                (count, differences.total)
+            };
+            let whole = compared(u64::MAX);
+            assert_eq!(compared(0), whole, "{kind:?} {seed}");
+            several += usize::from(tables.len() > 1);
+            differing += usize::from(whole.1 > 0);
+        }
+    }
+    assert!(several > 20 && differing > 20, "{several} {differing}");
+}
+
 #[test]
 fn many_differences_are_counted_and_the_first_kept() {
     let toy = Toy::new(Kind::Registers, 3);
@@ -299,9 +373,12 @@ fn a_bias_before_a_delayed_map_must_be_written() {
 fn lists_that_are_read_too_often_are_refused_before_they_are_followed() {
     let shares = |toy: &Toy| {
         let tables = resolve::decode(&toy.bundle).unwrap();
-        let again = resolve::bounded(&tables, 0).map_err(|e| e.to_string());
-        assert!(resolve::bounded(&tables, 1000).is_ok());
-        again.is_err_and(|e| e.contains("input axons that share lists read"))
+        assert!(resolve::bounded(&tables, 1000, 1000).is_ok());
+        let refused = |limit, of_core| {
+            resolve::bounded(&tables, limit, of_core).is_err_and(|e| e.to_string().contains("input axons that share lists read"))
+        };
+        assert_eq!(refused(0, 1000), refused(1000, 0));
+        refused(0, 1000)
     };
     assert!((0..60).any(|seed| shares(&Toy::new(Kind::Registers, seed))));
 }

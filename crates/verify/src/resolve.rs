@@ -3,7 +3,7 @@
 //! In: a bundle and its reference net. Out: every stored synapse as (pre neuron, post neuron, mantissa, exponent, delay
 //! register), and the differences in compartments, axons and records. Invariant: nothing is read from the reference but
 //! names and sizes; `records` asks that every record of every table is used, so that no bit of the image is left unexplained.
-//! Cost: linear in the stored synapses, and one sort.
+//! Cost: linear in the stored synapses, and sorts; memory is that of the synapses of a core, or of [`LISTED`] synapses of several.
 
 use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Value};
 use crate::image::VerifyError;
@@ -13,6 +13,7 @@ use spikec_chip::image::{CoreTables, StoredSynapse};
 use spikec_chip::target::{Compression, Target};
 use spikec_net::{Fixed, Net, Number, Role};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A neuron or input channel of the reference net, by its index now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,12 +54,20 @@ pub(crate) fn decode(bundle: &Bundle) -> Result<Vec<CoreTables>, VerifyError> {
     Ok(cores)
 }
 
-/// Refuses images whose shared lists are read so often that following them would take more memory than there may be.
-pub(crate) fn bounded(tables: &[CoreTables], limit: u64) -> Result<(), VerifyError> {
-    let again =
-        |t: &CoreTables| -> u64 { t.lists.iter().zip(t.readers()).map(|(l, n)| l.len() as u64 * u64::from(n.saturating_sub(1))).sum() };
-    let found = tables.iter().map(again).fold(0, u64::saturating_add);
-    if found > limit { Err(VerifyError::SharedLists { found, limit }) } else { Ok(()) }
+/// Most synapses that the input axons of one core may read beyond those that are stored: those of a core are listed at once, 32 bytes each.
+pub(crate) const CORE_SHARED: u64 = 1 << 25;
+
+/// Refuses images whose shared lists are read so often that following them would take more time or memory than there may be: `limit` bounds all cores,
+/// `of_core` each.
+pub(crate) fn bounded(tables: &[CoreTables], limit: u64, of_core: u64) -> Result<(), VerifyError> {
+    let again: Vec<u64> = tables.iter().map(CoreTables::read_again).collect();
+    let all = again.iter().copied().fold(0, u64::saturating_add);
+    let most = again.into_iter().max().unwrap_or(0);
+    match (all > limit, most > of_core) {
+        (true, _) => Err(VerifyError::SharedLists { found: all, limit }),
+        (_, true) => Err(VerifyError::SharedLists { found: most, limit: of_core }),
+        _ => Ok(()),
+    }
 }
 
 /// The name of a cell.
@@ -206,6 +215,11 @@ impl Owners {
         }
     }
 
+    /// Position among the image's cores of the one that a compartment of a neuron is on; `None` where it has none.
+    fn position(&self, seat: Seat) -> Option<usize> {
+        self.cores.binary_search(&self.place(seat)?.core).ok()
+    }
+
     /// Number of copies.
     pub fn copy_count(&self) -> u64 {
         self.copies.values().map(|places| places.len() as u64).sum()
@@ -297,9 +311,9 @@ enum Feed {
 
 /// Synapses that act, and zeros that are stored as synapses; both sorted.
 #[derive(Default)]
-pub(crate) struct Wires {
-    pub acting: Vec<Wire>,
-    pub zeros: Vec<Wire>,
+struct Wires {
+    acting: Vec<Wire>,
+    zeros: Vec<Wire>,
 }
 
 impl Wires {
@@ -358,9 +372,11 @@ impl Service {
     }
 }
 
-/// Follows every output axon and host input axon to the synapses behind it. The zeros that fill the gaps of dense entries (delay 0) are
-/// left out.
-pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], owners: &Owners, differences: &mut Differences) -> Wires {
+/// What feeds each input axon of each core: every output axon and host input axon, followed to its end.
+pub(crate) struct Feeds(Vec<Vec<Feed>>);
+
+/// Follows every output axon and host input axon.
+pub(crate) fn feeds(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], owners: &Owners, differences: &mut Differences) -> Feeds {
     let mut feeds: Vec<Vec<Feed>> = tables.iter().map(|t| vec![Feed::Nobody; t.in_axons.len()]).collect();
     let position = |core: u32| tables.binary_search_by_key(&core, |t| t.core).ok();
     let mut service = Service::default();
@@ -420,8 +436,19 @@ pub(crate) fn wires(bundle: &Bundle, net: &Net<Fixed>, tables: &[CoreTables], ow
         }
     }
     service.unread(owners, net, differences);
+    Feeds(feeds)
+}
+
+/// The synapses behind the input axons of some cores. The zeros that fill the gaps of dense entries (delay 0) are left out.
+fn wires(
+    net: &Net<Fixed>,
+    tables: &[CoreTables],
+    (owners, Feeds(feeds)): (&Owners, &Feeds),
+    cores: Range<usize>,
+    differences: &mut Differences,
+) -> Wires {
     let mut all = Wires::default();
-    for (k, core) in tables.iter().enumerate() {
+    for (k, core) in cores.clone().zip(&tables[cores]) {
         for (index, axon) in core.in_axons.iter().enumerate() {
             let at = || At { core: Some(core.core), in_axon: Some(index as u16), ..At::default() };
             let pre = match feeds[k][index] {
@@ -472,28 +499,107 @@ fn without_filler(compression: Compression, synapses: &[StoredSynapse]) -> impl 
     synapses.iter().enumerate().filter(move |(k, s)| !(dense && (s.mantissa, s.delay) == (0, 0) && inner.contains(k))).map(|(_, s)| s)
 }
 
-/// Most synapses that the reference may have beside those of the image for them to be listed one by one.
-const MISSING_LISTED: usize = 1 << 24;
+/// Most synapses that the reference may have beside those of the image, in all and of a core, for them to be listed one by one.
+const MISSING_LISTED: u64 = 1 << 24;
 
-/// False, with a difference, where the reference declares far more synapses than the image has: few bytes can, and a list of them would take
-/// more memory than any bundle that holds them.
-pub(crate) fn comparable(net: &Net<Fixed>, found: &Wires, differences: &mut Differences) -> bool {
-    let (stored, declared) = (found.acting.len() + found.zeros.len(), net.synapse_count());
-    let few = declared <= stored + MISSING_LISTED;
-    if !few {
-        differences.push(|| Difference {
-            side: Side::Image,
-            at: At::default(),
-            field: Field::Synapse,
-            found: format!("{stored} in all").into(),
-            expected: format!("{declared} in all").into(),
-        });
+/// Synapses of the image and the reference that are listed at once, where no core alone has more.
+const LISTED: u64 = 1 << 24;
+
+/// Synapses of the reference for each core, and those of compartments that are on none.
+fn declared(net: &Net<Fixed>, owners: &Owners) -> (Vec<u64>, u64) {
+    let mut fan_in: Vec<Vec<u64>> = net.populations.iter().map(|p| vec![0; p.neurons().len()]).collect();
+    for p in &net.projections {
+        p.synapses.rows().for_each(|row| row.posts().for_each(|j| fan_in[p.post.index()][j as usize] += 1));
     }
-    few
+    let (mut of_core, mut nowhere) = (vec![0; owners.cores.len()], 0);
+    for (population, fan_in) in (0..).zip(&fan_in) {
+        for (neuron, &n) in (0..).zip(fan_in) {
+            let cell = Cell { population, neuron };
+            for nth in 0..owners.seats(cell) {
+                *owners.position(Seat { cell, nth }).map_or(&mut nowhere, |k| &mut of_core[k]) += n;
+            }
+        }
+    }
+    (of_core, nowhere)
 }
 
-/// The synapses that the reference wants, for each compartment of the post neuron. Reports chip delays shorter than the hop.
-pub(crate) fn wanted_wires(net: &Net<Fixed>, target: &Target, owners: &Owners, differences: &mut Differences) -> Wires {
+/// Compares the synapses of the image, followed from their sources, with those of the reference, a few cores at a time; the number of the reference's.
+/// `None`, with a difference, where the reference declares far more synapses than the image has: few bytes can, and a list of them would take more
+/// memory than any bundle that holds them. `listed` are those of the image and the reference that are held at once, where no core alone has more.
+pub(crate) fn compare_synapses_by(
+    listed: u64,
+    (net, target): (&Net<Fixed>, &Target),
+    tables: &[CoreTables],
+    (owners, feeds): (&Owners, &Feeds),
+    differences: &mut Differences,
+) -> Option<u64> {
+    let stored: Vec<u64> =
+        tables.iter().map(|t| t.lists.iter().map(|list| list.len() as u64).sum::<u64>().saturating_add(t.read_again())).collect();
+    let all: u64 = stored.iter().sum();
+    let refuse = |all: u64, declared: u64, core: Option<u32>, differences: &mut Differences| {
+        let at = || At { core, ..At::default() };
+        differences.push(|| Difference {
+            side: Side::Image,
+            at: at(),
+            field: Field::Synapse,
+            found: format!("{all} in all").into(),
+            expected: format!("{declared} in all").into(),
+        });
+    };
+    if net.synapse_count() as u64 > all + MISSING_LISTED {
+        refuse(all, net.synapse_count() as u64, None, differences);
+        return None;
+    }
+    let (wanted, nowhere) = declared(net, owners);
+    let beyond = (0..tables.len()).find(|&k| wanted[k] > stored[k] + MISSING_LISTED);
+    if let Some(k) = beyond {
+        refuse(stored[k], wanted[k], Some(tables[k].core), differences);
+        return None;
+    }
+    if nowhere > MISSING_LISTED {
+        refuse(0, nowhere, None, differences);
+        return None;
+    }
+    let (mut first, mut count) = (0, 0);
+    loop {
+        let (mut end, mut size) = (first, if first == 0 { nowhere } else { 0 });
+        while end < tables.len() && (end == first || size + stored[end] + wanted[end] <= listed) {
+            size += stored[end] + wanted[end];
+            end += 1;
+        }
+        let whole = first == 0 && end == tables.len();
+        let found = wires(net, tables, (owners, feeds), first..end, differences);
+        // Compartments that are nowhere belong to the first cores.
+        let here = |seat: Seat| whole || owners.position(seat).map_or(first == 0, |k| (first..end).contains(&k));
+        let wanted = wanted_wires(net, target, owners, (first == 0, here), differences);
+        compare_wires(net, owners, &found.acting, &wanted.acting, differences);
+        compare_zeros(net, &found.zeros, &wanted.zeros, differences);
+        count += wanted.acting.len() as u64;
+        first = end;
+        if first >= tables.len() {
+            return Some(count);
+        }
+    }
+}
+
+/// [`compare_synapses_by`] as many as memory should hold at once.
+pub(crate) fn compare_synapses(
+    nets: (&Net<Fixed>, &Target),
+    tables: &[CoreTables],
+    places: (&Owners, &Feeds),
+    differences: &mut Differences,
+) -> Option<u64> {
+    compare_synapses_by(LISTED, nets, tables, places, differences)
+}
+
+/// The synapses that the reference wants, for each compartment of the post neuron that is `here`. Reports chip delays shorter than the hop where asked.
+fn wanted_wires(
+    net: &Net<Fixed>,
+    target: &Target,
+    owners: &Owners,
+    (report, here): (bool, impl Fn(Seat) -> bool),
+    differences: &mut Differences,
+) -> Wires {
     let mut all = Wires::default();
     for p in &net.projections {
         let from_input = net.population(p.pre).is_input();
@@ -501,7 +607,7 @@ pub(crate) fn wanted_wires(net: &Net<Fixed>, target: &Target, owners: &Owners, d
         for (pre, post, mantissa, d_net) in p.synapses.iter() {
             let (pre, post) = (Cell { population: p.pre.0, neuron: pre }, Cell { population: p.post.0, neuron: post });
             let d_chip = net.chip_delay(p, d_net);
-            if d_chip < hop {
+            if report && d_chip < hop {
                 let at = || At { pre: Some(name(net, pre)), neuron: Some(name(net, post)), item: Some(p.name.clone()), ..At::default() };
                 differences.push(|| Difference {
                     side: Side::Network,
@@ -512,8 +618,8 @@ pub(crate) fn wanted_wires(net: &Net<Fixed>, target: &Target, owners: &Owners, d
                 });
             }
             let seats = if owners.copies.is_empty() { 1 } else { owners.seats(post) };
-            for nth in 0..seats {
-                all.add(Wire { post: Seat { cell: post, nth }, pre, delay: d_chip - hop, exponent: p.format.exponent, mantissa });
+            for seat in (0..seats).map(|nth| Seat { cell: post, nth }).filter(|&seat| here(seat)) {
+                all.add(Wire { post: seat, pre, delay: d_chip - hop, exponent: p.format.exponent, mantissa });
             }
         }
     }
@@ -521,7 +627,7 @@ pub(crate) fn wanted_wires(net: &Net<Fixed>, target: &Target, owners: &Owners, d
 }
 
 /// A stored zero that is no filler must be a synapse of the reference; one of the reference need not be stored.
-pub(crate) fn compare_zeros(net: &Net<Fixed>, found: &[Wire], wanted: &[Wire], differences: &mut Differences) {
+fn compare_zeros(net: &Net<Fixed>, found: &[Wire], wanted: &[Wire], differences: &mut Differences) {
     let mut wanted = wanted.iter().peekable();
     for zero in found {
         while wanted.next_if(|w| *w < zero).is_some() {}
@@ -541,7 +647,7 @@ pub(crate) fn compare_zeros(net: &Net<Fixed>, found: &[Wire], wanted: &[Wire], d
 
 /// Compares two sorted lists of synapses. Synapses of the same pair of neurons are matched in order, so that a changed weight is one
 /// difference and not two.
-pub(crate) fn compare_wires(net: &Net<Fixed>, owners: &Owners, found: &[Wire], wanted: &[Wire], differences: &mut Differences) {
+fn compare_wires(net: &Net<Fixed>, owners: &Owners, found: &[Wire], wanted: &[Wire], differences: &mut Differences) {
     let pair = |w: &Wire| (w.post, w.pre);
     let (mut i, mut j) = (0, 0);
     while i < found.len() || j < wanted.len() {

@@ -7,6 +7,7 @@ use crate::choose::{Rank, rank};
 use crate::pack::wiring::registers;
 use crate::place::Placed;
 use serde::Serialize;
+use spikec_chip::cost::Read;
 use spikec_chip::mesh::{Mesh, Router};
 use spikec_chip::target::{Compression, Target};
 use spikec_net::{PopulationId, Quantized};
@@ -75,10 +76,10 @@ impl<'a> Prices<'a> {
     /// A synapse that is read.
     pub fn synapse(&self, compression: Compression, shared: bool) -> f64 {
         let e = &self.target.packed().energy_pj;
-        match (shared, compression) {
-            (true, _) => *e.synapse_conv,
-            (false, Compression::Dense) => *e.synapse_dense,
-            (false, _) => *e.synapse_sparse,
+        match Read::of(shared, compression) {
+            Read::Conv => *e.synapse_conv,
+            Read::Dense => *e.synapse_dense,
+            Read::Sparse => *e.synapse_sparse,
         }
     }
     /// A compartment in a step: updated, fired by its rate, its state and bias written by the host.

@@ -309,7 +309,7 @@ pub fn compile(
     progress("emitting");
     let host = HostOptions { encoder: options.encoder.clone(), decoder: options.decoder, default_steps: options.default_steps };
     let extra = [("axons-per-source".to_string(), wired.errors.axons_per_source.to_string())];
-    let provenance = provenance(&wired.quantized.net.name, wired.quantized.network_digest, options, &lowering, &extra);
+    let provenance = provenance(&wired.quantized.net.name, wired.quantized.network_digest, options, (&lowering, false), &extra);
     let emitter = emit::Emitter { wired: &wired, partitioned: &partitioned, cores: &cores, target, spec };
     let bundle = emitter.emit(host, provenance);
     let placement = placement(&wired, &partitioned, &cores, target);

@@ -267,7 +267,7 @@ pub fn compile(
     progress("emitting");
     let host = HostOptions { encoder: options.encoder.clone(), decoder: options.decoder, default_steps: options.default_steps };
     let net = &integers.quantized.net;
-    let provenance = provenance(&net.name, integers.quantized.network_digest, options, &lowering, &[]);
+    let provenance = provenance(&net.name, integers.quantized.network_digest, options, (&lowering, false), &[]);
     let bundle = rows.emit(target, spec, host, provenance);
     let neurons = net.populations.iter().filter(|p| !p.is_input() && !p.is_empty());
     let runs = neurons.map(|p| {

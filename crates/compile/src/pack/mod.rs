@@ -377,6 +377,9 @@ impl<'a> Packer<'a> {
     }
 
     /// The largest number of neurons up to `most` that fits, at least one (which may not fit). `most` is at least 1.
+    ///
+    /// It is the largest where more neurons need more. With shared words they may need less (one more makes lists translates of each other); then this
+    /// is a number that fits and whose next one doesn't, or the first probe that fits.
     pub fn largest(&mut self, most: usize) -> (usize, Need) {
         let usable = f64::from(*self.target.synapse_memory.usable_words);
         let need = self.need(most);

@@ -38,30 +38,37 @@ impl Partitioner for Blocks {
             return None;
         }
         let core = &target.packed().core;
-        let mut cutter = Cutter {
-            wiring: &wiring,
-            target,
-            packer: Packer::new(q, &wiring, target),
-            layers: layers(q, &wiring),
-            marks: vec![u32::MAX; wiring.units() as usize],
-            mark: 0,
-        };
-        let plans: Vec<Vec<Cut>> = (0..cutter.layers.len()).map(|l| cutter.cuts(l)).collect();
-        // Where the parts may be on several chips, an entry of another chip costs more: first as if none were.
-        let mut costs = vec![cost::out_axon_entries(core, false), cost::out_axon_entries(core, true)];
-        costs.truncate(if *target.topology.chips > 1 { 2 } else { 1 });
-        for entry_cost in costs {
-            let parts = cutter.parts(&plans, entry_cost);
-            if parts.len() > most {
-                return None;
-            }
-            let parts: Vec<Vec<NeuronRef>> = parts.into_iter().map(|p| p.into_iter().map(|u| wiring.reference(u)).collect()).collect();
-            let proposal = Proposal { kernels: self.search.kernels, ..parts.into() };
-            if Partitioned::new(q, proposal.clone(), target).is_ok() {
-                return Some(proposal);
+        // Two axes are rows and columns, or channels and places.
+        let flat = q.net.populations.iter().any(|p| !p.is_input() && p.shape.len() == 2 && p.shape.iter().all(|&s| s > 1));
+        let mut best: Option<Proposal> = None;
+        for channels in [false, true].into_iter().take(1 + usize::from(flat)) {
+            let mut cutter = Cutter {
+                wiring: &wiring,
+                target,
+                packer: Packer::new(q, &wiring, target),
+                layers: layers(q, &wiring, channels),
+                marks: vec![u32::MAX; wiring.units() as usize],
+                mark: 0,
+            };
+            let plans: Vec<Vec<Cut>> = (0..cutter.layers.len()).map(|l| cutter.cuts(l)).collect();
+            // Where the parts may be on several chips, an entry of another chip costs more: first as if none were.
+            let mut costs = vec![cost::out_axon_entries(core, false), cost::out_axon_entries(core, true)];
+            costs.truncate(if *target.topology.chips > 1 { 2 } else { 1 });
+            for entry_cost in costs {
+                let parts = cutter.parts(&plans, entry_cost);
+                let worth = best.as_ref().map_or(most, |best| most.min(best.parts.len().saturating_sub(1)));
+                if parts.len() > worth {
+                    break;
+                }
+                let parts: Vec<Vec<NeuronRef>> = parts.into_iter().map(|p| p.into_iter().map(|u| wiring.reference(u)).collect()).collect();
+                let proposal = Proposal { kernels: self.search.kernels, ..parts.into() };
+                if Partitioned::new(q, proposal.clone(), target).is_ok() {
+                    best = Some(proposal);
+                    break;
+                }
             }
         }
-        None
+        best
     }
 }
 
@@ -108,11 +115,13 @@ impl Layer {
     }
 }
 
-fn layers(q: &Quantized, wiring: &Wiring) -> Vec<Layer> {
+/// `channels`: of two axes, the first is one of channels.
+fn layers(q: &Quantized, wiring: &Wiring, channels: bool) -> Vec<Layer> {
     let mut layers = Vec::new();
     for (p, population) in q.net.populations.iter().enumerate().filter(|(_, p)| !p.is_input() && !p.is_empty()) {
         let size = match population.shape[..] {
             [c, h, w] if u64::from(c) * u64::from(h) * u64::from(w) == population.trained_len() as u64 => [c, h, w],
+            [c, w] if channels && u64::from(c) * u64::from(w) == population.trained_len() as u64 => [c, 1, w],
             [h, w] if u64::from(h) * u64::from(w) == population.trained_len() as u64 => [1, h, w],
             _ => [population.trained_len() as u32, 1, 1],
         };
@@ -237,7 +246,8 @@ impl Cutter<'_> {
         let mut cuts = Vec::new();
         for (h, w) in tiles {
             let able: Vec<u32> = channels.iter().copied().filter(|c| u64::from(*c) * u64::from(h * w) <= u64::from(most)).collect();
-            // The largest number of channels that fits, in either order of compartments.
+            // The largest number of channels that fits, in either order of compartments. Words that are shared need not grow with the channels: where they
+            // shrink, the number that is found fits, and a larger one that fits may be missed.
             let best = [false, true].into_iter().filter_map(|innermost| {
                 let k = able.partition_point(|&c| self.fits(&self.middle(l, [c, h, w], innermost)).is_none());
                 able.get(k).map(|&c| (c, innermost))

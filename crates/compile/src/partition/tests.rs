@@ -430,3 +430,38 @@ fn populations_share_cores() {
     let q = mnist(20, sparse(5, 784, 20, 3000), all_to_all(20, 10));
     assert_eq!(sizes(&propose(&q, &loihi())), [30]);
 }
+
+/// A convolution over one axis has two axes: channels and places. It is cut no worse than one whose rows are said to be one.
+#[test]
+fn channels_over_one_axis_are_channels() {
+    let blocks = |(channels, outputs, places): (u32, u32, u32), shape: &[u32], target: &Target| {
+        let mut b = Builder::new();
+        let input = b.input(channels * (places + 2));
+        let layer = b.tensor("conv", 0, shape);
+        let weight = |o: u32, c: u32, k: u32| 2 * (((o * 31 + c * 7 + k).wrapping_mul(0x9e37_79b1) >> 16) % 100) as i16 + 2;
+        let of = |o: u32, x: u32| {
+            (0..channels).flat_map(move |c| (0..3).map(move |k| (c * (places + 2) + x + k, o * places + x, weight(o, c, k), 0)))
+        };
+        b.connect((input, layer), MIXED8, (0..outputs).flat_map(|o| (0..places).flat_map(move |x| of(o, x))).collect());
+        let q = b.build();
+        Blocks { search: Search { kernels: Kernels::Shared, ..Search::default() } }
+            .propose_within(&q, target, usize::MAX)
+            .map(|p| p.parts.len())
+    };
+    let mut fewer = 0;
+    for (case, words, in_axons) in [((4, 12, 50), 60, 200), ((8, 24, 40), 120, 200), ((6, 30, 64), 200, 150), ((3, 40, 90), 80, 120)] {
+        let target = changed(|p| {
+            p.core.compartments.value = 300;
+            p.core.in_axons.value = in_axons;
+            p.synapse_memory.usable_words.value = words;
+        });
+        let (outputs, places) = (case.1, case.2);
+        let said = blocks(case, &[outputs, 1, places], &target).expect("it can be cut");
+        let found = blocks(case, &[outputs, places], &target).expect("it can be cut");
+        let rows = blocks(case, &[1, outputs, places], &target).expect("it can be cut");
+        eprintln!("{case:?}: {said} {found} {rows}");
+        assert!(found <= said.min(rows), "{case:?}: {found} parts, {said} as channels, {rows} as rows");
+        fewer += usize::from(found < rows);
+    }
+    assert!(fewer > 0);
+}

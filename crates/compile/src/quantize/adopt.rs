@@ -39,7 +39,13 @@ pub fn adopt_all(net: Net<Fixed>, network_digest: [u8; 32], target: &Target) -> 
     let mut populations: Vec<PopulationQuantized> = net.populations.iter().map(population_report).collect();
     let projections = net.projections.iter().map(projection_report).collect();
     let largest = |p: usize, j: usize| net.populations[p].neurons()[j].threshold == registers.threshold;
-    findings.extend(bounds::apply(&net, target, &largest, "neurons with the largest threshold", &mut populations));
+    findings.extend(bounds::apply(
+        &net,
+        target,
+        (&largest, "neurons with the largest threshold"),
+        (&|_, _| false, net.projections.len()),
+        &mut populations,
+    ));
     finding::sort(&mut findings);
     let report = QuantizeReport::new(None, projections, populations, findings);
     (Quantized { net, scaling: Scaling::Exact, network_digest }, report)
@@ -83,7 +89,8 @@ fn move_weights(projection: &mut Projection<Fixed>, target: &Target) {
     format.bits = format.bits.clamp(1, packed.synapse_memory.weight_bits.iter().copied().max().unwrap_or(8).clamp(1, 8));
     format.exponent = format.exponent.clamp(packed.weights.exponent.0, packed.weights.exponent.1);
     let (least, most) = format.mantissa_range();
-    projection.synapses = projection.synapses.map_stored(|m| format.on_grid(m.clamp(least, most)));
+    // Rows that differed beyond the range may be equal now.
+    projection.synapses = projection.synapses.map_weights(|_, _, m| format.on_grid(m.clamp(least, most)));
 }
 
 fn population_report(population: &Population<Fixed>) -> PopulationQuantized {

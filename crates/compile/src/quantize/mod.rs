@@ -390,7 +390,9 @@ impl<'a> Draft<'a> {
             output: net.output,
         };
         let readout = |p: usize, j: usize| self.prepared[p].neurons[j].threshold.is_infinite();
-        findings.extend(bounds::apply(&fixed, self.target, &readout, "a readout", &mut population_reports));
+        let in_current = |p: usize, j: usize| self.prepared[p].neurons[j].soft;
+        let soft_resets = (&in_current as &dyn Fn(usize, usize) -> bool, net.projections.len());
+        findings.extend(bounds::apply(&fixed, self.target, (&readout, "a readout"), soft_resets, &mut population_reports));
         finding::sort(&mut findings);
         let report = QuantizeReport {
             tuned: self.tuned,

@@ -251,6 +251,60 @@ fn worst_cases_are_bounded_and_warned_about() {
     assert!(report.findings.iter().any(|f| f.resource.starts_with("v of a readout")));
 }
 
+/// What takes a threshold away does so once for each spike, and is no inhibition of every step.
+#[test]
+fn what_takes_thresholds_away_is_no_inhibition() {
+    let neuron = FloatNeuron { keep_v: 0.99, ..IF };
+    let mut net = layer(FireRule::Greater, vec![neuron], 3, vec![(0, 0, 0.01, 0), (1, 0, 0.002, 0), (2, 0, -0.002, 0)]);
+    net.rules.reset = ResetRule::Subtract;
+    let (q, report) = quantize(&net, [0; 32], &loihi(), &with(Quantizer::MaxAbs, 8)).unwrap();
+    let (p, n) = (&q.net.projections[0], q.net.populations[1].neurons()[0]);
+    assert!(q.net.projections.len() > 1 && report.soft.len() == 1);
+    let acting = |sign: i64| {
+        let weights = weights(&p.synapses).into_iter().map(|m| i64::from(q.net.rules.acting_weight(m, p.format.exponent)) * sign);
+        weights.filter(|&w| w > 0).sum::<i64>() as f64
+    };
+    let bounds = &report.populations[1];
+    assert_eq!(bounds.bound_q, acting(1));
+    let (threshold, below) = (f64::from(n.threshold << 6), acting(-1) * 4096.0 / f64::from(n.decay_u));
+    assert_eq!(bounds.bound_u, (acting(1) + threshold).max(below));
+    assert_eq!(report.findings, []);
+}
+
+/// A convolution of random weights, in floats.
+fn convolution() -> Net<Float> {
+    let axis = spikec_net::Axis { size: 6, kernel: 3, stride: 1, dilation: 1, padding: [0, 0] };
+    let weight = (0..18).map(|k| (k * 7 % 11) as f32 / 10.0 - 0.3).collect();
+    let conv = spikec_net::Conv { channels: 1, outputs: 2, groups: 1, axes: vec![axis; 2], weight };
+    let mut net = layer(FireRule::Greater, vec![FloatNeuron { keep_v: 0.5, ..IF }; 32], 36, vec![]);
+    net.populations[0].shape = vec![1, 6, 6];
+    net.populations[1].shape = vec![2, 4, 4];
+    net.projections[0].synapses = conv.synapses().unwrap();
+    net
+}
+
+#[test]
+fn tuning_that_was_not_done_is_said_and_no_choice() {
+    let dense = |i: u32, j: u32| (i, j, ((i * 5 + j * 3) % 7) as f32 / 7.0 - 0.2, 0);
+    let single = layer(FireRule::Greater, vec![IF; 4], 6, (0..6).flat_map(|i| (0..4).map(move |j| dense(i, j))).collect());
+    for (net, kernels) in [(convolution(), true), (single, false)] {
+        let options = crate::CompileOptions {
+            tune: true,
+            quantizer: Quantizer::Reconstruct,
+            calibration: (0..8).map(|seed| random_spikes(&net, seed, 10)).collect(),
+            provenance: vec![("tune".into(), "calibration".into()), ("x".into(), "y".into())],
+            ..crate::CompileOptions::default()
+        };
+        let input = crate::Input::Trained { net: &net, digest: [0; 32] };
+        let compiled = crate::compile(input, &loihi(), &options, &mut |_| ()).unwrap();
+        let said = compiled.report.quantization.findings.iter().any(|f| f.code == "C12" && f.resource.contains("nothing is tuned"));
+        let tuned = compiled.bundle.provenance.options.iter().any(|o| o.0 == "tune");
+        assert_eq!((said, tuned), (kernels, !kernels));
+        assert_eq!(compiled.report.quantization.tuned.is_some(), !kernels);
+        assert!(compiled.bundle.provenance.options.iter().any(|o| o.0 == "x"));
+    }
+}
+
 #[test]
 fn adopting_lists_every_violation_and_changes_only_the_rules() {
     let good = FixedNeuron { decay_u: 4096, decay_v: 0, threshold: 10, refractory: 1, bias: Bias { mantissa: 5, exponent: 1 } };

@@ -6,6 +6,7 @@
 use super::reconstruct::Guide;
 use super::weights::ideal_mantissa;
 use super::{Draft, QuantizeError, bias_limits};
+use crate::finding::Finding;
 use serde::Serialize;
 use spikec_net::Role;
 use spikec_reconstruct::tune::{Standing, Tuned, tune};
@@ -25,6 +26,8 @@ impl Draft<'_> {
     pub(super) fn tune(&mut self, guide: &Guide, taught: &Recording) -> Result<(), QuantizeError> {
         if self.ties.iter().any(Option::is_some) {
             // Single synapses would move away from their kernels.
+            let kernels = self.ties.iter().filter(|t| t.is_some()).count();
+            self.untuned("layers of kernels", kernels, "leave out --tune: a network with kernels is not tuned");
             return Ok(());
         }
         let (before_net, _) = self.build([0; 32]);
@@ -41,6 +44,7 @@ impl Draft<'_> {
         }
         let theirs: Vec<_> = self.net.populations.iter().map(|p| their_neurons(p, guide.teacher)).collect();
         let Some(tuned) = tune(&here, &standing, guide.samples, guide.steps, taught, &theirs)? else {
+            self.untuned("samples", guide.samples.len(), "leave out --tune: there is nothing to tune by, or it would take too long");
             return Ok(());
         };
         let kept = (self.prepared.clone(), self.chosen.clone(), self.bias_deviation);
@@ -52,6 +56,12 @@ impl Draft<'_> {
         }
         self.tuned = Some(TuneReport { before, after });
         Ok(())
+    }
+
+    /// Finds that nothing was tuned, which was asked for (C12).
+    fn untuned(&mut self, what: &str, count: usize, remedy: &str) {
+        let resource = format!("{what}, for which nothing is tuned");
+        self.findings.push(Finding::warning("C12", resource, count as f64, 0.0, remedy));
     }
 
     /// Where the weights of projection `q` stand.

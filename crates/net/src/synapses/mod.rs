@@ -15,6 +15,7 @@ mod wire;
 
 pub use builder::Builder;
 pub(crate) use wire::Logical;
+pub use wire::{TableError, Tables};
 
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -56,7 +57,7 @@ impl Weight for () {
 
 /// Net delays in network steps: a spike of step t acts in step t + delay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Delays {
+pub enum Delays {
     /// The same for all.
     Uniform(u16),
     /// One for each post of the patterns.
@@ -304,6 +305,7 @@ impl<W: Weight> Synapses<W> {
             return false;
         }
         match &mut self.delays {
+            _ if self.len == 0 => {}
             Delays::Uniform(d) => *d += steps,
             Delays::Each(each) => each.iter_mut().for_each(|d| *d += steps),
         }

@@ -4,12 +4,18 @@ use super::*;
 use crate::fixed::{Bias, Fixed, FixedNeuron, FixedRules};
 use crate::operators::{Axis, Conv};
 use crate::quantized::{Quantized, Scaling};
-use crate::{Net, Population, PopulationId, Projection, Role, SignMode, WeightFormat};
+use crate::{Net, Population, PopulationId, Projection, Role, SignMode, WeightFormat, run_sample};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus as Random;
 
 type Tuple = (u32, u32, f32, u16);
+
+/// Synapses of bytes; the message of what is wrong.
+fn read<W: Weight + Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<Synapses<W>, String> {
+    let tables: Tables<W> = postcard::from_bytes(bytes).map_err(|e| e.to_string())?;
+    tables.synapses().map_err(|e| e.to_string())
+}
 
 /// Rows that are often equal up to where they begin: few weights, few kinds of rows.
 fn tuples(rng: &mut Random, pres: u32, delays: u16) -> Vec<Tuple> {
@@ -87,7 +93,11 @@ proptest! {
         prop_assert_eq!(changed, numbered);
         prop_assert_eq!(other == synapses, synapses.iter().enumerate().all(|(k, t)| t.2 == k as f32));
         let bytes = postcard::to_stdvec(&other).unwrap();
-        prop_assert_eq!(postcard::from_bytes::<Synapses<f32>>(&bytes).unwrap(), other);
+        prop_assert_eq!(&read::<f32>(&bytes).unwrap(), &other);
+        // Rows without synapses are one row again.
+        let again = Synapses::from_tuples(pres as usize, other.iter().collect());
+        prop_assert_eq!((synapses.is_canonical(), again.is_canonical()), (true, true));
+        prop_assert_eq!(other.is_canonical(), other.templates() == again.templates());
     }
 
     #[test]
@@ -95,25 +105,32 @@ proptest! {
         let rng = &mut Random::seed_from_u64(seed);
         let synapses = Synapses::from_tuples(pres as usize, tuples(rng, pres, delays));
         let bytes = postcard::to_stdvec(&synapses).unwrap();
-        let read: Synapses<f32> = postcard::from_bytes(&bytes).unwrap();
+        let read: Synapses<f32> = read(&bytes).unwrap();
         prop_assert_eq!((&read, read.templates(), read.stored()), (&synapses, synapses.templates(), synapses.stored()));
         prop_assert_eq!(postcard::to_stdvec(&read).unwrap(), bytes);
     }
 
     #[test]
-    fn damaged_bytes_are_an_error_or_sound_synapses(seed in any::<u64>()) {
+    fn damaged_bytes_are_an_error_or_sound_synapses(seed in any::<u64>(), pres in 1u32..20) {
         let rng = &mut Random::seed_from_u64(seed);
-        let synapses = Synapses::from_tuples(20, tuples(rng, 20, 2)).map_stored(|w| w as i16);
-        let mut bytes = postcard::to_stdvec(&synapses).unwrap();
-        for _ in 0..rng.random_range(1..4) {
-            let at = rng.random_range(0..bytes.len());
-            bytes[at] = rng.random_range(0..=255);
-        }
-        if let Ok(read) = postcard::from_bytes::<Synapses<i16>>(&bytes) {
+        let synapses = Synapses::from_tuples(pres as usize, tuples(rng, pres, 2)).map_stored(|w| w as i16);
+        let sound = postcard::to_stdvec(&synapses).unwrap();
+        for _ in 0..20 {
+            let mut bytes = sound.clone();
+            for _ in 0..rng.random_range(1..4) {
+                let at = rng.random_range(0..bytes.len());
+                bytes[at] = rng.random_range(0..=255);
+            }
+            let Ok(read) = read::<i16>(&bytes) else { continue };
             // Nothing that reads them can panic.
             prop_assert_eq!(read.iter().count(), read.len());
             prop_assert_eq!(read.flat().rows.len(), read.pres());
-            let _ = read.misplaced(30);
+            let (pres, delay) = (read.pres() as u32, u32::from(read.delay_bounds().1));
+            let net = quantized(read, pres, 30).net;
+            if let Ok(interpreter) = crate::Interpreter::new(&net) {
+                let spikes = spikec_data::SpikeTrain::from_steps(pres, vec![(0..pres).collect::<Vec<_>>()]);
+                run_sample(&interpreter, Some(&spikes), &[], 1 + delay.min(300), false);
+            }
         }
     }
 }
@@ -227,39 +244,50 @@ fn a_small_section_that_declares_a_gigantic_net_is_refused() {
     synapses.len = 1 << 32;
     let bytes = quantized(synapses.clone(), 1 << 16, 1 << 16).to_bytes();
     assert!(bytes.len() < 1_200_000, "{}", bytes.len());
-    assert!(<Quantized>::from_bytes(&bytes).is_err());
+    let refused = |bytes: &[u8]| <Quantized>::from_bytes(bytes).unwrap_err().to_string();
+    assert_eq!(refused(&bytes), "projection p: there are more than 1073741824 synapses in a projection");
     // Below the bound of a projection, but in many of them.
     synapses.rows.truncate(1 << 13);
     synapses.len = 1 << 29;
     let mut q = quantized(synapses, 1 << 13, 1 << 16);
     assert!(<Quantized>::from_bytes(&q.to_bytes()).is_ok());
     q.net.projections = vec![q.net.projections[0].clone(); 5];
-    assert!(<Quantized>::from_bytes(&q.to_bytes()).is_err());
+    assert_eq!(refused(&q.to_bytes()), "it declares 2684354560 synapses in all, at most 2147483648 are read");
+    let bytes = [&quantized(full.clone(), 1, 1 << 16).to_bytes()[..], &[0; 3]].concat();
+    assert_eq!(refused(&bytes), "3 bytes follow its end");
     let sound = quantized(full, 1, 1 << 16);
     assert_eq!(Quantized::from_bytes(&sound.to_bytes()).unwrap(), sound);
 }
 
 #[test]
 fn tables_that_contradict_each_other_are_refused() {
-    let good = Synapses::from_tuples(3, vec![(0, 1, 2i16, 0), (0, 4, 3, 1), (1, 0, 2, 0), (2, 5, 2, 0), (2, 8, 3, 1)]);
+    let good = Synapses::from_tuples(4, vec![(0, 1, 2i16, 0), (0, 4, 3, 1), (1, 0, 2, 0), (2, 5, 2, 0), (2, 8, 3, 1)]);
+    let none = Synapses::<i16>::from_tuples(2, vec![]);
     type Damage = fn(&mut Synapses<i16>);
-    let cases: &[Damage] = &[
-        |s| s.weights.truncate(1),
-        |s| s.weights.push(1),
-        |s| s.posts[1] = u32::MAX - 1,
-        |s| s.posts.push(0),
-        |s| s.patterns[1] = 1,
-        |s| s.patterns.push(3),
-        |s| s.rows[2].base = u32::MAX,
-        |s| s.delays = Delays::Each(vec![0]),
-        |s| s.templates.push(Template { pattern: 1, start: 3 }),
+    let cases: &[(Damage, &str)] = &[
+        (|s| s.weights.truncate(1), "weights are not one for each post"),
+        (|s| s.weights.push(1), "weights are not one for each post"),
+        (|s| s.posts[1] = u32::MAX - 1, "row 2 ends beyond 2^32"),
+        (|s| s.posts.push(0), "lengths of the patterns"),
+        (|s| s.patterns[1] = 1, "does not begin at its base"),
+        (|s| s.patterns.push(3), "a pattern is of no template"),
+        (|s| s.rows[2].base = u32::MAX, "row 2 ends beyond 2^32"),
+        (|s| s.rows[3].base = 1, "row 3 has no synapse"),
+        (|s| s.delays = Delays::Each(vec![0]), "delays are not one for each post"),
+        (|s| s.templates.push(Template { pattern: 1, start: 3 }), "weights are not one for each post"),
     ];
     let bytes = postcard::to_stdvec(&good).unwrap();
-    assert_eq!(postcard::from_bytes::<Synapses<i16>>(&bytes).unwrap(), good);
-    for (case, damage) in cases.iter().enumerate() {
+    assert_eq!(read::<i16>(&bytes).unwrap(), good);
+    for (case, (damage, expected)) in cases.iter().enumerate() {
         let mut bad = good.clone();
         damage(&mut bad);
-        let bytes = postcard::to_stdvec(&bad).unwrap();
-        assert!(postcard::from_bytes::<Synapses<i16>>(&bytes).is_err(), "case {case}");
+        let error = read::<i16>(&postcard::to_stdvec(&bad).unwrap()).unwrap_err();
+        assert!(error.contains(expected), "case {case}: {error:?} does not say {expected:?}");
     }
+    // A delay of no synapse.
+    let late = Synapses { delays: Delays::Uniform(3), ..none.clone() };
+    assert!(read::<i16>(&postcard::to_stdvec(&late).unwrap()).is_err());
+    let mut lagged = none;
+    assert!(lagged.lag(3));
+    assert!(read::<i16>(&postcard::to_stdvec(&lagged).unwrap()).is_ok());
 }

@@ -4,10 +4,9 @@
 //! Invariant: what is read is consistent: every table refers into the next, and no row ends beyond 2^32. Few bytes can declare many
 //! synapses, so their number is bounded by [`MAX_SYNAPSES`]; memory is linear in the bytes.
 
-use super::{Delays, MAX_SYNAPSES, Placed, Synapses, Template, Weight};
-use serde::de::Error;
+use super::{Builder, Delays, MAX_SYNAPSES, Placed, Synapses, Template, Weight};
 use serde::ser::SerializeStruct;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A sequence that is made while it is written.
 struct Sequence<F>(F);
@@ -59,22 +58,54 @@ impl<W: Weight + Serialize> Serialize for Synapses<W> {
     }
 }
 
-/// As the bytes have it.
-#[derive(Deserialize)]
-#[serde(rename = "Synapses", bound = "W: Deserialize<'de>")]
-struct Raw<W> {
-    rows: Vec<(u32, i64)>,
-    templates: Vec<u32>,
-    lengths: Vec<u32>,
-    gaps: Vec<u32>,
-    delays: Delays,
-    weights: Vec<W>,
+/// Synapses as the bytes have them (docs/bundle-format.md, section 8): tables that nothing has compared yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "W: Weight + Serialize + serde::de::DeserializeOwned")]
+pub struct Tables<W> {
+    /// For each presynaptic neuron, the next new template less its own, and its base less the last one's.
+    pub rows: Vec<(u32, i64)>,
+    /// For each template, the next new pattern less its own.
+    pub templates: Vec<u32>,
+    /// Posts of each pattern.
+    pub lengths: Vec<u32>,
+    /// For each pattern 0 and the gaps between its posts.
+    pub gaps: Vec<u32>,
+    /// Net delays.
+    pub delays: Delays,
+    /// Of each template, a weight for each post.
+    pub weights: Vec<W>,
 }
 
-impl<'de, W: Weight + Deserialize<'de>> Deserialize<'de> for Synapses<W> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Raw::deserialize(deserializer)?.synapses().map_err(D::Error::custom)
-    }
+/// What is wrong with tables of synapses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the variants are
+pub enum TableError {
+    #[error("the lengths of the patterns are not those of the posts")]
+    Lengths,
+    #[error("the weights are not one for each post of the templates")]
+    Weights,
+    #[error("pattern {0} does not begin at its base")]
+    Base(usize),
+    #[error("pattern {0} has a post beyond 2^32")]
+    Pattern(usize),
+    #[error("the delays are not one for each post")]
+    Delays,
+    #[error("there is a delay, and no synapse")]
+    Delay,
+    #[error("template {0} is of an unknown pattern")]
+    UnknownPattern(usize),
+    #[error("a pattern is of no template")]
+    UnusedPattern,
+    #[error("row {0} is of an unknown template")]
+    UnknownTemplate(usize),
+    #[error("a template is of no row")]
+    UnusedTemplate,
+    #[error("row {0} ends beyond 2^32, or begins before 0")]
+    Row(usize),
+    #[error("row {0} has no synapse and a base other than 0")]
+    EmptyRow(usize),
+    #[error("there are more than {} synapses in a projection", MAX_SYNAPSES)]
+    TooMany,
 }
 
 /// Numbers in the order of their first use, given as the distance from the next new one.
@@ -95,66 +126,86 @@ impl Numbers {
     }
 }
 
-impl<W: Weight> Raw<W> {
-    /// Errors: what contradicts what.
-    fn synapses(self) -> Result<Synapses<W>, &'static str> {
-        const LENGTHS: &str = "lengths of patterns that are not those of the posts";
-        const WEIGHTS: &str = "weights that are not one for each post of the templates";
-        let Raw { rows, templates, lengths, gaps: mut posts, delays, weights } = self;
+impl<W: Weight> Tables<W> {
+    /// The synapses, if the tables fit each other. Memory is linear in them.
+    pub fn synapses(self) -> Result<Synapses<W>, TableError> {
+        let Tables { rows, templates, lengths, gaps: mut posts, delays, weights } = self;
         let mut patterns = Vec::with_capacity(lengths.len() + 1);
         patterns.push(0u32);
-        for &length in &lengths {
-            let start = patterns[patterns.len() - 1];
-            let end = start.checked_add(length).filter(|&end| end as usize <= posts.len()).ok_or(LENGTHS)?;
+        for (number, &length) in lengths.iter().enumerate() {
+            let start = patterns[number];
+            let end = start.checked_add(length).filter(|&end| end as usize <= posts.len()).ok_or(TableError::Lengths)?;
             let mut last = 0u32;
             for (k, post) in posts[start as usize..end as usize].iter_mut().enumerate() {
                 if k == 0 && *post != 0 {
-                    return Err("a pattern that does not begin at its base");
+                    return Err(TableError::Base(number));
                 }
-                last = last.checked_add(*post).ok_or("a post beyond 2^32")?;
+                last = last.checked_add(*post).ok_or(TableError::Pattern(number))?;
                 *post = last;
             }
             patterns.push(end);
         }
         if patterns[lengths.len()] as usize != posts.len() {
-            return Err(LENGTHS);
+            return Err(TableError::Lengths);
         }
         if matches!(&delays, Delays::Each(each) if each.len() != posts.len()) {
-            return Err("delays that are not one for each post");
+            return Err(TableError::Delays);
+        }
+        if posts.is_empty() && delays != Delays::Uniform(0) {
+            return Err(TableError::Delay);
         }
         let mut numbers = Numbers { next: 0, known: lengths.len() };
         let mut start = 0u32;
-        let placed = |back: u32| {
-            let pattern = numbers.number(back).ok_or("a template of an unknown pattern")?;
+        let placed = |(number, back): (usize, u32)| {
+            let pattern = numbers.number(back).ok_or(TableError::UnknownPattern(number))?;
             let template = Template { pattern, start };
-            start = start.checked_add(lengths[pattern as usize]).filter(|&end| end as usize <= weights.len()).ok_or(WEIGHTS)?;
+            let end = start.checked_add(lengths[pattern as usize]).filter(|&end| end as usize <= weights.len());
+            start = end.ok_or(TableError::Weights)?;
             Ok(template)
         };
-        let templates = templates.into_iter().map(placed).collect::<Result<Vec<_>, &'static str>>()?;
+        let templates = templates.into_iter().enumerate().map(placed).collect::<Result<Vec<_>, TableError>>()?;
         if start as usize != weights.len() {
-            return Err(WEIGHTS);
+            return Err(TableError::Weights);
         }
         if !numbers.all_used() {
-            return Err("a pattern that no template uses");
+            return Err(TableError::UnusedPattern);
         }
         let mut numbers = Numbers { next: 0, known: templates.len() };
         let (mut base, mut len) = (0i64, 0u64);
-        let placed = |(back, step): (u32, i64)| {
-            let template = numbers.number(back).ok_or("a row of an unknown template")?;
-            base = base.checked_add(step).filter(|&b| (0..=u32::MAX.into()).contains(&b)).ok_or("a base beyond 2^32")?;
+        let placed = |(number, (back, step)): (usize, (u32, i64))| {
+            let template = numbers.number(back).ok_or(TableError::UnknownTemplate(number))?;
+            base = base.checked_add(step).filter(|&b| (0..=u32::MAX.into()).contains(&b)).ok_or(TableError::Row(number))?;
             let pattern = templates[template as usize].pattern as usize;
             let posts = &posts[patterns[pattern] as usize..patterns[pattern + 1] as usize];
-            if posts.last().is_some_and(|last| (base as u32).checked_add(*last).is_none()) {
-                return Err("a post beyond 2^32");
+            match posts.last() {
+                None if base != 0 => return Err(TableError::EmptyRow(number)),
+                Some(last) if (base as u32).checked_add(*last).is_none() => return Err(TableError::Row(number)),
+                _ => {}
             }
             len += posts.len() as u64;
-            if len > MAX_SYNAPSES { Err("more than 2^30 synapses in a projection") } else { Ok(Placed { template, base: base as u32 }) }
+            if len > MAX_SYNAPSES { Err(TableError::TooMany) } else { Ok(Placed { template, base: base as u32 }) }
         };
-        let rows = rows.into_iter().map(placed).collect::<Result<Vec<_>, &'static str>>()?;
+        let rows = rows.into_iter().enumerate().map(placed).collect::<Result<Vec<_>, TableError>>()?;
         if !numbers.all_used() {
-            return Err("a template that no row uses");
+            return Err(TableError::UnusedTemplate);
         }
         Ok(Synapses { rows, templates, patterns, posts, delays, weights, len: len as usize })
+    }
+}
+
+impl<W: Weight> Synapses<W> {
+    /// Whether the tables are those that a [`Builder`] makes of the rows: the same synapses can be stored in other ways. Takes the time of all synapses.
+    pub fn is_canonical(&self) -> bool {
+        let mut builder = Builder::new();
+        self.rows().for_each(|row| builder.push_row(row.iter()));
+        let Synapses { rows, templates, patterns, posts, delays, weights, len: _ } = builder.finish();
+        let same = |a: &[W], b: &[W]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.bits() == b.bits());
+        rows == self.rows
+            && templates == self.templates
+            && patterns == self.patterns
+            && posts == self.posts
+            && delays == self.delays
+            && same(&weights, &self.weights)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::packed::layout::Layout;
 use crate::packed::numbers::{MAX_SHARED, Numbers};
 use crate::packed::routes::{AxonOps, FanOut, Routes};
 use spikec_chip::bundle::Place;
-use spikec_chip::target::Compression;
+use spikec_chip::cost::Read;
 use spikec_chip::{CoreTables, Target};
 
 /// Shortest run that is added as a slice.
@@ -235,13 +235,7 @@ impl Fabric {
         let mut max_delay = 0;
         let mut sums = vec![(0u64, 0u64); layout.lanes()];
         let readers: Vec<Vec<u32>> = tables.iter().map(CoreTables::readers).collect();
-        let again = |(core, readers): (&CoreTables, &Vec<u32>)| -> u64 {
-            core.lists.iter().zip(readers).map(|(list, &n)| list.len() as u64 * u64::from(n.saturating_sub(1))).sum()
-        };
-        let need = tables.iter().zip(&readers).map(again).fold(0, u64::saturating_add);
-        if need > MAX_SHARED {
-            return Err(BootError::TooBig { what: "synapses of shared lists", need, limit: MAX_SHARED });
-        }
+        bound_shared(tables, MAX_SHARED)?;
         for (axon, &(k, index)) in routes.axons.iter().enumerate() {
             let core = &tables[k as usize];
             let in_axon = core.in_axons[index as usize];
@@ -253,7 +247,7 @@ impl Fabric {
                 range(spot, "format", entry.format, 0, core.formats.len() as i128 - 1)?;
                 let format = &core.formats[usize::from(entry.format)];
                 let exponent = format.exponent;
-                ops[axon].add(small(entry.synapses.len())?, format.compression == Compression::Dense, shared);
+                ops[axon].add(small(entry.synapses.len())?, Read::of(shared, format.compression));
                 for synapse in &entry.synapses {
                     let compartment = in_axon.compartment(synapse);
                     range(spot, "compartment of a synapse", compartment as u64, 0, lanes.len() as i128 - 1)?;
@@ -374,4 +368,38 @@ impl Cores<'_> {
 /// A table index as u32.
 pub(crate) fn small(n: usize) -> Result<u32, BootError> {
     u32::try_from(n).map_err(|_| BootError::TooBig { what: "table of synapses", need: n as u64, limit: u32::MAX.into() })
+}
+
+/// Refuses more synapses than `limit` that input axons read beyond those that are stored: they are laid out for each axon.
+fn bound_shared(tables: &[CoreTables], limit: u64) -> Result<(), BootError> {
+    let need = tables.iter().map(CoreTables::read_again).fold(0, u64::saturating_add);
+    if need > limit { Err(BootError::TooBig { what: "synapses of shared lists", need, limit }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spikec_chip::image::{InAxon, StoredSynapse, SynapseEntry, SynapseList};
+
+    #[test]
+    fn lists_that_are_read_too_often_are_refused() {
+        let entry = SynapseEntry { format: 0, synapses: vec![StoredSynapse { index: 0, mantissa: 1, delay: 0 }; 5] };
+        let core = |readers: usize| CoreTables {
+            core: 0,
+            delay_bits: 0,
+            formats: vec![],
+            lists: vec![SynapseList { entries: vec![entry.clone()] }],
+            in_axons: vec![InAxon { list: 0, base: 0 }; readers],
+            compartment_profiles: vec![],
+            threshold_profiles: vec![],
+            compartments: vec![],
+            out_axons: vec![],
+        };
+        // Of each core the readers but one: 5 * (3 + 1).
+        let tables = [core(4), core(1), core(2), core(0)];
+        assert!(bound_shared(&tables, 20).is_ok());
+        let refused = bound_shared(&tables, 19).unwrap_err();
+        assert!(matches!(refused, BootError::TooBig { need: 20, limit: 19, .. }));
+        assert_eq!(refused.hint(), "compile with --kernels unrolled");
+    }
 }

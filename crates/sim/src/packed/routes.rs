@@ -10,6 +10,7 @@ use crate::packed::fabric::{Cores, small};
 use crate::packed::layout::Layout;
 use crate::packed::numbers::MAX_LINKS;
 use spikec_chip::bundle::Place;
+use spikec_chip::cost::Read;
 use spikec_chip::{Mesh, Router, Target};
 
 /// Synapses that a message reads, by the kind of their entries.
@@ -24,11 +25,11 @@ pub(crate) struct AxonOps {
 }
 
 impl AxonOps {
-    pub(crate) fn add(&mut self, synapses: u32, dense: bool, shared: bool) {
-        let kind = match (shared, dense) {
-            (true, _) => &mut self.conv,
-            (false, true) => &mut self.dense,
-            (false, false) => &mut self.sparse,
+    pub(crate) fn add(&mut self, synapses: u32, read: Read) {
+        let kind = match read {
+            Read::Conv => &mut self.conv,
+            Read::Dense => &mut self.dense,
+            Read::Sparse => &mut self.sparse,
         };
         *kind = kind.saturating_add(synapses);
     }

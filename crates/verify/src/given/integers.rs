@@ -20,7 +20,8 @@ use crate::choices::Choices;
 use crate::family::{Registers, reference};
 use crate::given::trained::{SLACK, compare_scales};
 use crate::image::{ImageVerdict, Rounding, VerifyError};
-use spikec_chip::target::Target;
+use spikec_chip::image::Image;
+use spikec_chip::target::{Family, Target};
 use spikec_net::{Crossbar, CrossbarNeuron, Event, EventNeuron, FireRule, Float, FloatNeuron, FloatRules, ResetRule, Scaling};
 
 /// Network steps for which a negative threshold must stay out of reach where the bundle has no default.
@@ -190,9 +191,26 @@ impl Integers for Event {
     }
 }
 
+/// Synapses that the image has room for.
+fn crossings(bundle: &Bundle) -> u64 {
+    match (&bundle.target.family, &bundle.image) {
+        (Family::Crossbar(x), Image::Crossbar(image)) => image.cores.len() as u64 * u64::from(*x.core.axons) * u64::from(*x.core.neurons),
+        (Family::EventCrossbar(x), _) => u64::from(*x.core.rows) * u64::from(*x.core.neurons),
+        _ => u64::MAX,
+    }
+}
+
 /// The image check of a family in integers.
 pub(crate) fn check<N: Integers>(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, VerifyError> {
     let quantized = reference::<N>(bundle)?;
+    // Rows are declared once and shared: only as many synapses as the image has crossings are worth a list.
+    let (synapses, crossings) = (quantized.net.synapse_count() as u64, crossings(bundle));
+    if synapses > crossings {
+        return Err(VerifyError::Reference(format!("it has {synapses} synapses, the image {crossings} crossings")));
+    }
+    if let Some(p) = quantized.net.projections.iter().find(|p| !p.synapses.is_canonical()) {
+        return Err(VerifyError::Reference(format!("projection {}: its synapses are not stored as they would be written", p.name)));
+    }
     let (mut differences, mut checked, mut rounding) = (Differences::default(), Checked::default(), Rounding::default());
     N::compare_image(bundle, &quantized, &mut differences, &mut checked)?;
     compare_digest(bundle, &quantized, given, &mut differences);

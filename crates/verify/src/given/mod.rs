@@ -57,7 +57,7 @@ pub(crate) fn compare_populations<N: Liveness, R: Number>(
     }
     differences.compare(SIDE, Field::Output, reference.output.0, given.output.0, At::default);
     let alive = live(given);
-    let mut kept = Vec::with_capacity(count);
+    let kept = kept_neurons(given, reference);
     for (k, (g, r)) in given.populations.iter().zip(&reference.populations).enumerate() {
         differences.compare(SIDE, Field::Name, r.name.as_str(), g.name.as_str(), || item(&g.name));
         if r.shape != g.shape {
@@ -80,8 +80,7 @@ pub(crate) fn compare_populations<N: Liveness, R: Number>(
                 expected: Value::Absent,
             });
         }
-        let of_population: Vec<Option<u32>> = g.origin.iter().map(|i| r.origin.binary_search(i).ok().map(|n| n as u32)).collect();
-        for (j, _) in of_population.iter().enumerate().filter(|(_, n)| n.is_none()) {
+        for (j, _) in kept[k].iter().enumerate().filter(|(_, n)| n.is_none()) {
             checked.removed_neurons += 1;
             if alive[k][j] {
                 differences.push(|| Difference {
@@ -93,7 +92,6 @@ pub(crate) fn compare_populations<N: Liveness, R: Number>(
                 });
             }
         }
-        kept.push(of_population);
     }
     Some(kept)
 }
@@ -111,8 +109,37 @@ fn has_kept<N: Number>(p: &Projection<N>, kept: &Kept) -> bool {
     p.synapses.iter().any(|(i, j, _, _)| kept[p.pre.index()][i as usize].is_some() && kept[p.post.index()][j as usize].is_some())
 }
 
-/// Pairs of (given, reference) projections. A projection that lost all its synapses may be absent; every other must be there,
-/// in order, with its name and ends.
+/// For each given population and neuron: its index in the reference; of populations that both have.
+pub(crate) fn kept_neurons<N: Number, R: Number>(given: &Net<N>, reference: &Net<R>) -> Kept {
+    let pairs = given.populations.iter().zip(&reference.populations);
+    pairs.map(|(g, r)| g.origin.iter().map(|i| r.origin.binary_search(i).ok().map(|n| n as u32)).collect()).collect()
+}
+
+/// Which given projections the reference has.
+pub(crate) struct Claimed {
+    /// For each given projection, its index in the reference, and whether it must have one.
+    pub of_given: Vec<(Option<usize>, bool)>,
+    /// The first projection of the reference after all that the given net has.
+    pub end: usize,
+}
+
+/// The projections of the reference that are the given net's. One that lost all its synapses may be absent; every other must be there, in order,
+/// with its name and ends.
+pub(crate) fn claimed<N: Number, R: Number>(given: &Net<N>, reference: &Net<R>, kept: &Kept) -> Claimed {
+    let mut end = 0;
+    let claim = |g: &Projection<N>| {
+        let wanted = has_kept(g, kept);
+        let r = reference.projections.get(end);
+        let same = |r: &Projection<R>| r.name == g.name && (r.pre, r.post) == (g.pre, g.post) && (wanted || r.synapses.is_empty());
+        let index = r.is_some_and(same).then_some(end);
+        end += usize::from(index.is_some());
+        (index, wanted)
+    };
+    let of_given = given.projections.iter().map(claim).collect();
+    Claimed { of_given, end }
+}
+
+/// Pairs of (given, reference) projections; what has no partner, and should, is reported.
 pub(crate) fn pair_projections<'g, 'r, N: Number, R: Number>(
     given: &'g Net<N>,
     reference: &'r Net<R>,
@@ -120,23 +147,21 @@ pub(crate) fn pair_projections<'g, 'r, N: Number, R: Number>(
     differences: &mut Differences,
 ) -> Vec<(&'g Projection<N>, &'r Projection<R>)> {
     let mut pairs = Vec::new();
-    let mut rest = reference.projections.iter().peekable();
-    for g in &given.projections {
-        let wanted = has_kept(g, kept);
-        let same = |r: &&Projection<R>| r.name == g.name && (r.pre, r.post) == (g.pre, g.post) && (wanted || r.synapses.is_empty());
-        match rest.next_if(same) {
-            Some(r) => pairs.push((g, r)),
-            None if wanted => differences.push(|| Difference {
+    let claimed = claimed(given, reference, kept);
+    for (g, claim) in given.projections.iter().zip(claimed.of_given) {
+        match claim {
+            (Some(r), _) => pairs.push((g, &reference.projections[r])),
+            (None, true) => differences.push(|| Difference {
                 side: SIDE,
                 at: item(&g.name),
                 field: Field::Count,
                 found: Value::Absent,
                 expected: "a projection of this name and these ends".into(),
             }),
-            None => {}
+            (None, false) => {}
         }
     }
-    for r in rest {
+    for r in &reference.projections[claimed.end..] {
         differences.push(|| Difference {
             side: SIDE,
             at: item(&r.name),

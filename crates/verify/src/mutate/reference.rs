@@ -4,8 +4,8 @@ use super::{Edit, Mutator, Nudge, Random, choose, fields};
 use crate::family::Registers;
 use spikec_chip::bundle::Bundle;
 use spikec_net::{
-    Bias, Crossbar, Event, Fixed, FixedNeuron, FixedRules, HostProjection, Net, Population, Projection, Quantized, Role, Scaling, SignMode,
-    Synapses, Weight, WeightFormat,
+    Bias, Crossbar, Delays, Event, Fixed, FixedNeuron, FixedRules, HostProjection, Net, Population, Projection, Quantized, Role, Scaling,
+    Section, SignMode, Synapses, Tables, Weight, WeightFormat,
 };
 
 pub(super) fn quantized<N: Registers>(b: &mut Bundle, r: &mut Random, edit: Edit<Quantized<N>>) -> bool {
@@ -21,6 +21,7 @@ type FixedQuantized = Quantized<Fixed>;
 type FixedNet = Net<Fixed>;
 type FixedPopulation = Population<Fixed>;
 type FixedProjection = Projection<Fixed>;
+type FixedTables = Tables<i16>;
 /// A synapse by itself: how rows are stored is no statement about the net.
 pub(super) struct Synapse<W> {
     pub pre: u32,
@@ -75,8 +76,48 @@ pub(super) fn one_of<W: Weight>(synapses: &mut Synapses<W>, r: &mut Random, edit
 fn synapse(b: &mut Bundle, r: &mut Random, edit: Edit<FixedSynapse>) -> bool {
     projection(b, r, &mut |p, r| one_of(&mut p.synapses, r, &mut |all, k, r| edit(&mut all[k], r)))
 }
+/// The tables of a projection as the bytes have them, whatever they come to.
+fn tables(b: &mut Bundle, r: &mut Random, edit: Edit<Tables<i16>>) -> bool {
+    let Ok(mut section) = Section::<Fixed>::from_bytes(&b.reference) else { return false };
+    let done = choose(&mut section.net.projections, r, &mut |p, r| edit(&mut p.synapses, r));
+    b.reference = section.to_bytes();
+    done
+}
 fn host_projection(b: &mut Bundle, r: &mut Random, edit: Edit<HostProjection>) -> bool {
     net(b, r, &mut |n, r| choose(&mut n.host_projections, r, edit))
+}
+
+impl Nudge for Delays {
+    fn nudge(&mut self, r: &mut Random) -> bool {
+        match self {
+            Delays::Uniform(d) => d.nudge(r),
+            Delays::Each(each) => each.nudge(r),
+        }
+    }
+}
+
+/// One delay, written for each post.
+fn delays_one_by_one(bundle: &Bundle, seed: u64) -> Option<Bundle> {
+    let mut mutant = bundle.clone();
+    let done = tables(&mut mutant, &mut Random::new(seed), &mut |t, _| match t.delays {
+        Delays::Uniform(d) => {
+            t.delays = Delays::Each(vec![d; t.gaps.len()]);
+            !t.gaps.is_empty()
+        }
+        Delays::Each(_) => false,
+    });
+    done.then_some(mutant)
+}
+
+/// The same synapses, every row with weights of its own.
+fn rows_one_by_one(bundle: &Bundle, seed: u64) -> Option<Bundle> {
+    let mut mutant = bundle.clone();
+    let done = projection(&mut mutant, &mut Random::new(seed), &mut |p, _| {
+        let before = p.synapses.templates();
+        p.synapses.weights_mut();
+        p.synapses.templates() != before
+    });
+    done.then_some(mutant)
 }
 
 pub(super) fn swap<T: PartialEq>(list: &mut [T], r: &mut Random) -> bool {
@@ -229,6 +270,16 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         },
         delay: Refusal,
     });
+    fields!(out, FixedTables, tables, {
+        rows: Refusal,
+        templates: Refusal,
+        lengths: Refusal,
+        gaps: Refusal,
+        delays: Refusal,
+        weights: Refusal,
+    });
+    out.push(Mutator { name: "Tables.delays, one by one", catch: super::Catch::Refusal, apply: delays_one_by_one });
+    out.push(Mutator { name: "Tables.rows, one by one", catch: super::Catch::Refusal, apply: rows_one_by_one });
     fields!(out, HostProjection, host_projection, {
         name: Refusal,
         pre: Refusal => |h, r| h.pre.0.nudge(r),
