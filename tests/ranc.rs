@@ -52,7 +52,7 @@ fn a_network_is_read_and_exported_again() {
     assert_eq!((row.lines().count(), row.lines().map(str::len).max()), (256, Some(368)));
     let run = spikec(folder.path(), &["export", "net.spkb", "--format", "nir", "-o", "nir"]).ok();
     assert!(run.out.contains("3 populations, 2 projections"), "{}", run.out);
-    spikec(folder.path(), &["check", "nir/net.nir"]).ok();
+    spikec(folder.path(), &["inspect", "nir/net.nir"]).ok();
 }
 
 #[test]
