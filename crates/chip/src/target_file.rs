@@ -223,6 +223,17 @@ mod tests {
     }
 
     #[test]
+    fn every_key_of_the_crossbar_families_is_documented() {
+        let page = include_str!("../../../docs/target-format.md");
+        for (name, section) in [("ranc256", "## The crossbar family"), ("tinyodin", "## The event crossbar family")] {
+            let section = page.split(section).nth(1).unwrap().split("\n## ").next().unwrap();
+            for number in find(name).unwrap().numbers().iter().filter(|n| !n.key.starts_with("topology.")) {
+                assert!(section.contains(&format!("| `{}` |", number.key)), "{}", number.key);
+            }
+        }
+    }
+
+    #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = find("loihi9").unwrap_err();
         assert_eq!(

@@ -61,6 +61,8 @@ pub enum Command {
     /// Real data files into DATA.npz.
     #[command(subcommand)]
     Data(DataCommand),
+    /// One network on several chips, side by side: cores, memory, latency, energy, accuracy.
+    Explore(ExploreArgs),
     /// Chip descriptions: list, show, check.
     #[command(subcommand)]
     Target(TargetCommand),
@@ -206,6 +208,25 @@ pub enum ResetArg {
     Leak,
     /// A reset to zero: another network, as the bundle declares.
     Hard,
+}
+
+/// `spikec explore`.
+#[derive(Debug, Clone, Args)]
+#[command(mut_arg("target", |a| a.required(false).hide(true).default_value("")))]
+pub struct ExploreArgs {
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Chips: built-in names (`spikec target list`) or .ron files, with commas between them.
+    #[arg(long, value_name = "T,T", value_delimiter = ',', required = true)]
+    pub targets: Vec<String>,
+    /// Samples to run; with labels the table has accuracies.
+    #[arg(long, value_name = "DATA.npz")]
+    pub input: Option<PathBuf>,
+    /// Only the first N samples.
+    #[arg(long, value_name = "N")]
+    pub samples: Option<usize>,
+    #[command(flatten)]
+    pub mapping: MappingArgs,
 }
 
 /// Options of mapping, shared by `check` and `compile`.

@@ -55,6 +55,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Export(a) => cmd::export::run(&a, json),
         Command::ImportRanc(a) => cmd::import_ranc::run(&a, json),
         Command::Data(a) => cmd::data::run(&a, json),
+        Command::Explore(a) => cmd::explore::run(&a, json),
         Command::Target(a) => cmd::target::run(&a, json),
         Command::Quickstart(a) => cmd::quickstart::run(&a, json),
         Command::Completions { shell } => {

@@ -198,6 +198,12 @@ impl RunReport {
             ("bias saturations", t.bias_saturations),
         ];
         let seen: Vec<String> = trouble.iter().filter(|(_, x)| *x > 0).map(|(name, x)| format!("{name}: {}", count(*x))).collect();
-        if seen.is_empty() { "no register overflowed\n".into() } else { format!("registers overflowed: {}\n", seen.join(", ")) }
+        let mut out =
+            if seen.is_empty() { "no register overflowed\n".into() } else { format!("registers overflowed: {}\n", seen.join(", ")) };
+        let lost = [("came to axons that were active already", t.merged_spikes), ("found no room in the scheduler", t.dropped_events)];
+        for (why, n) in lost.iter().filter(|l| l.1 > 0) {
+            out.push_str(&format!("spikes lost: {} {why}\n", count(*n)));
+        }
+        out
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use spikec_chip::target::{Confidence, Target};
+use spikec_chip::target::{Confidence, Family, Target};
 use spikec_chip::{Mesh, Router};
 use spikec_sim::timing::{Bound, CoreTiming, Energy, Events, LayerKind, Level, Link};
 use spikec_sim::{BatchRun, BatchTiming, SampleTiming};
@@ -25,8 +25,14 @@ pub struct TimingReport {
     pub energy_per_inference: SpreadPj,
     /// All samples, one after the other.
     pub time_ps: u64,
-    /// The barrier at the end of each chip step.
+    /// The barrier at the end of each chip step; on chips with ticks the wait for the next one after the cores.
     pub barrier_ps: u64,
+    /// Chip steps that took longer than the chip's ticks are apart, where there are any.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub overruns: u64,
+    /// The chip's steps are ticks of a clock.
+    #[serde(skip)]
+    pub ticks: bool,
     /// All samples, by unit.
     pub energy: EnergySplit,
     /// All samples: what was counted.
@@ -311,6 +317,8 @@ impl TimingReport {
             },
             time_ps: all.time_ps,
             barrier_ps: all.barrier_ps,
+            overruns: all.overruns,
+            ticks: matches!(target.family, Family::Crossbar(_)),
             energy,
             events: all.events,
             load: Load { time_ps: all.load_ps, energy_pj: Energy::of(&load, target).chip_pj() },
@@ -347,6 +355,10 @@ impl TimingReport {
     }
 }
 
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 fn fraction(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
@@ -372,12 +384,16 @@ fn sample(t: &SampleTiming, target: &Target) -> SampleRow {
 }
 
 fn host_writes(all: &BatchTiming, target: &Target) -> HostWrites {
-    let packed = target.packed();
+    let confidence = match &target.family {
+        Family::Packed(p) => p.timing_ns.host_write.confidence.max(p.energy_pj.host_write.confidence),
+        // No figure: nothing is written.
+        Family::Crossbar(_) | Family::EventCrossbar(_) => Confidence::Assumed,
+    };
     HostWrites {
         registers: all.events.host_writes,
         time_ps: all.host_write_ps,
         energy_pj: Energy::of(&all.events, target).host_writes_pj,
-        confidence: packed.timing_ns.host_write.confidence.max(packed.energy_pj.host_write.confidence),
+        confidence,
     }
 }
 
@@ -485,7 +501,7 @@ fn most_frequent<K: Copy + Ord>(seen: &BTreeMap<K, u64>) -> Option<K> {
     seen.iter().rev().max_by_key(|(_, n)| **n).map(|(key, _)| *key)
 }
 
-/// Counts the figures of the target's `timing_ns` and `energy_pj` by their confidence.
+/// Counts the figures of the target's times and energies by their confidence.
 fn figures(target: &Target) -> Figures {
     fn walk(value: &Value, figures: &mut Figures) {
         let Value::Object(map) = value else { return };
@@ -498,8 +514,12 @@ fn figures(target: &Target) -> Figures {
         }
     }
     let mut figures = Figures::default();
-    let packed = target.packed();
-    for value in [serde_json::to_value(&packed.timing_ns), serde_json::to_value(&packed.energy_pj)].into_iter().flatten() {
+    let tables = match &target.family {
+        Family::Packed(p) => [serde_json::to_value(&p.timing_ns), serde_json::to_value(&p.energy_pj)],
+        Family::Crossbar(c) => [serde_json::to_value(&c.timing_cycles), serde_json::to_value(&c.energy_pj)],
+        Family::EventCrossbar(e) => [serde_json::to_value(&e.timing_cycles), serde_json::to_value(&e.energy_pj)],
+    };
+    for value in tables.into_iter().flatten() {
         walk(&value, &mut figures);
     }
     figures

@@ -49,6 +49,12 @@ pub fn text(t: &TimingReport, target: &str) -> String {
         }),
     );
     out.push('\n');
+    if t.overruns > 0 {
+        out.push_str(&format!(
+            "overruns: {} chip steps took longer than the chip's ticks are apart, which the chip would report as an error\n",
+            count(t.overruns)
+        ));
+    }
     let cell = |c: &CoreRow| Cell { x: c.router_x, y: c.router_y, slot: c.router_slot, core: c.core, share: c.busy_fraction };
     let cells: Vec<Cell> = t.cores.iter().map(cell).collect();
     out.push_str(&heat_map(&cells, t.cores_per_router, "the time for which their busier half, sending or receiving, works"));
@@ -125,6 +131,10 @@ fn binds(t: &TimingReport) -> String {
             "fewer spikes, or cores that talk to each other side by side, would make steps shorter",
         ),
         Bound::Host => ("the host sends its spikes one after the other".into(), "fewer input spikes would make steps shorter"),
+        Bound::Barrier if t.ticks => (
+            format!("cores are done {} before the next tick", time(t.barrier_ps as f64)),
+            "fewer steps (--steps, --until decision) or shorter ticks (timing_cycles.tick_ns) would save time; faster cores would not",
+        ),
         Bound::Barrier => (
             format!("{} at the end of each chip step", time(t.barrier_ps as f64)),
             "fewer steps (--steps, --until decision) or fewer routers would save time; faster cores would not",
@@ -180,7 +190,7 @@ mod tests {
             let mut all = Events { host_writes: 3, ..load };
             steps.iter().for_each(|s| all += s.events);
             let time_ps = 7 + steps.iter().map(|s| s.time_ps).sum::<u64>();
-            let timing = SampleTiming { time_ps, load_ps: 7, host_write_ps: 30, events: all, steps };
+            let timing = SampleTiming { time_ps, load_ps: 7, host_write_ps: 30, overruns: 0, events: all, steps };
             SampleRun { timing: Some(timing), ..SampleRun::default() }
         };
         let load = Events { host_messages: 1, messages_in: 1, ..Events::default() };
@@ -201,6 +211,7 @@ mod tests {
         let timing = BatchTiming {
             level: Level::Cycle,
             barrier_ps: 600_000,
+            overruns: 0,
             time_ps: 4514,
             load_ps: 14,
             host_write_ps: 60,

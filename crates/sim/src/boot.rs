@@ -4,17 +4,15 @@
 //! Invariant: a machine that booted can't index out of its tables or overflow, whatever the bundle was.
 //! Cost: linear in the image; memory too (see `fabric`).
 
-use crate::check::Numbers;
-use crate::fabric::{Cores, Fabric};
-use crate::host::HostPlan;
-use crate::layout::Layout;
-use crate::neuron::{Kernel, Law};
-use crate::record::Names;
-use crate::timing::{Level, Plan};
-use crate::utilization::{CoreUtilization, count};
-use rayon::prelude::*;
-use spikec_chip::codec::{CodecError, decode_core};
-use spikec_chip::image::{CoreTables, Image};
+use crate::crossbar::CrossbarMachine;
+use crate::event::EventMachine;
+use crate::packed::PackedMachine;
+use crate::timing::Level;
+use crate::utilization::CoreUtilization;
+use spikec_chip::codec::CodecError;
+use spikec_chip::crossbar::CrossbarError;
+use spikec_chip::event::EventError;
+use spikec_chip::image::Image;
 use spikec_chip::target::Family;
 use spikec_chip::{Loadable, TargetFinding};
 use std::fmt;
@@ -60,11 +58,13 @@ pub enum BootError {
     /// The target's numbers can't be used together.
     #[error("target: {0}")]
     Target(TargetFinding),
-    /// A family that can't be simulated.
-    #[error("chips of the family {family} can't be simulated yet")]
+    /// The image is of another family than the target.
+    #[error("the image is of the family {image}, the target of {target}")]
     Family {
-        /// Name of the family.
-        family: &'static str,
+        /// Family of the image.
+        image: &'static str,
+        /// Family of the target.
+        target: &'static str,
     },
     /// The bits of a core can't be decoded.
     #[error("core {core}: {source}")]
@@ -73,6 +73,34 @@ pub enum BootError {
         core: u32,
         /// What the decoder says.
         source: CodecError,
+    },
+    /// The bits of a core of the crossbar family can't be decoded.
+    #[error("{0}")]
+    Crossbar(CrossbarError),
+    /// The bits of an event crossbar can't be decoded.
+    #[error("event crossbar: {0}")]
+    Event(EventError),
+    /// A neuron's spikes lead beyond the mesh.
+    #[error("core {core}, neuron {neuron}: its destination lies at router ({x}, {y}), beyond the mesh of {width} x {height}")]
+    OffMesh {
+        /// Physical core.
+        core: u32,
+        /// Neuron of the core.
+        neuron: usize,
+        /// Column.
+        x: i64,
+        /// Row.
+        y: i64,
+        /// Routers in x.
+        width: u32,
+        /// Routers in y.
+        height: u32,
+    },
+    /// A core stands where the output bus is.
+    #[error("core {core} stands at the router of the output bus")]
+    OnBus {
+        /// Physical core.
+        core: u32,
     },
     /// Cores are not ascending.
     #[error("core {core} stands after core {previous}; cores must ascend")]
@@ -128,6 +156,12 @@ pub enum BootError {
         /// Compartment.
         compartment: u16,
     },
+    /// The host sends spikes of neurons back on chips that need no host for that.
+    #[error("{spot}: spikes of neurons are not sent back by the host on chips of this family")]
+    NoReturn {
+        /// Where.
+        spot: Spot,
+    },
     /// NaN or infinite.
     #[error("{spot}: {field} must be finite")]
     NotFinite {
@@ -147,9 +181,9 @@ pub enum BootError {
         sum: u64,
     },
     /// The target's times are too long to be added up.
-    #[error("timing_ns: {what}: up to {need_ps} ps in one chip step, at most {limit_ps} ps are supported")]
+    #[error("the target's times: {what}: up to {need_ps} ps in one chip step, at most {limit_ps} ps are supported")]
     StepTime {
-        /// Keys of `timing_ns`.
+        /// Keys of `timing_ns` or `timing_cycles`.
         what: &'static str,
         /// Longest time.
         need_ps: u64,
@@ -193,22 +227,16 @@ impl BootError {
     }
 }
 
-/// A booted machine: immutable, shared by all threads of a batch.
+/// A booted machine: immutable, shared by all threads of a batch. There is one for each family.
 #[derive(Debug)]
-pub struct Machine {
-    pub(crate) law: Law,
-    pub(crate) kernel: Kernel,
-    pub(crate) layout: Layout,
-    pub(crate) fabric: Fabric,
-    pub(crate) host: HostPlan,
-    pub(crate) names: Names,
-    /// Steps from now (the step after a spike) until a neuron's spike acts at delay 0.
-    pub(crate) neuron_ahead: usize,
-    /// The same for a host spike, from the step in which it is injected.
-    pub(crate) input_ahead: usize,
-    utilization: Vec<CoreUtilization>,
-    /// Tables of the timing levels; none at level `None`.
-    pub(crate) plan: Option<Plan>,
+pub struct Machine(pub(crate) AnyMachine);
+
+/// The machine of a family.
+#[derive(Debug)]
+pub(crate) enum AnyMachine {
+    Packed(Box<PackedMachine>),
+    Crossbar(Box<CrossbarMachine>),
+    Event(Box<EventMachine>),
 }
 
 impl Machine {
@@ -228,52 +256,34 @@ impl Machine {
         if let Some(finding) = bundle.target.check().into_iter().next() {
             return Err(BootError::Target(finding));
         }
-        let family = &bundle.target.family;
-        if !matches!((family, bundle.image), (Family::Packed(_), Image::Packed(_))) {
-            return Err(BootError::Family { family: family.name() });
-        }
-        let numbers = Numbers::new(bundle.target)?;
-        let image = bundle.image.packed();
-        for pair in image.cores.windows(2) {
-            if pair[0].core >= pair[1].core {
-                return Err(BootError::CoreOrder { core: pair[1].core, previous: pair[0].core });
+        let any = match (&bundle.target.family, bundle.image) {
+            (Family::Packed(_), Image::Packed(image)) => AnyMachine::Packed(Box::new(PackedMachine::boot(bundle, image, level)?)),
+            (Family::Crossbar(spec), Image::Crossbar(image)) => {
+                AnyMachine::Crossbar(Box::new(CrossbarMachine::boot(bundle, spec, image, level)?))
             }
-        }
-        let decoded: Vec<Result<CoreTables, CodecError>> = image.cores.par_iter().map(|c| decode_core(c, bundle.target)).collect();
-        let mut tables = Vec::with_capacity(decoded.len());
-        let mut utilization = Vec::with_capacity(decoded.len());
-        for (bits, core) in image.cores.iter().zip(decoded) {
-            let core = core.map_err(|source| BootError::Decode { core: bits.core, source })?;
-            crate::check::range(Spot::core(bits.core, "image", 0), "core", bits.core, 0, i128::from(numbers.total_cores) - 1)?;
-            crate::check::range(Spot::core(bits.core, "tables", 0), "core", core.core, bits.core.into(), bits.core.into())?;
-            utilization.push(count(bits, &core, bundle.target));
-            tables.push(core);
-        }
-        let layout = Layout::new(&tables, &numbers)?;
-        let cores = Cores { tables: &tables, layout: &layout, numbers: &numbers };
-        let fabric = Fabric::new(cores, bundle.target, &bundle.host.input_axons, level != Level::None)?;
-        let (names, skews) = Names::new(bundle.symbols, bundle.host, &layout)?;
-        let host = HostPlan::new(bundle.host, bundle.symbols, &layout, &numbers, &skews)?;
-        let plan = match level {
-            Level::None => None,
-            level => Some(Plan::new(level, cores, &fabric, &names, bundle.target)?),
+            (Family::EventCrossbar(spec), Image::EventCrossbar(image)) => {
+                AnyMachine::Event(Box::new(EventMachine::boot(bundle, spec, image, level)?))
+            }
+            (family, image) => return Err(BootError::Family { image: image.family(), target: family.name() }),
         };
-        Ok(Machine {
-            law: numbers.law,
-            kernel: Kernel::best(),
-            layout,
-            fabric,
-            host,
-            names,
-            neuron_ahead: numbers.neuron_hop as usize - 1,
-            input_ahead: numbers.input_hop as usize,
-            utilization,
-            plan,
-        })
+        Ok(Machine(any))
     }
 
     /// Used and available resources of each core, counted from the bits.
     pub fn utilization(&self) -> &[CoreUtilization] {
-        &self.utilization
+        match &self.0 {
+            AnyMachine::Packed(m) => &m.utilization,
+            AnyMachine::Crossbar(m) => &m.utilization,
+            AnyMachine::Event(m) => std::slice::from_ref(&m.utilization),
+        }
+    }
+
+    /// Name of the machine's family, as in target files.
+    pub fn family(&self) -> &'static str {
+        match &self.0 {
+            AnyMachine::Packed(_) => "Packed",
+            AnyMachine::Crossbar(_) => "Crossbar",
+            AnyMachine::Event(_) => "EventCrossbar",
+        }
     }
 }

@@ -1,22 +1,20 @@
-//! Numbers of the target that the simulator relies on, checked once.
+//! Limits that hold for every family, and the topology of a target, checked once.
 //!
-//! In: the target of a bundle, which may be hostile. Out: the [`Law`] and the host's limits, or the field that is out of range.
-//! Invariant: with a checked law no step of a compartment can overflow i32 (see [`Law`]).
+//! In: numbers of a bundle, which may be hostile. Out: the field that is out of range.
+//! Invariant: what passes these checks can be added up and indexed without overflow.
 
 use crate::boot::{BootError, Spot};
-use crate::neuron::Law;
-use spikec_chip::Target;
+use spikec_chip::target::Topology;
 
 /// Longest sample in chip steps.
 pub(crate) const MAX_CHIP_STEPS: u64 = 1 << 24;
 /// Largest skew or delay of a host map, in steps.
 pub(crate) const MAX_SKEW: u32 = 1 << 20;
-/// Accumulator cells (compartments * delay slots) that a state may hold.
+/// Cells (compartments * delay slots and their like) that a state may hold.
 pub(crate) const MAX_CELLS: u64 = 1 << 27;
-/// Synapses of all input axons together beyond those that are stored: shared lists are laid out for each axon.
-pub const MAX_SHARED: u64 = 1 << 28;
-/// Output axons of all compartments together.
-pub(crate) const MAX_LINKS: u64 = 1 << 25;
+
+/// Longest chip step in picoseconds (4.4 s): sums of steps stay within 64 bits.
+pub(crate) const STEP_LIMIT_PS: u64 = 1 << 42;
 
 /// Refuses a number outside `low..=high`.
 pub(crate) fn range(spot: Spot, field: &'static str, found: impl Into<i128>, low: i128, high: i128) -> Result<(), BootError> {
@@ -24,93 +22,23 @@ pub(crate) fn range(spot: Spot, field: &'static str, found: impl Into<i128>, low
     if (low..=high).contains(&found) { Ok(()) } else { Err(BootError::Range { spot, field, found, low, high }) }
 }
 
-/// What the simulator takes from the target.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Numbers {
-    pub law: Law,
-    /// Acting weights are at most this many units of 2^align.
-    pub weight_limit: i32,
-    pub threshold_shift: u32,
-    pub bias_mantissa_max: i16,
-    pub bias_exponent_max: u8,
-    pub neuron_hop: u32,
-    pub input_hop: u32,
-    pub total_cores: u32,
-}
-
-impl Numbers {
-    /// Reads and checks the target.
-    pub(crate) fn new(target: &Target) -> Result<Numbers, BootError> {
-        let spot = Spot::target();
-        let t = &target.topology;
-        for (field, value) in [
-            ("topology.width", *t.width),
-            ("topology.height", *t.height),
-            ("topology.cores_per_router", *t.cores_per_router),
-            ("topology.chips", *t.chips),
-        ] {
-            range(spot, field, value, 1, 1 << 16)?;
-        }
-        let per_chip = u128::from(*t.width) * u128::from(*t.height) * u128::from(*t.cores_per_router);
-        let cores = per_chip * u128::from(*t.chips);
-        range(spot, "topology: cores of the board", cores as i128, 1, 1 << 24)?;
-        range(spot, "topology.host_port x", t.host_port.0, 0, i128::from(*t.width) - 1)?;
-        range(spot, "topology.host_port y", t.host_port.1, 0, i128::from(*t.height) - 1)?;
-        range(spot, "topology.neuron_hop_steps", *t.neuron_hop_steps, 1, 16)?;
-        range(spot, "topology.input_hop_steps", *t.input_hop_steps, 0, 16)?;
-        let p = target.packed();
-        range(spot, "synapse_memory.word_bits", *p.synapse_memory.word_bits, 1, 1 << 16)?;
-        let w = &p.weights;
-        range(spot, "weights.align_shift", *w.align_shift, 0, 12)?;
-        range(spot, "weights.limit_bits", *w.limit_bits, i128::from(*w.align_shift) + 1, 27)?;
-        let n = &p.neuron;
-        range(spot, "neuron.input_bits", *n.input_bits, 1, 29)?;
-        range(spot, "neuron.u_bits", *n.u_bits, 2, 28)?;
-        range(spot, "neuron.v_min", *n.v_min, -(1 << 29), 0)?;
-        range(spot, "neuron.v_max", *n.v_max, 0, 1 << 29)?;
-        range(spot, "neuron.decay_bits", *n.decay_bits, 1, 15)?;
-        range(spot, "neuron.threshold_shift", *n.threshold_shift, 0, 31)?;
-        range(spot, "neuron.bias_mantissa_bits", *n.bias_mantissa_bits, 2, 16)?;
-        range(spot, "neuron.bias_exponent_max", *n.bias_exponent_max, 0, 12)?;
-        let align = u32::from(*w.align_shift);
-        let law = Law {
-            align,
-            u_bits: u32::from(*n.u_bits),
-            input_limit: (1i32 << *n.input_bits) >> align,
-            v_min: *n.v_min,
-            v_max: *n.v_max,
-            decay_bits: u32::from(*n.decay_bits),
-        };
-        Ok(Numbers {
-            law,
-            weight_limit: (1 << (u32::from(*w.limit_bits) - align)) - 1,
-            threshold_shift: u32::from(*n.threshold_shift),
-            bias_mantissa_max: ((1i32 << (*n.bias_mantissa_bits - 1)) - 1) as i16,
-            bias_exponent_max: *n.bias_exponent_max,
-            neuron_hop: *t.neuron_hop_steps,
-            input_hop: *t.input_hop_steps,
-            total_cores: cores as u32,
-        })
+/// Checks the topology; gives the cores of the board.
+pub(crate) fn topology(t: &Topology) -> Result<u32, BootError> {
+    let spot = Spot::target();
+    for (field, value) in [
+        ("topology.width", *t.width),
+        ("topology.height", *t.height),
+        ("topology.cores_per_router", *t.cores_per_router),
+        ("topology.chips", *t.chips),
+    ] {
+        range(spot, field, value, 1, 1 << 16)?;
     }
-
-    /// `clip(floor(mantissa * 2^exponent), limit)`: the acting weight in units of 2^align.
-    pub(crate) fn acting(&self, mantissa: i16, exponent: i8) -> i32 {
-        let m = i64::from(mantissa);
-        let limit = i64::from(self.weight_limit);
-        let units = if exponent >= 0 { m << exponent.min(40) } else { m >> exponent.unsigned_abs().min(63) };
-        units.clamp(-limit, limit) as i32
-    }
-
-    /// Threshold of a mantissa, in v units.
-    pub(crate) fn threshold(&self, mantissa: u32) -> i32 {
-        (u64::from(mantissa) << self.threshold_shift).min(i32::MAX as u64) as i32
-    }
-
-    /// Checks a bias register; gives its value in v units.
-    pub(crate) fn bias(&self, spot: Spot, mantissa: i16, exponent: u8) -> Result<i32, BootError> {
-        let max = i128::from(self.bias_mantissa_max);
-        range(spot, "mantissa", mantissa, -max, max)?;
-        range(spot, "exponent", exponent, 0, i128::from(self.bias_exponent_max))?;
-        Ok(i32::from(mantissa) << exponent)
-    }
+    let per_chip = u128::from(*t.width) * u128::from(*t.height) * u128::from(*t.cores_per_router);
+    let cores = per_chip * u128::from(*t.chips);
+    range(spot, "topology: cores of the board", cores as i128, 1, 1 << 24)?;
+    range(spot, "topology.host_port x", t.host_port.0, 0, i128::from(*t.width) - 1)?;
+    range(spot, "topology.host_port y", t.host_port.1, 0, i128::from(*t.height) - 1)?;
+    range(spot, "topology.neuron_hop_steps", *t.neuron_hop_steps, 1, 16)?;
+    range(spot, "topology.input_hop_steps", *t.input_hop_steps, 0, 16)?;
+    Ok(cores as u32)
 }

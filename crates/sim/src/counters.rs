@@ -22,6 +22,10 @@ pub struct CoreCounters {
     pub neuron_spikes: u64,
 }
 
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 /// Events of one sample, or of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Counters {
@@ -49,6 +53,12 @@ pub struct Counters {
     pub input_overflows: u64,
     /// Biases beyond what the register holds.
     pub bias_saturations: u64,
+    /// Spikes that came to an axon that was active already in that step, and so were lost (crossbar).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub merged_spikes: u64,
+    /// Spikes for which the scheduler had no room (event crossbar in closed loop).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_events: u64,
     /// By core, ascending.
     pub per_core: Vec<CoreCounters>,
 }
@@ -68,6 +78,8 @@ impl AddAssign<&Counters> for Counters {
         self.v_clips += o.v_clips;
         self.input_overflows += o.input_overflows;
         self.bias_saturations += o.bias_saturations;
+        self.merged_spikes += o.merged_spikes;
+        self.dropped_events += o.dropped_events;
         for core in &o.per_core {
             match self.per_core.binary_search_by_key(&core.core, |c| c.core) {
                 Ok(k) => {

@@ -6,28 +6,28 @@
 //! Cost: a run costs its synaptic events plus compartments * chip steps; counters are summed up after the run.
 //! Why: docs/semantics.md is the law of every step; this crate and the reference interpreter follow it separately.
 
+mod arrivals;
 pub mod boot;
 mod check;
 pub mod counters;
-mod fabric;
-mod host;
-mod layout;
-mod neuron;
+mod crossbar;
+mod event;
+mod io;
+mod packed;
 pub mod record;
-mod routes;
 pub mod run;
 mod run_error;
+mod tally;
 pub mod timing;
 mod totals;
 pub mod utilization;
-mod view;
 
 pub use boot::{BootError, Machine, Spot};
-pub use check::MAX_SHARED;
 pub use counters::{CoreCounters, Counters};
+pub use packed::numbers::MAX_SHARED;
+pub use packed::view::{Arithmetic, BiasChange};
 pub use record::{CopyEvent, Probe, Record, SpikeEvent, WatchEvent};
 pub use run::{BatchRun, RunOptions, SampleRun};
 pub use run_error::RunError;
 pub use timing::{BatchTiming, Energy, Level, SampleTiming};
 pub use utilization::CoreUtilization;
-pub use view::{Arithmetic, BiasChange};

@@ -6,7 +6,6 @@
 
 use crate::boot::{BootError, Spot};
 use crate::check::range;
-use crate::layout::Layout;
 use crate::run_error::RunError;
 use serde::Serialize;
 use spikec_chip::bundle::{Host, Place, PopulationSymbols, Symbols};
@@ -55,7 +54,7 @@ pub struct WatchEvent {
 }
 
 /// A spike of a neuron of the network. Sorted by population, step, neuron; a neuron that stands in several compartments
-/// gives one event.
+/// gives one event; one that fires several times in a step (event crossbars) one for each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct SpikeEvent {
     /// Chip step.
@@ -84,6 +83,9 @@ pub(crate) fn size(p: &PopulationSymbols) -> u64 {
     p.shape.iter().fold(1u64, |n, &d| n.saturating_mul(d.into()))
 }
 
+/// Finds the lane of a place; refuses a place that the image hasn't.
+pub(crate) type FindLane<'a> = &'a dyn Fn(Spot, Place) -> Result<u32, BootError>;
+
 /// Names of the lanes.
 #[derive(Debug)]
 pub(crate) struct Names {
@@ -99,15 +101,15 @@ pub(crate) struct Names {
 
 impl Names {
     /// Checks the symbols. Also gives the skew of each lane that has a name.
-    pub(crate) fn new(symbols: &Symbols, host: &Host, layout: &Layout) -> Result<(Names, Vec<Option<u32>>), BootError> {
-        let mut skews = vec![None; layout.lanes()];
+    pub(crate) fn new(symbols: &Symbols, host: &Host, lanes: usize, find: FindLane<'_>) -> Result<(Names, Vec<Option<u32>>), BootError> {
+        let mut skews = vec![None; lanes];
         let (mut names, mut copies) = (Vec::new(), Vec::new());
         for (k, p) in symbols.populations.iter().enumerate() {
             let spot = Spot::host("symbols: population", k);
             range(spot, "skew", p.skew, 0, host.max_skew.into())?;
             for (nth, (neuron, place)) in p.neurons.iter().chain(&p.copies).enumerate() {
                 range(spot, "neuron", *neuron, 0, i128::from(size(p)) - 1)?;
-                let lane = layout.lane(spot, *place)?;
+                let lane = find(spot, *place)?;
                 if nth < p.neurons.len() {
                     names.push((lane, k as u32, *neuron));
                 } else {
@@ -197,6 +199,11 @@ impl Names {
 pub(crate) fn finish(events: &mut Vec<SpikeEvent>) {
     events.sort_unstable_by_key(|e| (e.population, e.step, e.neuron));
     events.dedup();
+}
+
+/// Sorts a sample's events and keeps them all: where a neuron may fire several times in a step.
+pub(crate) fn finish_repeated(events: &mut [SpikeEvent]) {
+    events.sort_unstable_by_key(|e| (e.population, e.step, e.neuron));
 }
 
 /// Sorts the events of copies.

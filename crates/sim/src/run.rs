@@ -1,24 +1,21 @@
-//! Running samples.
+//! Running samples: what is the same for every family.
 //!
 //! In: a booted [`Machine`] and samples. Out: [`SampleRun`]s in the order of the samples.
 //! Invariant: a run starts from a cleared machine, so results don't depend on earlier samples, threads or order.
-//! Cost: the loop only adds weights, updates compartments and notes spikes; everything else is counted afterwards.
+//! Cost: a family's loop; samples run on all threads, and their details are added up in their order.
 
-use crate::boot::Machine;
+use crate::boot::{AnyMachine, Machine};
 use crate::check::MAX_CHIP_STEPS;
-use crate::counters::{CoreCounters, Counters};
-use crate::fabric::Ring;
-use crate::layout::IDLE;
-use crate::neuron::{Faults, Lanes};
-use crate::record::{CopyEvent, Probe, Record, SpikeEvent, WatchEvent, finish, finish_copies};
-use crate::routes::FanOut;
+use crate::counters::Counters;
+use crate::io::Io;
+use crate::record::{CopyEvent, Names, Probe, Record, SpikeEvent, WatchEvent};
 use crate::run_error::RunError;
-use crate::timing::{BatchTiming, Before, CoreStep, Detail, Level, MessageEvent, Plan, Recording, SampleTiming, Stopwatch, Wave};
+use crate::timing::{BatchTiming, CoreStep, Detail, Level, MessageEvent, SampleTiming, Wave};
 use crate::totals::Totals;
 use rayon::prelude::*;
 use serde::Serialize;
 use spikec_chip::bundle::Encoder;
-use spikec_data::{SpikeTrain, Stimulus, Values, latency, predict, rate, settled};
+use spikec_data::{SpikeTrain, Stimulus, Values, latency, rate};
 
 /// Samples that run before their details are added up: bounds the memory of a batch.
 const CHUNK: usize = 256;
@@ -59,11 +56,11 @@ pub struct SampleRun {
     pub copy_spikes: Vec<CopyEvent>,
     /// v of each output after each network step, if recorded: `[step][output]`.
     pub output_potentials: Vec<Vec<i32>>,
-    /// u of each output after each network step, if potentials are recorded: `[step][output]`.
+    /// u of each output after each network step, if potentials are recorded: `[step][output]`; 0 in families whose neurons have no u.
     pub output_currents: Vec<Vec<i32>>,
     /// v of each probe after each network step of its population, if any: `[step][probe]`.
     pub probe_potentials: Vec<Vec<i32>>,
-    /// u of the same.
+    /// u of the same; 0 in families whose neurons have no u.
     pub probe_currents: Vec<Vec<i32>>,
     /// What the watched compartments did, by chip step.
     pub watched: Vec<WatchEvent>,
@@ -93,67 +90,72 @@ pub struct BatchRun {
 }
 
 /// A sample, checked: its steps and what the host makes of it.
-struct Prepared<'a> {
-    steps: u32,
-    values: Option<&'a Values>,
+pub(crate) struct Feed<'a> {
+    pub steps: u32,
+    /// For a host that writes biases.
+    pub values: Option<&'a Values>,
     spikes: Option<&'a SpikeTrain>,
+    /// What the encoder makes of values.
+    coded: Option<SpikeTrain>,
+}
+
+impl Feed<'_> {
+    /// Channels that spike in a network step, ascending; none beyond the sample.
+    #[inline]
+    pub(crate) fn at(&self, step: u32) -> &[u32] {
+        match self.coded.as_ref().or(self.spikes) {
+            Some(train) if step < self.steps => train.at(step),
+            _ => &[],
+        }
+    }
 }
 
 /// Options, resolved to lanes.
-struct Wanted {
+pub(crate) struct Wanted {
     /// (lane, skew of its population); no lane for a neuron that was removed.
-    probes: Vec<(Option<u32>, u32)>,
+    pub probes: Vec<(Option<u32>, u32)>,
     /// (physical core, compartment, lane).
-    watch: Vec<(u32, u16, u32)>,
+    pub watch: Vec<(u32, u16, u32)>,
 }
 
-/// The dynamic state of a machine; one for each thread.
-struct State {
-    u: Vec<i32>,
-    v: Vec<i32>,
-    /// Empty when no class has refractory steps.
-    held: Vec<i32>,
-    bias: Vec<i32>,
-    ring: Ring,
-    /// Lanes that fired in the last chip step, ascending within a class.
-    fired: Vec<u32>,
-    /// Spikes of each lane.
-    counts: Vec<u32>,
-    /// First chip step of a spike of each lane.
-    first: Vec<u32>,
-    /// Spikes of each input channel.
-    input_counts: Vec<u32>,
+/// A family's machine, as the runner sees it.
+pub(crate) trait Engine: Sync {
+    /// What a thread needs to run samples.
+    type State;
+    fn io(&self) -> &Io;
+    fn names(&self) -> &Names;
+    /// Physical numbers of the cores, ascending.
+    fn cores(&self) -> &[u32];
+    /// Lanes of the compartments of the core at a position of `cores`: their number, and the lane of one.
+    fn lane(&self, position: usize, compartment: usize) -> Result<u32, usize>;
+    fn level(&self) -> Level;
+    /// What a chip step takes beyond its work.
+    fn barrier_ps(&self) -> u64;
+    /// Checks the spikes of a sample; they ascend within a step and stay below the channels.
+    fn check_spikes(&self, train: &SpikeTrain, steps: u32) -> Result<(), RunError>;
+    /// Channels of `input_axons`.
+    fn channels(&self) -> usize;
+    /// Refuses what the family can't record.
+    fn check_record(&self, record: &Record) -> Result<(), RunError>;
+    fn state(&self, record: &Record, wave: Option<Wave>) -> Result<Self::State, RunError>;
+    fn simulate(
+        &self,
+        state: &mut Self::State,
+        feed: &Feed<'_>,
+        options: &RunOptions,
+        wanted: &Wanted,
+    ) -> Result<(SampleRun, Detail), RunError>;
 }
 
-impl State {
-    fn new(machine: &Machine) -> State {
-        let n = machine.layout.lanes();
-        let holds = machine.layout.classes.iter().any(|c| c.params.hold > 0);
-        State {
-            u: vec![0; n],
-            v: vec![0; n],
-            held: vec![0; if holds { n } else { 0 }],
-            bias: vec![0; n],
-            ring: Ring::new(n, machine.fabric.slots, machine.fabric.exact),
-            fired: Vec::with_capacity(n),
-            counts: vec![0; n],
-            first: vec![u32::MAX; n],
-            input_counts: vec![0; machine.fabric.inputs.len()],
+/// Calls a function with the machine of whatever family.
+macro_rules! each_family {
+    ($machine:expr, $m:ident => $call:expr) => {
+        match &$machine.0 {
+            AnyMachine::Packed($m) => $call,
+            AnyMachine::Crossbar($m) => $call,
+            AnyMachine::Event($m) => $call,
         }
-    }
-
-    /// What the host does before each sample.
-    fn clear(&mut self) {
-        self.u.fill(0);
-        self.v.fill(0);
-        self.held.fill(0);
-        self.bias.fill(0);
-        self.ring.clear();
-        self.fired.clear();
-        self.counts.fill(0);
-        self.first.fill(u32::MAX);
-        self.input_counts.fill(0);
-    }
+    };
 }
 
 impl Machine {
@@ -162,26 +164,27 @@ impl Machine {
     /// # Errors
     /// [`RunError`] where the sample doesn't suit the bundle.
     pub fn run(&self, sample: &Stimulus, options: &RunOptions) -> Result<SampleRun, RunError> {
-        let wanted = self.wanted(options)?;
-        Ok(self.run_with(&mut State::new(self), &mut self.stopwatch(options, None)?, sample, options, &wanted)?.0)
+        each_family!(self, m => Ok(run_one(&**m, sample, options, None)?.0))
     }
 
     /// Runs one sample and records the waveform of cores (physical numbers) at timing level `cycle`.
     ///
     /// # Errors
-    /// [`RunError`] where the sample doesn't suit the bundle, a core is not in the image, or the level is another.
+    /// [`RunError`] where the sample doesn't suit the bundle, a core is not in the image, the level is another, or the chip's family has no
+    /// waveforms.
     pub fn run_wave(&self, sample: &Stimulus, options: &RunOptions, cores: &[u32]) -> Result<(SampleRun, Wave), RunError> {
+        let AnyMachine::Packed(m) = &self.0 else {
+            return Err(RunError::NotInFamily { what: "a waveform", family: self.family() });
+        };
         if self.level() != Level::Cycle {
             return Err(RunError::NotTimed { what: "a waveform", need: "cycle" });
         }
         let mut chosen = Vec::with_capacity(cores.len());
         for &core in cores {
-            let position = self.layout.core_index(core).ok_or_else(|| self.unknown_core(core))?;
+            let position = m.cores().binary_search(&core).map_err(|_| unknown_core(m.cores(), core))?;
             chosen.push((position, core));
         }
-        let wanted = self.wanted(options)?;
-        let mut stopwatch = self.stopwatch(options, Some(Wave::new(chosen)))?;
-        let (run, detail) = self.run_with(&mut State::new(self), &mut stopwatch, sample, options, &wanted)?;
+        let (run, detail) = run_one(&**m, sample, options, Some(Wave::new(chosen)))?;
         Ok((run, detail.wave.unwrap_or_default()))
     }
 
@@ -190,357 +193,152 @@ impl Machine {
     /// # Errors
     /// [`RunError::InSample`] names the first sample that doesn't suit the bundle, before any sample runs.
     pub fn run_batch(&self, samples: &[Stimulus], options: &RunOptions, on_done: &(dyn Fn() + Sync)) -> Result<BatchRun, RunError> {
-        for (sample, stimulus) in samples.iter().enumerate() {
-            self.prepare(stimulus, options).map_err(|e| RunError::InSample { sample, error: Box::new(e) })?;
-        }
-        let wanted = self.wanted(options)?;
-        self.stopwatch(options, None)?;
-        let mut batch = BatchRun { samples: Vec::with_capacity(samples.len()), totals: Counters::default(), timing: None };
-        let mut totals = self.plan.as_ref().map(|plan| Totals::new(self, plan));
-        for (c, chunk) in samples.chunks(CHUNK).enumerate() {
-            let runs: Vec<Result<(SampleRun, Detail), RunError>> = chunk
-                .par_iter()
-                .map_init(
-                    || (State::new(self), self.stopwatch(options, None)),
-                    |(state, stopwatch), sample| {
-                        let stopwatch = stopwatch.as_mut().map_err(|e| e.clone())?;
-                        let run = self.run_with(state, stopwatch, sample, options, &wanted);
-                        on_done();
-                        run
-                    },
-                )
-                .collect();
-            for (k, run) in runs.into_iter().enumerate() {
-                let sample = c * CHUNK + k;
-                let (run, detail) = run.map_err(|e| RunError::InSample { sample, error: Box::new(e) })?;
-                batch.totals += &run.counters;
-                if let (Some(totals), Some(timing)) = (&mut totals, &run.timing) {
-                    totals.add(timing, &detail)?;
-                }
-                batch.samples.push(run);
-            }
-        }
-        batch.timing = totals.map(Totals::finish);
-        Ok(batch)
+        each_family!(self, m => run_batch(&**m, samples, options, on_done))
     }
 
     /// The level at which this machine times its runs.
     pub fn level(&self) -> Level {
-        self.plan.as_ref().map_or(Level::None, |plan| plan.level)
+        each_family!(self, m => m.level())
     }
+}
 
-    fn unknown_core(&self, core: u32) -> RunError {
-        let known: Vec<String> = self.layout.cores.iter().take(16).map(u32::to_string).collect();
-        let more = if self.layout.cores.len() > 16 { " and more" } else { "" };
-        RunError::Unknown { what: format!("core {core}"), known: format!("the cores {}{more}", known.join(", ")) }
+fn run_one<E: Engine>(engine: &E, sample: &Stimulus, options: &RunOptions, wave: Option<Wave>) -> Result<(SampleRun, Detail), RunError> {
+    let wanted = wanted(engine, options)?;
+    check_record(engine, &options.record)?;
+    let mut state = engine.state(&options.record, wave)?;
+    engine.simulate(&mut state, &feed(engine, sample, options)?, options, &wanted)
+}
+
+fn run_batch<E: Engine>(engine: &E, samples: &[Stimulus], options: &RunOptions, on_done: &(dyn Fn() + Sync)) -> Result<BatchRun, RunError> {
+    for (sample, stimulus) in samples.iter().enumerate() {
+        prepare(engine, stimulus, options).map_err(|e| RunError::InSample { sample, error: Box::new(e) })?;
     }
-
-    fn wanted(&self, options: &RunOptions) -> Result<Wanted, RunError> {
-        let mut watch = Vec::with_capacity(options.watch.len());
-        for &(core, compartment) in &options.watch {
-            let k = self.layout.core_index(core).ok_or_else(|| self.unknown_core(core))?;
-            let lanes = self.layout.lanes_of_core(k);
-            let lane = lanes.get(usize::from(compartment)).copied().ok_or_else(|| RunError::Unknown {
-                what: format!("compartment {compartment} of core {core}"),
-                known: format!("the compartments 0 to {}", lanes.len().saturating_sub(1)),
-            })?;
-            watch.push((core, compartment, lane));
-        }
-        Ok(Wanted { probes: self.names.find(&options.probes)?, watch })
-    }
-
-    /// The plan and a stopwatch, where this machine times its runs.
-    fn stopwatch(&self, options: &RunOptions, wave: Option<Wave>) -> Result<Option<(&Plan, Stopwatch)>, RunError> {
-        let Some(plan) = &self.plan else {
-            return match (options.record.core_steps, options.record.messages) {
-                (true, _) => Err(RunError::NotTimed { what: "the cores' steps", need: "analytic" }),
-                (_, true) => Err(RunError::NotTimed { what: "messages", need: "analytic" }),
-                _ => Ok(None),
-            };
-        };
-        let recording = Recording { core_steps: options.record.core_steps, messages: options.record.messages, wave };
-        // The same mesh was made once at boot.
-        let stopwatch = Stopwatch::new(self, plan, recording).map_err(|_| RunError::RunTooLong)?;
-        Ok(Some((plan, stopwatch)))
-    }
-
-    fn prepare<'a>(&self, sample: &'a Stimulus, options: &RunOptions) -> Result<Prepared<'a>, RunError> {
-        let (found, expected) = (sample.width(), self.host.input_width);
-        if found != expected {
-            return Err(RunError::Width { found, expected });
-        }
-        match (sample, &self.host.encoder) {
-            (Stimulus::Values(_), Encoder::Spikes) => return Err(RunError::ValuesGiven),
-            (Stimulus::Spikes(_), encoder) if *encoder != Encoder::Spikes => {
-                return Err(RunError::SpikesGiven { encoder: encoder_name(encoder) });
+    let wanted = wanted(engine, options)?;
+    check_record(engine, &options.record)?;
+    let mut batch = BatchRun { samples: Vec::with_capacity(samples.len()), totals: Counters::default(), timing: None };
+    let mut totals = (engine.level() != Level::None).then(|| Totals::new(engine.level(), engine.barrier_ps(), engine.cores()));
+    for (c, chunk) in samples.chunks(CHUNK).enumerate() {
+        let runs: Vec<Result<(SampleRun, Detail), RunError>> = chunk
+            .par_iter()
+            .map_init(
+                || engine.state(&options.record, None),
+                |state, sample| {
+                    let state = state.as_mut().map_err(|e| e.clone())?;
+                    let run = engine.simulate(state, &feed(engine, sample, options)?, options, &wanted);
+                    on_done();
+                    run
+                },
+            )
+            .collect();
+        for (k, run) in runs.into_iter().enumerate() {
+            let sample = c * CHUNK + k;
+            let (run, detail) = run.map_err(|e| RunError::InSample { sample, error: Box::new(e) })?;
+            batch.totals += &run.counters;
+            if let (Some(totals), Some(timing)) = (&mut totals, &run.timing) {
+                totals.add(timing, &detail)?;
             }
+            batch.samples.push(run);
+        }
+    }
+    batch.timing = totals.map(Totals::finish);
+    Ok(batch)
+}
+
+fn check_record<E: Engine>(engine: &E, record: &Record) -> Result<(), RunError> {
+    if engine.level() == Level::None {
+        match (record.core_steps, record.messages) {
+            (true, _) => return Err(RunError::NotTimed { what: "the cores' steps", need: "analytic" }),
+            (_, true) => return Err(RunError::NotTimed { what: "messages", need: "analytic" }),
             _ => {}
         }
-        let steps = options.steps.or(sample.steps()).or(self.host.default_steps).filter(|&t| t > 0).ok_or(RunError::NoSteps)?;
-        let chip_steps = u64::from(steps) + u64::from(self.host.max_skew);
-        if chip_steps > MAX_CHIP_STEPS {
-            return Err(RunError::TooManySteps { found: chip_steps, limit: MAX_CHIP_STEPS });
-        }
-        match sample {
-            Stimulus::Spikes(train) => {
-                self.check_spikes(train, steps)?;
-                Ok(Prepared { steps, values: None, spikes: Some(train) })
-            }
-            Stimulus::Values(values) => {
-                let frames = values.frame_count();
-                let needed = if values.constant { 1 } else { steps };
-                if frames < needed && values.width > 0 {
-                    return Err(RunError::TooFewFrames { found: frames, expected: needed });
-                }
-                if let Some(at) = values.frames.iter().position(|x| !x.is_finite()) {
-                    let width = values.width.max(1) as usize;
-                    return Err(RunError::NotFinite { frame: at / width, channel: at % width });
-                }
-                Ok(Prepared { steps, values: Some(values), spikes: None })
-            }
-        }
     }
+    engine.check_record(record)
+}
 
-    /// Checks a train's rules, and that no sum of inputs can pass i32.
-    fn check_spikes(&self, train: &SpikeTrain, steps: u32) -> Result<(), RunError> {
-        let width = train.width.min(self.fabric.inputs.len() as u32);
-        for step in 0..train.steps().min(steps) {
-            let malformed = RunError::Malformed { step, width };
-            let (from, to) = (train.offsets[step as usize] as usize, train.offsets[step as usize + 1] as usize);
-            let Some(channels) = train.channels.get(from..to) else { return Err(malformed) };
-            if !channels.is_sorted() || channels.last().is_some_and(|&c| c >= width) {
-                return Err(malformed);
-            }
-            let times = channels.chunk_by(|a, b| a == b).map(|c| c.len() as u64).max().unwrap_or(0);
-            if times > 1 && self.fabric.input_sum.saturating_mul(times).saturating_add(self.fabric.neuron_sum) > i32::MAX as u64 {
-                return Err(RunError::TooManyAtOnce { times, step });
-            }
-        }
-        Ok(())
+fn unknown_core(cores: &[u32], core: u32) -> RunError {
+    let known: Vec<String> = cores.iter().take(16).map(u32::to_string).collect();
+    let more = if cores.len() > 16 { " and more" } else { "" };
+    RunError::Unknown { what: format!("core {core}"), known: format!("the cores {}{more}", known.join(", ")) }
+}
+
+fn wanted<E: Engine>(engine: &E, options: &RunOptions) -> Result<Wanted, RunError> {
+    let mut watch = Vec::with_capacity(options.watch.len());
+    for &(core, compartment) in &options.watch {
+        let position = engine.cores().binary_search(&core).map_err(|_| unknown_core(engine.cores(), core))?;
+        let lane = engine.lane(position, usize::from(compartment)).map_err(|count| RunError::Unknown {
+            what: format!("compartment {compartment} of core {core}"),
+            known: format!("the compartments 0 to {}", count.saturating_sub(1)),
+        })?;
+        watch.push((core, compartment, lane));
     }
+    Ok(Wanted { probes: engine.names().find(&options.probes)?, watch })
+}
 
-    fn run_with(
-        &self,
-        state: &mut State,
-        stopwatch: &mut Option<(&Plan, Stopwatch)>,
-        sample: &Stimulus,
-        options: &RunOptions,
-        wanted: &Wanted,
-    ) -> Result<(SampleRun, Detail), RunError> {
-        let Prepared { steps, values, spikes } = self.prepare(sample, options)?;
-        let coded = match (&self.host.encoder, values) {
-            (Encoder::Rate { full_scale }, Some(values)) => Some(rate(values, steps, *full_scale)),
-            (Encoder::Latency { full_scale }, Some(values)) => Some(latency(values, steps, *full_scale)),
-            _ => None,
-        };
-        if let Some(train) = &coded {
-            self.check_spikes(train, steps)?;
-        }
-        let train = coded.as_ref().or(spikes);
-        let at = |step: u32| train.map_or(&[][..], |t| if step < steps { t.at(step) } else { &[] });
-        let values = values.filter(|_| self.host.encoder == Encoder::Bias);
-
-        state.clear();
-        if let Some((plan, stopwatch)) = stopwatch {
-            stopwatch.start(self, plan, at(0))?;
-        }
-        let mut counters = Counters::default();
-        let mut faults = Faults::default();
-        let outputs: Vec<Option<usize>> = self.host.outputs.iter().map(|o| o.map(|lane| lane as usize)).collect();
-        let n = outputs.len();
-        let mut run =
-            SampleRun { steps, out_counts: vec![0; n], first_spike: vec![None; n], potentials: vec![0.0; n], ..SampleRun::default() };
-        let mut earlier = vec![0; n];
-        let mut chip_steps = steps + self.host.max_skew;
-        let skew = self.host.output_skew;
-        let follows = options.curve || options.until_decision;
-        let mut chip_step = 0;
-        while chip_step < chip_steps {
-            if chip_step == skew {
-                // What the outputs' compartments did before their first network step doesn't count.
-                for (lane, count) in outputs.iter().zip(&mut earlier) {
-                    if let Some(lane) = *lane {
-                        *count = state.counts[lane];
-                        state.first[lane] = u32::MAX;
-                    }
-                }
-            }
-            self.host.write_biases(chip_step.into(), steps, values, &mut state.bias, &mut counters);
-            self.deliver(state, at(chip_step));
-            if let Some((plan, stopwatch)) = stopwatch {
-                let touched = state.ring.touched();
-                let before = Before { u: &state.u, v: &state.v, held: &state.held, bias: &state.bias, touched };
-                stopwatch.before_update(plan, before);
-            }
-            let watched = run.watched.len();
-            for &(core, compartment, lane) in &wanted.watch {
-                let input = i64::from(state.ring.current()[lane as usize]) << self.law.align;
-                run.watched.push(WatchEvent { chip_step, core, compartment, input, u: 0, v: 0, fired: false });
-            }
-            self.update(state, &mut faults);
-            for (event, &(_, _, lane)) in run.watched[watched..].iter_mut().zip(&wanted.watch) {
-                (event.u, event.v) = (state.u[lane as usize], state.v[lane as usize]);
-                event.fired = state.fired.contains(&lane);
-            }
-            for &lane in &state.fired {
-                let lane = lane as usize;
-                self.fabric.fetch_source(lane);
-                state.counts[lane] += 1;
-                state.first[lane] = state.first[lane].min(chip_step);
-            }
-            if options.record.spikes {
-                self.names.record(chip_step, steps, &state.fired, &mut run.spikes);
-            }
-            if options.record.copies {
-                self.names.record_copies(chip_step, steps, &state.fired, &mut run.copy_spikes);
-            }
-            self.probe(&wanted.probes, chip_step, steps, state, &mut run);
-            if let Some(step) = chip_step.checked_sub(skew).filter(|&t| t < steps) {
-                if options.record.potentials {
-                    run.output_potentials.push(outputs.iter().map(|o| o.map_or(0, |lane| state.v[lane])).collect());
-                    run.output_currents.push(outputs.iter().map(|o| o.map_or(0, |lane| state.u[lane])).collect());
-                }
-                if follows || step + 1 == steps {
-                    for (k, lane) in outputs.iter().enumerate() {
-                        if let Some(lane) = *lane {
-                            run.out_counts[k] = state.counts[lane] - earlier[k];
-                            run.first_spike[k] = Some(state.first[lane]).filter(|&c| c != u32::MAX).map(|c| c - skew);
-                            run.potentials[k] = f64::from(state.v[lane]);
-                        }
-                    }
-                }
-                if options.curve {
-                    run.curve.push(predict(self.host.decode, &run.out_counts, &run.first_spike, &run.potentials));
-                }
-                if options.until_decision && run.decided_after.is_none() {
-                    let left: Vec<u32> = outputs.iter().map(|o| if o.is_some() { steps - step - 1 } else { 0 }).collect();
-                    if settled(self.host.decode, &run.out_counts, &run.first_spike, &left) {
-                        run.decided_after = Some(step + 1);
-                        chip_steps = chip_step + 1;
-                    }
-                }
-            }
-            if let Some((plan, stopwatch)) = stopwatch {
-                // Spikes that act in the step for which they are given are sent during the step before.
-                let sent = if plan.load_phase { chip_step + 1 } else { chip_step };
-                let host = if sent < chip_steps { at(sent) } else { &[] };
-                stopwatch.after_update(self, plan, chip_step, &state.fired, host)?;
-            }
-            chip_step += 1;
-        }
-        finish(&mut run.spikes);
-        finish_copies(&mut run.copy_spikes);
-        counters.chip_steps = chip_steps.into();
-        counters.u_wraps = faults.u_wraps;
-        counters.v_clips = faults.v_clips;
-        counters.input_overflows = faults.input_overflows;
-        self.count(state, &mut counters);
-        run.prediction = predict(self.host.decode, &run.out_counts, &run.first_spike, &run.potentials);
-        let mut detail = Detail::default();
-        if let Some((plan, stopwatch)) = stopwatch {
-            let (timing, of_run) = stopwatch.finish(self, plan, &state.counts, &state.input_counts, counters.host_writes);
-            if timing.time_ps > i64::MAX as u64 {
-                return Err(RunError::RunTooLong);
-            }
-            detail = of_run;
-            run.timing = Some(timing);
-            run.core_steps = std::mem::take(&mut detail.core_steps);
-            run.messages = std::mem::take(&mut detail.messages);
-        }
-        run.counters = counters;
-        Ok((run, detail))
+fn prepare<'a, E: Engine>(engine: &E, sample: &'a Stimulus, options: &RunOptions) -> Result<Feed<'a>, RunError> {
+    let io = engine.io();
+    let (found, expected) = (sample.width(), io.input_width);
+    if found != expected {
+        return Err(RunError::Width { found, expected });
     }
-
-    /// Notes u and v of the probes whose population is at one of its network steps; 0 for a neuron that was removed.
-    fn probe(&self, probes: &[(Option<u32>, u32)], chip_step: u32, steps: u32, state: &State, run: &mut SampleRun) {
-        for (k, &(lane, skew)) in probes.iter().enumerate() {
-            let Some(step) = chip_step.checked_sub(skew).filter(|&t| t < steps) else { continue };
-            for (table, values) in [(&mut run.probe_potentials, &state.v), (&mut run.probe_currents, &state.u)] {
-                if table.len() <= step as usize {
-                    table.resize(step as usize + 1, vec![0; probes.len()]);
-                }
-                table[step as usize][k] = lane.map_or(0, |lane| values[lane as usize]);
-            }
+    match (sample, &io.encoder) {
+        (Stimulus::Values(_), Encoder::Spikes) => return Err(RunError::ValuesGiven),
+        (Stimulus::Spikes(_), encoder) if *encoder != Encoder::Spikes => {
+            return Err(RunError::SpikesGiven { encoder: encoder_name(encoder) });
         }
+        _ => {}
     }
-
-    /// The first half of a chip step: spikes of the step before and of the host arrive.
-    #[inline]
-    fn deliver(&self, state: &mut State, channels: &[u32]) {
-        for (k, &lane) in state.fired.iter().enumerate() {
-            if let Some(&later) = state.fired.get(k + 2) {
-                self.fabric.fetch_synapses(later as usize);
-            }
-            self.fabric.deliver(&self.fabric.neurons[lane as usize], self.neuron_ahead, &mut state.ring);
-        }
-        for &channel in channels {
-            self.fabric.deliver(&self.fabric.inputs[channel as usize], self.input_ahead, &mut state.ring);
-            state.input_counts[channel as usize] += 1;
-        }
+    let steps = options.steps.or(sample.steps()).or(io.default_steps).filter(|&t| t > 0).ok_or(RunError::NoSteps)?;
+    let chip_steps = u64::from(steps) + u64::from(io.max_skew);
+    if chip_steps > MAX_CHIP_STEPS {
+        return Err(RunError::TooManySteps { found: chip_steps, limit: MAX_CHIP_STEPS });
     }
-
-    /// The second half: every compartment is updated.
-    #[inline]
-    fn update(&self, state: &mut State, faults: &mut Faults) {
-        state.fired.clear();
-        let input = state.ring.current();
-        for class in &self.layout.classes {
-            let at = class.start..class.end;
-            let lanes = Lanes {
-                u: &mut state.u[at.clone()],
-                v: &mut state.v[at.clone()],
-                held: if class.params.hold > 0 { &mut state.held[at.clone()] } else { &mut [] },
-                input: &mut input[at.clone()],
-                bias: &state.bias[at],
-            };
-            self.kernel.step(&self.law, class, lanes, &mut state.fired, faults);
+    match sample {
+        Stimulus::Spikes(train) => {
+            check_train(engine, train, steps)?;
+            Ok(Feed { steps, values: None, spikes: Some(train), coded: None })
         }
-        state.ring.advance();
-    }
-
-    /// Sums up what the spikes of a finished run caused.
-    fn count(&self, state: &State, counters: &mut Counters) {
-        let mut cores: Vec<CoreCounters> = self.layout.cores.iter().map(|&core| CoreCounters { core, ..CoreCounters::default() }).collect();
-        for (&count, &core) in state.counts.iter().zip(&self.layout.core_of) {
-            if core != IDLE {
-                cores[core as usize].neuron_spikes += u64::from(count);
+        Stimulus::Values(values) => {
+            let frames = values.frame_count();
+            let needed = if values.constant { 1 } else { steps };
+            if frames < needed && values.width > 0 {
+                return Err(RunError::TooFewFrames { found: frames, expected: needed });
             }
+            if let Some(at) = values.frames.iter().position(|x| !x.is_finite()) {
+                let width = values.width.max(1) as usize;
+                return Err(RunError::NotFinite { frame: at / width, channel: at % width });
+            }
+            Ok(Feed { steps, values: Some(values), spikes: None, coded: None })
         }
-        let mut arrivals = Arrivals { cores: &mut cores, hops: 0 };
-        for (lane, &count) in state.counts.iter().enumerate().filter(|c| *c.1 > 0) {
-            let sent = arrivals.add(&self.fabric.neuron_fan_out, lane, count);
-            arrivals.cores[self.layout.core_of[lane] as usize].messages_out += sent;
-            counters.messages += sent;
-        }
-        for (channel, &count) in state.input_counts.iter().enumerate().filter(|c| *c.1 > 0) {
-            counters.host_spikes += arrivals.add(&self.fabric.input_fan_out, channel, count);
-        }
-        counters.hops = arrivals.hops;
-        counters.synaptic_ops = cores.iter().map(|c| c.synaptic_ops).sum();
-        counters.neuron_spikes = cores.iter().map(|c| c.neuron_spikes).sum();
-        counters.neuron_accesses = self.layout.lane_of.len() as u64 * counters.chip_steps;
-        counters.per_core = cores;
     }
 }
 
-struct Arrivals<'a> {
-    cores: &'a mut [CoreCounters],
-    hops: u64,
+/// As [`prepare`], and what the encoder makes of values.
+fn feed<'a, E: Engine>(engine: &E, sample: &'a Stimulus, options: &RunOptions) -> Result<Feed<'a>, RunError> {
+    let mut feed = prepare(engine, sample, options)?;
+    feed.coded = match (&engine.io().encoder, feed.values) {
+        (Encoder::Rate { full_scale }, Some(values)) => Some(rate(values, feed.steps, *full_scale)),
+        (Encoder::Latency { full_scale }, Some(values)) => Some(latency(values, feed.steps, *full_scale)),
+        _ => None,
+    };
+    if let Some(train) = &feed.coded {
+        check_train(engine, train, feed.steps)?;
+    }
+    feed.values = feed.values.filter(|_| engine.io().encoder == Encoder::Bias);
+    Ok(feed)
 }
 
-impl Arrivals<'_> {
-    /// Adds what `count` spikes of a source cause at their destinations; gives the number of messages.
-    fn add(&mut self, fan_out: &FanOut, source: usize, count: u32) -> u64 {
-        let count = u64::from(count);
-        let links = fan_out.of(source);
-        for link in links {
-            let core = &mut self.cores[link.core as usize];
-            core.messages_in += count;
-            core.synaptic_ops += count * link.ops.all();
+/// Checks a train's rules, and the family's.
+fn check_train<E: Engine>(engine: &E, train: &SpikeTrain, steps: u32) -> Result<(), RunError> {
+    let width = train.width.min(engine.channels() as u32);
+    for step in 0..train.steps().min(steps) {
+        let malformed = RunError::Malformed { step, width };
+        let (from, to) = (train.offsets[step as usize] as usize, train.offsets[step as usize + 1] as usize);
+        let Some(channels) = train.channels.get(from..to) else { return Err(malformed) };
+        if !channels.is_sorted() || channels.last().is_some_and(|&c| c >= width) {
+            return Err(malformed);
         }
-        self.hops += count * fan_out.sums[source].hops();
-        count * links.len() as u64
     }
+    engine.check_spikes(train, steps)
 }
 
 fn encoder_name(encoder: &Encoder) -> &'static str {

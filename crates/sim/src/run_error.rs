@@ -84,6 +84,32 @@ pub enum RunError {
     /// The sample, or all samples together, last longer than times can say.
     #[error("the run takes longer than 2^63 ps (106 days): times are counted in picoseconds")]
     RunTooLong,
+    /// A channel spikes several times in a step: an axon can't be active twice.
+    #[error("channel {channel} spikes {times} times in step {step}: an axon of a crossbar can be active once")]
+    RepeatedSpike {
+        /// Channel after the encoder.
+        channel: u32,
+        /// Its spikes in that step.
+        times: u64,
+        /// Network step.
+        step: u32,
+    },
+    /// More events in a step than are simulated.
+    #[error("chip step {chip_step}: more than {limit} events; spikes make more spikes without end")]
+    TooManyEvents {
+        /// Chip step.
+        chip_step: u32,
+        /// Most events.
+        limit: u64,
+    },
+    /// Something is asked for that the chip's family hasn't.
+    #[error("{what} can't be had of chips of the family {family}")]
+    NotInFamily {
+        /// What is asked for.
+        what: &'static str,
+        /// The family.
+        family: &'static str,
+    },
     /// A recording needs a level of timing.
     #[error("{what} can be recorded at timing level {need} only")]
     NotTimed {
@@ -125,6 +151,9 @@ impl RunError {
             RunError::Malformed { .. } => "mend the data".into(),
             RunError::NotFinite { .. } => "remove NaN and infinities from the data".into(),
             RunError::TooManyAtOnce { .. } => "use shorter bins, or a smaller weight exponent".into(),
+            RunError::RepeatedSpike { .. } => "use shorter bins, or binary spikes".into(),
+            RunError::TooManyEvents { .. } => "raise the thresholds, or weaken the net's loops".into(),
+            RunError::NotInFamily { .. } => "leave it out, or compile for a chip of the family Packed".into(),
             RunError::Stalled { .. } => "this is a bug of the simulator or a target without a way between two cores: report it".into(),
             RunError::StepTooLong { .. } => "give smaller times in the target's timing_ns and compile again".into(),
             RunError::RunTooLong => "give fewer --steps or --samples, or smaller times in the target's timing_ns".into(),

@@ -2,9 +2,8 @@
 //!
 //! Invariant: integers only, so the order of threads can't matter.
 
-use crate::boot::Machine;
 use crate::run_error::RunError;
-use crate::timing::{BatchTiming, Bound, CoreTiming, Detail, Events, LinkTiming, Plan, SampleTiming};
+use crate::timing::{BatchTiming, Bound, CoreTiming, Detail, Events, Level, LinkTiming, SampleTiming};
 use std::collections::BTreeMap;
 
 /// Adds up.
@@ -15,11 +14,12 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    pub(crate) fn new(machine: &Machine, plan: &Plan) -> Totals {
-        let cores = machine.layout.cores.iter().map(|&core| CoreTiming { core, ..CoreTiming::default() }).collect();
+    pub(crate) fn new(level: Level, barrier_ps: u64, cores: &[u32]) -> Totals {
+        let cores = cores.iter().map(|&core| CoreTiming { core, ..CoreTiming::default() }).collect();
         let timing = BatchTiming {
-            level: plan.level,
-            barrier_ps: plan.costs.barrier,
+            level,
+            barrier_ps,
+            overruns: 0,
             time_ps: 0,
             load_ps: 0,
             host_write_ps: 0,
@@ -40,6 +40,7 @@ impl Totals {
         let t = &mut self.timing;
         t.time_ps = t.time_ps.checked_add(sample.time_ps).filter(|&sum| sum <= i64::MAX as u64).ok_or(RunError::RunTooLong)?;
         t.load_ps += sample.load_ps;
+        t.overruns += sample.overruns;
         t.host_write_ps =
             t.host_write_ps.checked_add(sample.host_write_ps).filter(|&sum| sum <= i64::MAX as u64).ok_or(RunError::RunTooLong)?;
         t.events += sample.events;

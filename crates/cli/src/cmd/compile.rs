@@ -14,9 +14,10 @@ use spikec_compile::explain::Explanation;
 use spikec_compile::{
     CompileError, CompileOptions, Compiled, Copies, Effort, Input, Kernels, Placement, Quantizer, Signs, SoftReset, TimingPolicy,
 };
-use spikec_data::Stimulus;
+use spikec_data::{DataSet, Decode, Stimulus, predict};
 use spikec_fit::budget::Budget;
 use spikec_fit::widths::{self, Widened, WidthsFailure};
+use spikec_reconstruct::Recording;
 use std::path::{Path, PathBuf};
 
 /// Runs the command.
@@ -170,6 +171,19 @@ impl Job {
         result.map_err(|e| self.failure(&e))
     }
 
+    /// Compiles without a word.
+    pub fn quietly(&self) -> Result<Compiled, CompileError> {
+        spikec_compile::compile(self.input(), &self.target, &self.options, &mut |_| ())
+    }
+
+    /// The class that the network as trained gives each sample; none for a network in registers.
+    pub fn trained_predictions(&self, set: &DataSet) -> Result<Option<Vec<u32>>, Failure> {
+        let Prepared::Trained { net, .. } = &self.prepared else { return Ok(None) };
+        let recording =
+            Recording::of_floats(net, &set.samples, self.options.default_steps).map_err(|e| Failure::input(&e).hint(e.hint()))?;
+        Ok(Some(recording.out_counts().iter().map(|c| predict(Decode::Count, c, &[], &[])).collect()))
+    }
+
     /// Compiles with the widths that a search finds.
     fn widths(&self, limits: &Budget) -> Result<Widened, Failure> {
         let Prepared::Trained { net, digest, .. } = &self.prepared else {
@@ -209,7 +223,8 @@ impl Job {
         }
     }
 
-    fn failure(&self, error: &CompileError) -> Failure {
+    /// What to say of an error of the compiler.
+    pub fn failure(&self, error: &CompileError) -> Failure {
         let path = &self.path;
         match error {
             // The options' and the target's own faults.

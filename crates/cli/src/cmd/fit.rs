@@ -9,14 +9,13 @@ use crate::progress;
 use crate::save::NetworkFiles;
 use spikec_chip::target::Family;
 use spikec_compile::{CompileOptions, Input, Signs, compile};
-use spikec_data::{DataSet, predict};
+use spikec_data::DataSet;
 use spikec_fit::budget::Budget;
 use spikec_fit::fit::{File, Filed, FitFailure, FitOptions, Fitted, Fitter, Method, Width};
 use spikec_fit::frontier::Point;
 use spikec_fit::sculpt::Saliency;
 use spikec_fit::write::network_of;
 use spikec_net::{Float, InputCoding, InputKind, Net, Network, code_inputs};
-use spikec_reconstruct::Recording;
 use spikec_sim::{Level, Machine, RunOptions};
 
 /// Steps of the default ladder.
@@ -183,7 +182,7 @@ fn frontier(args: &FitArgs, job: &Job, net: &Net<Float>, file: &File<Network>) -
         let message = format!("has {} channels, the network has {} inputs", test.width, job.prepared.data_width());
         return Err(Failure::file(path, message).hint("test with data of this network"));
     }
-    let test = test.as_ref().map(|set| Test::new(set, net, job)).transpose()?;
+    let test = test.as_ref().map(|set| Test::new(set, job)).transpose()?;
     let bar = progress::stages();
     let mut say = |stage: &str| {
         bar.set_message(stage.to_string());
@@ -235,10 +234,8 @@ struct Test<'a> {
 }
 
 impl<'a> Test<'a> {
-    fn new(set: &'a DataSet, net: &Net<Float>, job: &Job) -> Result<Self, Failure> {
-        let recording =
-            Recording::of_floats(net, &set.samples, job.options.default_steps).map_err(|e| Failure::input(&e).hint(e.hint()))?;
-        Ok(Test { set, trained: recording.out_counts().iter().map(|c| predict(spikec_data::Decode::Count, c, &[], &[])).collect() })
+    fn new(set: &'a DataSet, job: &Job) -> Result<Self, Failure> {
+        Ok(Test { set, trained: job.trained_predictions(set)?.expect("the network is in floats") })
     }
 }
 

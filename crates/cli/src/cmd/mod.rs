@@ -3,6 +3,7 @@
 pub mod check;
 pub mod compile;
 pub mod data;
+pub mod explore;
 pub mod export;
 pub mod fit;
 pub mod import_ranc;

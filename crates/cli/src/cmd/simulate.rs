@@ -103,7 +103,7 @@ pub fn batch(machine: &Machine, set: &DataSet, options: &RunOptions, path: &Path
 
 /// An error of one sample's run: what the bundle hasn't is the bundle's, anything else the data's.
 fn failure(error: &RunError, args: &SimulateArgs) -> Failure {
-    let path = if matches!(error, RunError::Unknown { .. }) { &args.bundle } else { &args.input };
+    let path = if matches!(error, RunError::Unknown { .. } | RunError::NotInFamily { .. }) { &args.bundle } else { &args.input };
     Failure::file(path, error).hint(error.hint())
 }
 

@@ -3,24 +3,19 @@
 use crate::args::TargetCommand;
 use crate::failure::{BAD_INPUT, Failure};
 use crate::load;
+use spikec_report::target::Summary;
 use std::path::Path;
 
 /// Runs the command.
 pub fn run(command: &TargetCommand, json: bool) -> Result<u8, Failure> {
     match command {
         TargetCommand::List => {
-            let targets: Vec<_> = spikec_chip::builtin().iter().filter_map(|(name, _)| spikec_chip::find(name).ok()).collect();
+            let targets = spikec_chip::builtin().iter().filter_map(|(name, _)| spikec_chip::find(name).ok());
+            let targets: Vec<Summary> = targets.map(|t| Summary::new(&t)).collect();
             if json {
-                super::print_json(
-                    &targets
-                        .iter()
-                        .map(|t| serde_json::json!({ "name": t.name, "description": t.description, "cores": t.total_cores() }))
-                        .collect::<Vec<_>>(),
-                );
+                super::print_json(&targets);
             } else {
-                for t in &targets {
-                    super::print(&format!("{:<15} {} ({} cores)", t.name, t.description, t.total_cores()));
-                }
+                super::print(&spikec_report::target::list(&targets));
             }
             Ok(0)
         }

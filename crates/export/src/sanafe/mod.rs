@@ -19,7 +19,7 @@ pub use notes::Note;
 use crate::error::ExportError;
 use expected::Expected;
 use plan::Plan;
-use spikec_chip::Loadable;
+use spikec_chip::{Image, Loadable};
 use spikec_sim::timing::Level;
 use spikec_sim::{Machine, Record, RunOptions, SampleRun};
 use std::io::{self, Write};
@@ -37,6 +37,9 @@ impl SanaFe {
     /// # Errors
     /// [`ExportError`] names what SANA-FE can't run.
     pub fn new(bundle: Loadable<'_>, sample: Option<Sample<'_>>) -> Result<SanaFe, ExportError> {
+        if !matches!(bundle.image, Image::Packed(_)) {
+            return Err(ExportError::Family { format: "sana-fe", found: bundle.image.family(), expected: "Packed" });
+        }
         let machine = Machine::boot_timed(bundle, Level::Analytic)?;
         let run = sample.map(|s| run(&machine, &s)).transpose()?;
         let steps = run.as_ref().map(|r| r.steps);

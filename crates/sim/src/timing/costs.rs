@@ -3,9 +3,9 @@
 //! In: the target's `timing_ns` and `energy_pj`. Out: integers to add up, and [`EnergyPj`] of [`Events`].
 //! Invariant: an energy is its count times the target's figure, nothing else.
 
-use crate::routes::AxonOps;
+use crate::packed::routes::AxonOps;
 use serde::Serialize;
-use spikec_chip::target::{Target, TimingNs};
+use spikec_chip::target::{EnergyPj, Family, Target, TimingNs};
 use std::ops::{AddAssign, Sub};
 
 /// Times in picoseconds.
@@ -153,9 +153,29 @@ pub struct Energy {
 }
 
 impl Energy {
-    /// Counts times the target's figures.
+    /// Counts times the target's figures; units without a figure in the target's family take nothing.
     pub fn of(events: &Events, target: &Target) -> Energy {
-        let e = &target.packed().energy_pj;
+        let n = |count: u64, pj: f64| count as f64 * pj;
+        let synapses = events.synapses_dense + events.synapses_sparse + events.synapses_conv;
+        match &target.family {
+            Family::Packed(p) => Energy::packed(events, &p.energy_pj),
+            Family::Crossbar(x) => Energy {
+                neurons_pj: n(events.neuron_updates, *x.energy_pj.neuron_update) + n(events.neuron_spikes, *x.energy_pj.spike_out),
+                synapses_pj: n(synapses, *x.energy_pj.synapse),
+                mesh_pj: n(events.hops_x + events.hops_y + events.hops_chip, *x.energy_pj.hop),
+                host_spikes_pj: n(events.host_messages, *x.energy_pj.host_spike),
+                ..Energy::default()
+            },
+            Family::EventCrossbar(x) => Energy {
+                neurons_pj: n(events.neuron_updates, *x.energy_pj.leak),
+                synapses_pj: n(synapses, *x.energy_pj.synapse),
+                host_spikes_pj: n(events.host_messages + events.messages_out, *x.energy_pj.host_spike),
+                ..Energy::default()
+            },
+        }
+    }
+
+    fn packed(events: &Events, e: &EnergyPj) -> Energy {
         let n = |count: u64, pj: f64| count as f64 * pj;
         Energy {
             neurons_pj: n(events.neuron_accesses, *e.neuron_access)

@@ -5,8 +5,8 @@
 //! Cost: at most four additions a message, whatever its length; one pass over the routers a step.
 
 use crate::boot::BootError;
-use crate::fabric::small;
-use crate::routes::FanOut;
+use crate::packed::fabric::small;
+use crate::packed::routes::FanOut;
 use serde::Serialize;
 use spikec_chip::{Mesh, Router};
 
@@ -97,12 +97,21 @@ pub(crate) struct LoadChanges {
 impl LoadChanges {
     /// Of sources whose routers `from` tells; `routers` are those of the destination cores.
     pub(crate) fn new(area: Area, fan_out: &FanOut, routers: &[u32], from: impl Fn(usize) -> u32) -> Result<LoadChanges, BootError> {
+        let to = |source| fan_out.of(source).iter().map(|link| routers[link.core as usize]);
+        LoadChanges::of_ways(area, (0..fan_out.sums.len()).map(|source| (from(source), to(source))))
+    }
+
+    /// Of sources with their routers and those that one spike of them goes to, all by number in the area.
+    pub(crate) fn of_ways<T: IntoIterator<Item = u32>>(
+        area: Area,
+        sources: impl Iterator<Item = (u32, T)>,
+    ) -> Result<LoadChanges, BootError> {
         let mut all = LoadChanges { offsets: vec![0], changes: Vec::new() };
         let mut own: Vec<(u32, i32)> = Vec::new();
-        for source in 0..fan_out.sums.len() {
+        for (from, routers) in sources {
             own.clear();
-            for link in fan_out.of(source) {
-                way(area, from(source), routers[link.core as usize], &mut own);
+            for to in routers {
+                way(area, from, to, &mut own);
             }
             own.sort_unstable_by_key(|c| c.0);
             own.dedup_by(|later, kept| {

@@ -14,7 +14,9 @@ mod stopwatch;
 mod wave;
 mod ways;
 
+pub(crate) use costs::ps;
 pub use costs::{Energy, Events};
+pub(crate) use links::{Area, LinkLoads, LoadChanges};
 pub use links::{Direction, Link};
 pub(crate) use plan::Plan;
 pub(crate) use stopwatch::{Before, Detail, Recording, Stopwatch};
@@ -48,7 +50,7 @@ pub enum Bound {
     Traffic,
     /// The host's sending of spikes.
     Host,
-    /// The barrier at the end.
+    /// The barrier at the end, or on a crossbar the wait for the next tick.
     Barrier,
 }
 
@@ -104,6 +106,8 @@ pub struct SampleTiming {
     pub load_ps: u64,
     /// The host's register writes: clearing the state and writing biases (assumed figures), not part of `time_ps`.
     pub host_write_ps: u64,
+    /// Chip steps that took longer than the chip's ticks are apart: an error of the scheduler on RANC's RTL. 0 in families without ticks.
+    pub overruns: u64,
     /// Everything that costs energy.
     pub events: Events,
     /// By chip step.
@@ -170,8 +174,10 @@ pub struct LayerTiming {
 pub struct BatchTiming {
     /// How it was timed.
     pub level: Level,
-    /// Barrier of the routers in use, in picoseconds.
+    /// Barrier of the routers in use, in picoseconds; on a crossbar the time for which a tick waits for the next one after its cores.
     pub barrier_ps: u64,
+    /// Sum over samples.
+    pub overruns: u64,
     /// Sum over samples and steps.
     pub time_ps: u64,
     /// Sum over samples.

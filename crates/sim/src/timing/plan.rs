@@ -10,8 +10,8 @@ use super::costs::CostsPs;
 use super::links::{Area, LoadChanges};
 use super::noc::Noc;
 use crate::boot::BootError;
-use crate::fabric::{Cores, Fabric};
-use crate::layout::IDLE;
+use crate::packed::fabric::{Cores, Fabric};
+use crate::packed::layout::IDLE;
 use crate::record::Names;
 use spikec_chip::target::{Flush, Target};
 use spikec_chip::{Mesh, Router};
@@ -103,7 +103,7 @@ impl Plan {
             }
         }
         let in_row = (0..layout.cores.len()).map(|k| layout.lanes_of_core(k).windows(2).all(|w| w[0] + 1 == w[1])).collect();
-        let services = |links: &[crate::routes::Link]| links.iter().map(|l| costs.service(&l.ops)).collect::<Vec<u64>>();
+        let services = |links: &[crate::packed::routes::Link]| links.iter().map(|l| costs.service(&l.ops)).collect::<Vec<u64>>();
         let routers: Vec<u32> = home.map(|r| area.index(r) as u32).collect();
         let port = area.index(mesh.host_port()) as u32;
         let of_core = |core: u32| routers.get(core as usize).copied().unwrap_or(port);

@@ -11,8 +11,9 @@ use super::noc::{Emission, Noc, Probe, Trouble};
 use super::plan::{Plan, UNNAMED};
 use super::wave::Wave;
 use super::{Bound, CoreStep, CoreTiming, LayerKind, LayerTiming, Level, LinkTiming, MessageEvent, SampleTiming, StepTiming};
-use crate::boot::{BootError, Machine};
-use crate::routes::FanOut;
+use crate::boot::BootError;
+use crate::packed::PackedMachine;
+use crate::packed::routes::FanOut;
 use crate::run_error::RunError;
 use spikec_chip::target::Flush;
 
@@ -112,7 +113,7 @@ impl Probe for Notes<'_> {
 }
 
 impl Stopwatch {
-    pub(crate) fn new(machine: &Machine, plan: &Plan, recording: Recording) -> Result<Stopwatch, BootError> {
+    pub(crate) fn new(machine: &PackedMachine, plan: &Plan, recording: Recording) -> Result<Stopwatch, BootError> {
         let lanes = machine.layout.lanes();
         let cores = machine.layout.cores.len();
         let noc = if plan.level == Level::Cycle { Some(plan.noc(&machine.layout.cores)?) } else { None };
@@ -135,7 +136,7 @@ impl Stopwatch {
     }
 
     /// Clears everything and times the host's spikes of step 0 where it sends them before the step.
-    pub(crate) fn start(&mut self, machine: &Machine, plan: &Plan, host: &[u32]) -> Result<(), RunError> {
+    pub(crate) fn start(&mut self, machine: &PackedMachine, plan: &Plan, host: &[u32]) -> Result<(), RunError> {
         self.active.fill(0);
         self.updates.fill(0);
         self.link_totals.fill(0);
@@ -193,7 +194,7 @@ impl Stopwatch {
     /// Times the step: `fired` lanes send, and the host sends the spikes of `host`.
     pub(crate) fn after_update(
         &mut self,
-        machine: &Machine,
+        machine: &PackedMachine,
         plan: &Plan,
         chip_step: u32,
         fired: &[u32],
@@ -211,7 +212,14 @@ impl Stopwatch {
     }
 
     /// Sends the messages of a step and sums up what it took.
-    fn messages(&mut self, machine: &Machine, plan: &Plan, chip_step: i32, fired: &[u32], host: &[u32]) -> Result<StepTiming, RunError> {
+    fn messages(
+        &mut self,
+        machine: &PackedMachine,
+        plan: &Plan,
+        chip_step: i32,
+        fired: &[u32],
+        host: &[u32],
+    ) -> Result<StepTiming, RunError> {
         let costs = &plan.costs;
         let mut events = Events::default();
         let first_message = self.messages.len();
@@ -323,7 +331,7 @@ impl Stopwatch {
     }
 
     /// Lists what each sender sends, in the order of its compartments, with the time that each message takes to make.
-    fn emit(&mut self, machine: &Machine, plan: &Plan, chip_step: i32, fired: &[u32], host: &[u32], noted: bool) {
+    fn emit(&mut self, machine: &PackedMachine, plan: &Plan, chip_step: i32, fired: &[u32], host: &[u32], noted: bool) {
         let costs = &plan.costs;
         let fan_out = &machine.fabric.neuron_fan_out;
         self.emissions.clear();
@@ -442,7 +450,7 @@ impl Stopwatch {
     /// Sums up the sample: `counts` spikes of each lane, `input_counts` of each channel, and the host's bias writes.
     pub(crate) fn finish(
         &mut self,
-        machine: &Machine,
+        machine: &PackedMachine,
         plan: &Plan,
         counts: &[u32],
         input_counts: &[u32],
@@ -505,7 +513,7 @@ impl Stopwatch {
         (std::mem::take(&mut self.timing), detail)
     }
 
-    fn lane_events(&self, machine: &Machine, lane: usize, spikes: u32, steps: u64) -> Events {
+    fn lane_events(&self, machine: &PackedMachine, lane: usize, spikes: u32, steps: u64) -> Events {
         let fan_out = &machine.fabric.neuron_fan_out;
         let n = u64::from(spikes);
         let messages = n * fan_out.range(lane).len() as u64;
@@ -536,11 +544,11 @@ impl Stopwatch {
     }
 }
 
-fn add_fan_out(events: &mut Events, sum: &crate::routes::FanOutSum) {
+fn add_fan_out(events: &mut Events, sum: &crate::packed::routes::FanOutSum) {
     add_times(events, sum, 1);
 }
 
-fn add_times(events: &mut Events, sum: &crate::routes::FanOutSum, n: u64) {
+fn add_times(events: &mut Events, sum: &crate::packed::routes::FanOutSum, n: u64) {
     events.synapses_dense += n * sum.dense;
     events.synapses_sparse += n * sum.sparse;
     events.synapses_conv += n * sum.conv;

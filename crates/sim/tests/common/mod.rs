@@ -1,7 +1,10 @@
 //! Hand-made bundles for the tests and the benchmark.
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
 
-use spikec_chip::bundle::{Bundle, Decoder, DecoderKind, Encoder, Host, Place, PopulationSymbols, Provenance, Symbols};
+pub mod crossbar;
+pub mod event;
+
+use spikec_chip::bundle::{Bundle, Decoder, DecoderKind, Encoder, Host, Injection, Place, PopulationSymbols, Provenance, Symbols};
 use spikec_chip::image::{Compartment, CompartmentProfile, OutAxon, StoredSynapse, SynapseEntry, SynapseFormat};
 use spikec_chip::target::{Compression, Sign};
 use spikec_chip::{CoreTables, Image, PackedImage, Target, codec::encode_core};
@@ -92,13 +95,24 @@ pub fn bundle(cores: &[CoreTables], input_axons: Vec<Vec<Place>>, populations: V
 /// The same for another target of the packed family.
 pub fn bundle_for(target: Target, cores: &[CoreTables], input_axons: Vec<Vec<Place>>, populations: Vec<PopulationSymbols>) -> Bundle {
     let images = cores.iter().map(|c| encode_core(c, &target).unwrap()).collect();
+    assemble(target, Image::Packed(PackedImage { cores: images }), input_axons, Vec::new(), populations)
+}
+
+/// A bundle of any family; the last population is the output, decoded by `Count`.
+pub fn assemble(
+    target: Target,
+    image: Image,
+    input_axons: Vec<Vec<Place>>,
+    injections: Vec<Injection>,
+    populations: Vec<PopulationSymbols>,
+) -> Bundle {
     let output = populations.last().unwrap();
     let decoder = Decoder { kind: DecoderKind::Count, outputs: output.neurons.iter().map(|(_, p)| Some(*p)).collect(), skew: output.skew };
     let host = Host {
         input_width: input_axons.len() as u32,
         encoder: Encoder::Spikes,
         input_axons,
-        injections: Vec::new(),
+        injections,
         maps: Vec::new(),
         bias_writes: Vec::new(),
         default_steps: None,
@@ -108,7 +122,7 @@ pub fn bundle_for(target: Target, cores: &[CoreTables], input_axons: Vec<Vec<Pla
     let symbols = Symbols { output: populations.len() as u32 - 1, populations };
     let provenance =
         Provenance { tool: "test".into(), network_name: "test".into(), network_digest: String::new(), options: Vec::new(), seed: 0 };
-    Bundle { target, image: Image::Packed(PackedImage { cores: images }), host, symbols, provenance, reference: Vec::new() }
+    Bundle { target, image, host, symbols, provenance, reference: Vec::new() }
 }
 
 pub fn boot(bundle: &Bundle) -> Machine {

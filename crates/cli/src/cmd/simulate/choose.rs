@@ -4,6 +4,7 @@ use crate::args::{RecordArg, SimulateArgs, TimingArg, UntilArg};
 use crate::failure::Failure;
 use spikec_chip::Bundle;
 use spikec_chip::bundle::PopulationSymbols;
+use spikec_chip::target::Family;
 use spikec_data::DataSet;
 use spikec_report::recording::{Recording, Sizes, memory};
 use spikec_sim::{Level, Machine, Probe, Record, RunOptions};
@@ -183,7 +184,9 @@ pub fn check_memory(
     let sum = |sizes: &Sizes| memory(recording, sizes).iter().fold(0u64, |sum, p| sum.saturating_add(p.1));
     // What is known without running comes first; then spikes and messages are counted by a run without timing.
     let least = sum(&Sizes { spikes: 0, ..sizes });
-    let unknown = options.record.messages || (options.record.spikes && sum(&sizes) > MOST_MEMORY);
+    // Neurons of event crossbars may fire several times in a step.
+    let unbounded = matches!(bundle.target.family, Family::EventCrossbar(_));
+    let unknown = options.record.messages || (options.record.spikes && (unbounded || sum(&sizes) > MOST_MEMORY));
     if least <= MOST_MEMORY && unknown {
         (sizes.spikes, sizes.messages) = count()?;
     }

@@ -1,15 +1,16 @@
-//! The host's part of a run: encoders, bias writes and the decoder.
+//! What only the packed family's host does: bias writes.
 //!
-//! In: the bundle's host section and symbols, and a sample. Out: input spikes, bias registers by chip step, outputs.
-//! Invariant: every compartment and axon named here exists; every number is finite and in the register's range.
+//! In: the bundle's host section, and a sample. Out: bias registers by chip step.
+//! Invariant: every compartment named here exists; every number is finite and in the register's range.
 //! Cost: a map's terms once a sample (constant values) or once a step.
 
 use crate::boot::{BootError, Spot};
-use crate::check::{MAX_SKEW, Numbers, range};
+use crate::check::{MAX_SKEW, range};
 use crate::counters::Counters;
-use crate::layout::Layout;
-use spikec_chip::bundle::{DecoderKind, Encoder, Host, HostMap, Symbols};
-use spikec_data::{BiasRegister, Decode, Values, bias_register, host_sum};
+use crate::packed::layout::Layout;
+use crate::packed::numbers::Numbers;
+use spikec_chip::bundle::{Encoder, Host, HostMap};
+use spikec_data::{BiasRegister, Values, bias_register, host_sum};
 
 /// A host map and where it writes.
 #[derive(Debug)]
@@ -23,14 +24,6 @@ struct Map {
 /// The host section, resolved to lanes.
 #[derive(Debug)]
 pub(crate) struct HostPlan {
-    pub encoder: Encoder,
-    pub input_width: u32,
-    pub default_steps: Option<u32>,
-    pub max_skew: u32,
-    /// Lane of each output, by index as trained.
-    pub outputs: Vec<Option<u32>>,
-    pub output_skew: u32,
-    pub decode: Decode,
     /// (chip step, lane, bias in v units), by chip step.
     writes: Vec<(u32, u32, i32)>,
     maps: Vec<Map>,
@@ -39,28 +32,9 @@ pub(crate) struct HostPlan {
 }
 
 impl HostPlan {
-    /// Checks the host section against layout and symbols; `skews` is the skew of each lane.
-    pub(crate) fn new(
-        host: &Host,
-        symbols: &Symbols,
-        layout: &Layout,
-        numbers: &Numbers,
-        skews: &[Option<u32>],
-    ) -> Result<HostPlan, BootError> {
+    /// Checks the host section against the layout; `skews` is the skew of each lane.
+    pub(crate) fn new(host: &Host, layout: &Layout, numbers: &Numbers, skews: &[Option<u32>]) -> Result<HostPlan, BootError> {
         let at = Spot::host("host", 0);
-        range(at, "max_skew", host.max_skew, 0, MAX_SKEW.into())?;
-        let channels = match host.encoder {
-            Encoder::Spikes => u64::from(host.input_width),
-            Encoder::Bias => 0,
-            Encoder::Rate { full_scale } | Encoder::Latency { full_scale } => {
-                if !(full_scale.is_finite() && full_scale > 0.0) {
-                    return Err(BootError::NotFinite { spot: at, field: "full_scale (above 0)" });
-                }
-                2 * u64::from(host.input_width)
-            }
-        };
-        let given = if host.input_axons.iter().all(Vec::is_empty) && channels == 0 { 0 } else { host.input_axons.len() };
-        range(at, "input_axons: channels", given as u64, channels.into(), channels.into())?;
         range(at, "injections (not in the packed family)", host.injections.len() as u64, 0, 0)?;
         if host.encoder != Encoder::Bias {
             range(at, "maps (only for the encoder Bias)", host.maps.len() as u64, 0, 0)?;
@@ -73,47 +47,7 @@ impl HostPlan {
         }
         writes.sort_by_key(|w| w.0);
         let maps = host.maps.iter().enumerate().map(|(k, m)| Map::new(k, m, host, layout, skews)).collect::<Result<_, _>>()?;
-
-        let decoder = &host.decoder;
-        let spot = Spot::host("decoder", 0);
-        range(spot, "skew", decoder.skew, 0, host.max_skew.into())?;
-        let output = symbols.populations.get(symbols.output as usize).ok_or(BootError::Range {
-            spot: Spot::host("symbols", 0),
-            field: "output",
-            found: symbols.output.into(),
-            low: 0,
-            high: symbols.populations.len() as i128 - 1,
-        })?;
-        range(spot, "skew (as the output population's)", decoder.skew, output.skew.into(), output.skew.into())?;
-        let size = crate::record::size(output).max(1);
-        range(spot, "outputs", decoder.outputs.len() as u64, size.into(), size.into())?;
-        let mut outputs = Vec::with_capacity(decoder.outputs.len());
-        for (k, place) in decoder.outputs.iter().enumerate() {
-            outputs.push(place.map(|p| layout.lane(Spot::host("decoder output", k), p)).transpose()?);
-        }
-        let decode = match decoder.kind {
-            DecoderKind::Count => Decode::Count,
-            DecoderKind::FirstSpike => Decode::FirstSpike,
-            DecoderKind::Vote(group) => {
-                range(spot, "vote: outputs of a group", group, 1, outputs.len() as i128)?;
-                Decode::Vote(group)
-            }
-            DecoderKind::Potential => Decode::Potential,
-            DecoderKind::Spikes => Decode::Spikes,
-        };
-        Ok(HostPlan {
-            encoder: host.encoder.clone(),
-            input_width: host.input_width,
-            default_steps: host.default_steps,
-            max_skew: host.max_skew,
-            outputs,
-            output_skew: decoder.skew,
-            decode,
-            writes,
-            maps,
-            mantissa_max: numbers.bias_mantissa_max,
-            exponent_max: numbers.bias_exponent_max,
-        })
+        Ok(HostPlan { writes, maps, mantissa_max: numbers.bias_mantissa_max, exponent_max: numbers.bias_exponent_max })
     }
 
     /// Writes the biases that are due before a chip step of a sample of `steps` network steps.

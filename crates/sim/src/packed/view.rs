@@ -3,9 +3,11 @@
 //! In: the target's numbers, a machine and a sample. Out: integers in v units.
 //! Invariant: these are the numbers that the simulator itself uses; nothing here computes them a second time.
 
-use crate::boot::{BootError, Machine};
-use crate::check::{MAX_CHIP_STEPS, Numbers};
+use crate::boot::{AnyMachine, BootError, Machine};
+use crate::check::MAX_CHIP_STEPS;
 use crate::counters::Counters;
+use crate::packed::PackedMachine;
+use crate::packed::numbers::Numbers;
 use crate::run_error::RunError;
 use spikec_chip::Target;
 use spikec_data::Values;
@@ -52,12 +54,21 @@ impl Machine {
     /// are the sample's, for a bundle whose host turns values into biases; without them only the constant biases are written.
     ///
     /// # Errors
-    /// [`RunError`] where the values don't suit the bundle, or the sample is too long.
+    /// [`RunError`] where the values don't suit the bundle, or the sample is too long; or the chip has no biases.
     pub fn bias_changes(&self, values: Option<&Values>, steps: u32) -> Result<Vec<BiasChange>, RunError> {
-        if let Some(values) = values.filter(|v| v.width != self.host.input_width) {
-            return Err(RunError::Width { found: values.width, expected: self.host.input_width });
+        match &self.0 {
+            AnyMachine::Packed(m) => m.bias_changes(values, steps),
+            _ => Err(RunError::NotInFamily { what: "a bias", family: self.family() }),
         }
-        let chip_steps = u64::from(steps) + u64::from(self.host.max_skew);
+    }
+}
+
+impl PackedMachine {
+    fn bias_changes(&self, values: Option<&Values>, steps: u32) -> Result<Vec<BiasChange>, RunError> {
+        if let Some(values) = values.filter(|v| v.width != self.io.input_width) {
+            return Err(RunError::Width { found: values.width, expected: self.io.input_width });
+        }
+        let chip_steps = u64::from(steps) + u64::from(self.io.max_skew);
         if chip_steps > MAX_CHIP_STEPS {
             return Err(RunError::TooManySteps { found: chip_steps, limit: MAX_CHIP_STEPS });
         }

@@ -6,8 +6,9 @@
 //! Cost: linear in the compartments.
 
 use crate::boot::{BootError, Spot};
-use crate::check::{Numbers, range};
-use crate::neuron::{Class, LANES, Params};
+use crate::check::range;
+use crate::packed::neuron::{Class, LANES, Params};
+use crate::packed::numbers::Numbers;
 use spikec_chip::CoreTables;
 use spikec_chip::bundle::Place;
 use std::collections::BTreeMap;

@@ -5,9 +5,10 @@
 //! Cost: linear in the output axons of all compartments.
 
 use crate::boot::{BootError, Spot};
-use crate::check::{MAX_LINKS, range};
-use crate::fabric::{Cores, small};
-use crate::layout::Layout;
+use crate::check::range;
+use crate::packed::fabric::{Cores, small};
+use crate::packed::layout::Layout;
+use crate::packed::numbers::MAX_LINKS;
 use spikec_chip::bundle::Place;
 use spikec_chip::{Mesh, Router, Target};
 

@@ -7,9 +7,10 @@
 //! filled with zeros) are added as slices.
 
 use crate::boot::{BootError, Spot};
-use crate::check::{MAX_CELLS, MAX_SHARED, Numbers, range};
-use crate::layout::Layout;
-use crate::routes::{AxonOps, FanOut, Routes};
+use crate::check::{MAX_CELLS, range};
+use crate::packed::layout::Layout;
+use crate::packed::numbers::{MAX_SHARED, Numbers};
+use crate::packed::routes::{AxonOps, FanOut, Routes};
 use spikec_chip::bundle::Place;
 use spikec_chip::target::Compression;
 use spikec_chip::{CoreTables, Target};
