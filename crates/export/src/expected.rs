@@ -4,7 +4,7 @@ use crate::error::ExportError;
 use crate::sample::Sample;
 use serde::Serialize;
 use spikec_chip::Loadable;
-use spikec_sim::{BootError, Machine, Record, RunOptions};
+use spikec_sim::{Machine, Record, RunOptions};
 
 #[derive(Debug, Serialize)]
 struct Expected<'a> {
@@ -19,13 +19,9 @@ struct Expected<'a> {
     prediction: u32,
 }
 
-/// `expected.json`; `None` where the simulator can't run the bundle's family.
-pub(crate) fn json(bundle: Loadable<'_>, format: &str, sample: &Sample<'_>) -> Result<Option<String>, ExportError> {
-    let machine = match Machine::boot(bundle) {
-        Ok(machine) => machine,
-        Err(BootError::Family { .. }) => return Ok(None),
-        Err(e) => return Err(e.into()),
-    };
+/// `expected.json`.
+pub(crate) fn json(bundle: Loadable<'_>, format: &str, sample: &Sample<'_>) -> Result<String, ExportError> {
+    let machine = Machine::boot(bundle)?;
     let record = Record { spikes: true, ..Record::default() };
     let run = machine.run(sample.stimulus, &RunOptions { steps: sample.steps, record, ..RunOptions::default() })?;
     let place = |population: u32, neuron: u32| {
@@ -47,5 +43,5 @@ pub(crate) fn json(bundle: Loadable<'_>, format: &str, sample: &Sample<'_>) -> R
     };
     let mut text = serde_json::to_string(&expected).unwrap_or_default();
     text.push('\n');
-    Ok(Some(text))
+    Ok(text)
 }

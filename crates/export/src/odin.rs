@@ -126,10 +126,7 @@ impl Spi {
             }
             None => None,
         };
-        let expected = match &sample {
-            Some(sample) => expected::json(bundle, format, sample)?,
-            None => None,
-        };
+        let expected = sample.map(|s| expected::json(bundle, format, &s)).transpose()?;
         Ok(Spi { chip, tables, neurons, synapses, host: text(&host(&bundle)), events, expected })
     }
 

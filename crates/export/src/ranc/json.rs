@@ -42,10 +42,7 @@ impl RancJson {
                 }
             }
         }
-        let expected = match &sample {
-            Some(sample) => expected::json(bundle, "ranc-json", sample)?,
-            None => None,
-        };
+        let expected = sample.map(|s| expected::json(bundle, "ranc-json", &s)).transpose()?;
         // RANC's packets begin at its first router.
         let place = |p: &Place| {
             let router = mesh.router(p.core);

@@ -157,6 +157,9 @@ struct Reader<'a> {
     findings: Vec<RancFinding>,
 }
 
+/// (place in the list of cores, row).
+type Seat = (usize, usize);
+
 /// A source of an axon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Feed {
@@ -323,11 +326,11 @@ impl Reader<'_> {
     }
 
     /// What feeds each axon of each core, and the row of each output.
-    fn follow(&mut self, tables: &[CrossbarTables], outputs: usize) -> (Vec<Vec<Feed>>, Vec<Option<(usize, usize)>>) {
+    fn follow(&mut self, tables: &[CrossbarTables], outputs: usize) -> (Vec<Vec<Feed>>, Vec<Option<Seat>>) {
         let (width, height) = (i64::from(*self.target.topology.width), i64::from(*self.target.topology.height));
         let bus = (i64::from(self.spec.routing.output_bus.0), i64::from(self.spec.routing.output_bus.1));
         let mut feeds: Vec<Vec<Feed>> = tables.iter().map(|t| vec![Feed::Nobody; t.types.len()]).collect();
-        let mut outs: Vec<Option<(usize, usize)>> = vec![None; outputs];
+        let mut outs: Vec<Option<Seat>> = vec![None; outputs];
         for (k, core) in tables.iter().enumerate() {
             let at = self.at(core.core);
             for (j, row) in core.neurons.iter().enumerate().filter(|(_, row)| !row.is_unused(self.spec)) {

@@ -80,10 +80,7 @@ pub fn catch(original: &Bundle, mutant: &Bundle, given: &Given) -> Caught {
     if let Err(e) = Bundle::from_bytes(&mutant.to_bytes()) {
         return Caught::Container(e.to_string());
     }
-    // What the simulator doesn't boot at all, it doesn't catch.
-    if let Err(e) = Machine::boot(mutant.loadable())
-        && Machine::boot(original.loadable()).is_ok()
-    {
+    if let Err(e) = Machine::boot(mutant.loadable()) {
         return Caught::Boot(e.to_string());
     }
     match (family::choices(original), family::choices(mutant)) {
