@@ -30,12 +30,12 @@ fn integrate_and_fire(threshold: f32) -> FloatNeuron {
 /// A random net of neurons that a crossbar can be.
 fn net(seed: u64) -> Net<Float> {
     let mut net = random_net(seed);
-    net.rules.reset = if seed % 2 == 0 { ResetRule::ToValue } else { ResetRule::Subtract };
+    net.rules.reset = if seed.is_multiple_of(2) { ResetRule::ToValue } else { ResetRule::Subtract };
     for p in &mut net.populations {
         let Role::Neurons(neurons) = &mut p.role else { continue };
         for n in neurons {
             let threshold = if n.threshold < f32::INFINITY { n.threshold } else { 1.0 };
-            let v_reset = if seed % 2 == 0 { n.v_reset } else { 0.0 };
+            let v_reset = if seed.is_multiple_of(2) { n.v_reset } else { 0.0 };
             *n = FloatNeuron { keep_u: 0.0, keep_v: 1.0, threshold, v_reset, ..*n };
         }
     }
@@ -162,7 +162,7 @@ fn sources_take_as_many_axons_as_there_is_room_for() {
     let four = axons(64, None).unwrap();
     assert_eq!(four.axons_per_source, 4);
     let fewer = [100, 180, 256].map(|n| axons(n, None).unwrap().axons_per_source);
-    assert!(fewer.is_sorted_by(|a, b| a >= b) && fewer[2] == 1, "{fewer:?}");
+    assert!(fewer.is_sorted_by(|a, b| a >= b) && fewer[2] < fewer[0], "{fewer:?}");
     let one = axons(64, Some(1)).unwrap();
     assert!(one.relative > four.relative && four.relative < 0.05, "{one:?} {four:?}");
     assert!(matches!(axons(257, None), Err(CompileError::Findings(f)) if f[0].code == "C17" && f[0].need == 257.0));

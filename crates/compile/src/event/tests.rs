@@ -107,7 +107,7 @@ fn random_nets_on_bits_equal_the_reference() {
         let samples: Vec<Stimulus> = (0..3).map(|k| random_spikes(&net, 100 * seed + k, 20)).collect();
         let calibration = if seed % 3 == 0 { samples.clone() } else { Vec::new() };
         let options = CompileOptions { calibration, default_steps: Some(20), ..CompileOptions::default() };
-        let done = match compiled(&net, &target(if seed % 2 == 0 { "tinyodin" } else { "odin" }), &options) {
+        let done = match compiled(&net, &target(if seed.is_multiple_of(2) { "tinyodin" } else { "odin" }), &options) {
             Ok(done) => done,
             Err(CompileError::Findings(f)) if f.iter().all(|f| ["C02", "C11", "C17"].contains(&f.code)) => continue,
             Err(CompileError::NothingLeft(_)) => continue,
@@ -146,7 +146,7 @@ fn what_the_core_can_not_hold_is_named() {
         let found = check(Input::Trained { net: &net, digest: [0; 32] }, &target(chip), &CompileOptions::default()).unwrap();
         found.iter().map(|f| format!("{} {} {} of {}", f.code, f.resource, f.need, f.limit)).collect::<Vec<_>>()
     };
-    let both = |k: u32| if k % 2 == 0 { 0.5 } else { -0.5 };
+    let both = |k: u32| if k.is_multiple_of(2) { 0.5 } else { -0.5 };
     assert_eq!(findings(256, 256, |_| 0.5, "tinyodin"), Vec::<String>::new());
     assert_eq!(findings(257, 257, |_| 0.5, "tinyodin"), ["C01 neurons 257 of 256", "C02 rows of the synapse memory 257 of 256"]);
     assert_eq!(findings(2, 128, both, "odin"), Vec::<String>::new());
