@@ -2,6 +2,7 @@
 //! compiles or is refused with findings, and what is compiled boots and verifies.
 
 use spikec_chip::Target;
+use spikec_chip::target::Family;
 use spikec_compile::{CompileOptions, Input};
 use spikec_data::Stimulus;
 use spikec_net::{Fixed, Float, InputKind, Net};
@@ -69,6 +70,10 @@ fn width<N: spikec_net::Number>(net: &Net<N>) -> u32 {
 fn every_builtin_target_boots_and_verifies() {
     for (name, _) in spikec_chip::builtin() {
         let target = spikec_chip::find(name).unwrap();
+        // Nets of these neurons are none that crossbars can be: tests/crossbar_verify.rs has its own.
+        if !matches!(target.family, Family::Packed(_)) {
+            continue;
+        }
         let mut registers_compiled = 0;
         for seed in 0..6 {
             let float = trained(seed);

@@ -208,7 +208,10 @@ fn a_weight_one_grid_step_away_is_found_where_others_are_clipped() {
     let grid = 1i16 << quantized.net.projections[0].format.grid_shift();
     for (k, &mantissa) in quantized.net.projections[0].synapses.clone().weights_mut().iter().enumerate() {
         let mut other = quantized.clone();
-        other.net.projections[0].synapses.weights_mut()[k] = if mantissa > 128 { mantissa - grid } else { mantissa + grid };
+        let synapses = &mut other.net.projections[0].synapses;
+        synapses.weights_mut()[k] = if mantissa > 128 { mantissa - grid } else { mantissa + grid };
+        // Stored as it would be written, so that only the weight is wrong.
+        *synapses = spikec_net::Synapses::from_tuples(synapses.pres(), synapses.iter().collect());
         let mutant = Bundle { reference: other.to_bytes(), ..bundle.clone() };
         let found = check_image(&mutant, &given).unwrap().differences;
         let moved = |d: &spikec_verify::Difference| (d.side, d.field) == (spikec_verify::Side::Network, spikec_verify::Field::Mantissa);
