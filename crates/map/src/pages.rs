@@ -100,7 +100,7 @@ pub fn pages(graph: &Hypergraph, limits: &Limits, options: &Options, parts: Vec<
 /// The state of a net, repaired: overloaded cores give to others and to new ones.
 fn legal(net: &Regional) -> Mapping {
     let cores = net.cores;
-    finish(net.state(), Strategy::Overlap, cores)
+    finish(net.spacious(cores), Strategy::Overlap, cores)
 }
 
 /// The same on fewer cores, if it has more.

@@ -107,8 +107,14 @@ impl<'a> Regional<'a> {
     }
 
     /// The whole state.
-    pub(crate) fn state(&self) -> State<'a, Lists> {
-        let mut state = State::new(self.graph, self.limits, Lists::new(self.graph, self.cores), self.cores, Vec::new());
+    fn state(&self) -> State<'a, Lists> {
+        self.spacious(0)
+    }
+
+    /// The whole state, where as many cores more may be opened.
+    pub(crate) fn spacious(&self, spare: u32) -> State<'a, Lists> {
+        let pairs = Lists::new(self.graph, self.cores.saturating_add(spare));
+        let mut state = State::new(self.graph, self.limits, pairs, self.cores, Vec::new());
         for (v, &core) in self.parts.iter().enumerate() {
             state.assign(v as u32, core);
         }

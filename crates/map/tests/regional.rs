@@ -206,10 +206,11 @@ fn an_illegal_annealing_hides_no_legal_growth() {
 
 #[test]
 fn crossbars_take_fewer_cores_than_growth_on_any_number_of_threads() {
-    for (neurons, slots) in [(60, 64), (400, 40)] {
+    // The last has axons of many more posts than cores: repair must not open more than the lists hold.
+    for (neurons, slots) in [(60, 64), (400, 40), (3000, 400)] {
         let graph = strangers(neurons, &mut random(5));
         let mut limits = tight(&graph, 1.5, &mut random(1));
-        (limits.neurons, limits.in_slots, limits.out_entries, limits.words) = (64, slots, u32::MAX, u32::MAX);
+        (limits.neurons, limits.in_slots, limits.out_entries, limits.words) = (256, slots, u32::MAX, u32::MAX);
         (limits.out_per_neuron, limits.entry_cost) = (u32::MAX, 0);
         (limits.words_of, limits.class_of_axon) = (vec![vec![0]], Vec::new());
         let grown = grown(&graph, &limits).len() as u32;
