@@ -25,6 +25,26 @@ pub struct Schedule {
     pub soft: f32,
     /// Price at the end.
     pub hard: f32,
+    /// What the price rises by with each slot beyond a limit that a core has already, from the begin to the end.
+    pub steep: f32,
+    /// Neurons may go where none of their axons is: cores are so full that any room counts.
+    pub anywhere: bool,
+}
+
+impl Schedule {
+    /// One of several rounds.
+    pub(crate) fn part(&self, round: u32, rounds: u32) -> Schedule {
+        let between = |a: f32, b: f32, t: f32| a * (b / a).powf(t);
+        let (from, to) = (round as f32 / rounds as f32, (round + 1) as f32 / rounds as f32);
+        Schedule {
+            sweeps: self.sweeps.div_ceil(rounds),
+            hot: between(self.hot, self.cold, from),
+            cold: between(self.hot, self.cold, to),
+            soft: between(self.soft, self.hard, from),
+            hard: between(self.soft, self.hard, to),
+            ..*self
+        }
+    }
 }
 
 /// Anneals.
@@ -34,6 +54,7 @@ pub fn anneal<P: Pairs>(state: &mut State<P>, schedule: &Schedule, rng: &mut Xos
     }
     let mut order: Vec<u32> = (0..state.graph.neurons()).collect();
     let mut visit = Visit::new(state);
+    (visit.steep, visit.anywhere) = (schedule.steep, schedule.anywhere);
     // Visits in a row that left a neuron where it is.
     let mut stays = vec![0u8; order.len()];
     for sweep in 0..schedule.sweeps {
@@ -60,10 +81,15 @@ const UNLIKELY: f32 = 7.0;
 const PATIENCE: u8 = 8;
 const MOST_STAYS: u8 = 8;
 
+/// Cores that are drawn where a neuron may go anywhere; the emptiest is a choice.
+const DRAWN: usize = 4;
+
 /// Scratch of visits.
 struct Visit {
     temperature: f32,
     price: f32,
+    steep: f32,
+    anywhere: bool,
     /// Weight of a neuron, an out entry and a word, in slots.
     weights: [f32; 3],
     /// Words of an axon's first synapse on a core, and of one more on the mean. They decide prices alone: `State` counts.
@@ -82,6 +108,8 @@ impl Visit {
         Visit {
             temperature: 1.0,
             price: 1.0,
+            steep: 0.0,
+            anywhere: false,
             weights: [weight(l.neurons), weight(l.out_entries), weight(l.words)],
             words: [table.get(1).map_or(0.0, |&words| words as f32), each],
             hits: Vec::new(),
@@ -107,14 +135,15 @@ impl Visit {
         let [weight_n, weight_o, weight_w] = self.weights;
         let [first, each] = self.words;
         let words = |new: f32| first * new + each * (axons.len() as f32 - new).max(0.0);
-        let price = self.price;
+        let (price, steep) = (self.price, self.steep);
         let over = |used: i64, add: f32, limit: u32| (add - ((i64::from(limit) - used) as f32).max(0.0)).max(0.0);
         let cost = |used: Use, new: f32| {
             let excess = over(used.in_slots, fixed_slots + new, limits.in_slots)
                 + weight_n * over(used.neurons, 1.0, limits.neurons)
                 + weight_o * over(used.out_entries, own, limits.out_entries)
                 + weight_w * over(used.words, fixed_words + words(new), limits.words);
-            new + price * excess
+            let already = (used.in_slots - i64::from(limits.in_slots)).max(0) as f32;
+            new + price * excess + steep * excess * (excess + 2.0 * already)
         };
         // To stay is always a choice, and bounds what others may cost.
         let mut used = state.used(from);
@@ -134,6 +163,15 @@ impl Visit {
             let cost = cost(state.used(core), new);
             self.costs.push((cost, core));
             least = least.min(cost);
+        }
+        if self.anywhere && looked as f32 <= least + reach {
+            let drawn = (0..DRAWN).map(|_| rng.random_range(0..state.cores()));
+            let core = drawn.min_by_key(|&c| (state.used(c).in_slots, c)).expect("some are drawn");
+            if core != from && self.hits.iter().all(|h| h.0 != core) {
+                let cost = cost(state.used(core), looked as f32);
+                self.costs.push((cost, core));
+                least = least.min(cost);
+            }
         }
         let mut total = 0f32;
         let scale = 1.0 / self.temperature;

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod mapper;
 pub mod messages;
 pub mod overlap;
+pub mod pages;
 pub mod pairs;
 pub mod place;
 pub mod portfolio;

@@ -11,6 +11,7 @@ use crate::grow::{Grower, Room};
 use crate::heal::heal;
 use crate::hypergraph::Hypergraph;
 use crate::limits::Limits;
+use crate::pages::{self, pages};
 use crate::pairs::{Lists, Pairs, Table};
 use crate::portfolio::{Effort, Mapping, Options, Strategy, finish, fits_alone};
 use crate::regional::regional;
@@ -43,8 +44,12 @@ pub fn overlap(graph: &Hypergraph, limits: &Limits, options: &Options) -> Mappin
         Effort::Best => 3000,
     };
     let cores = blocks.len() as u32;
-    if cores > ALONE {
+    if pages::applies(limits) && fits_alone(graph, limits) {
+        pages(graph, limits, options, parts_of(graph, &blocks), cores)
+    } else if cores > ALONE {
         let mapping = regional(graph, limits, options, &blocks);
+        // Input axons that hardly overlap: annealing on as few cores as the slots seem to fill may end far beyond the limits.
+        let mapping = better(mapping, || grown(graph, limits, &blocks));
         opened(graph, limits, options, mapping, |cores| Lists::new(graph, cores))
     } else if Table::serves(graph, cores * 2) {
         annealed(graph, limits, options, &blocks, sweeps, |cores| Table::new(graph, cores))
@@ -53,9 +58,35 @@ pub fn overlap(graph: &Hypergraph, limits: &Limits, options: &Options) -> Mappin
     }
 }
 
+/// The core of each neuron.
+pub(crate) fn parts_of(graph: &Hypergraph, blocks: &[Vec<u32>]) -> Vec<u32> {
+    let mut parts = vec![0; graph.neurons() as usize];
+    for (core, block) in blocks.iter().enumerate() {
+        block.iter().for_each(|&v| parts[v as usize] = core as u32);
+    }
+    parts
+}
+
+/// The grown cores, repaired.
+fn grown(graph: &Hypergraph, limits: &Limits, blocks: &[Vec<u32>]) -> Mapping {
+    let cores = blocks.len() as u32;
+    let mut state = State::new(graph, limits, Lists::new(graph, 2 * cores), cores, Vec::new());
+    parts_of(graph, blocks).into_iter().zip(0..).for_each(|(core, v)| state.assign(v, core));
+    finish(state, Strategy::Overlap, cores)
+}
+
+/// An illegal mapping gives way to another that is legal.
+fn better(mapping: Mapping, other: impl FnOnce() -> Mapping) -> Mapping {
+    if mapping.legal {
+        return mapping;
+    }
+    let other = other();
+    if other.legal { other } else { mapping }
+}
+
 /// The schedule of an annealing.
 pub(crate) fn schedule(sweeps: u32) -> Schedule {
-    Schedule { sweeps, hot: 2.5, cold: 0.2, soft: 0.6, hard: 5.0 }
+    Schedule { sweeps, hot: 2.5, cold: 0.2, soft: 0.6, hard: 5.0, steep: 0.0, anywhere: false }
 }
 
 /// Cores that the use of all cores would fill, by the resource that is used most, once annealing has brought what depends on it down to a share.

@@ -10,7 +10,7 @@ use crate::anneal::{Schedule, anneal};
 use crate::grow::{Grower, Room};
 use crate::hypergraph::Hypergraph;
 use crate::limits::Limits;
-use crate::overlap::{SCOUT, SCOUTING, WARM, need, schedule, spread};
+use crate::overlap::{SCOUT, SCOUTING, WARM, need, parts_of, schedule, spread};
 use crate::pairs::{Lists, Pairs, Table};
 use crate::portfolio::{Effort, Mapping, Options, Strategy, finish, fits_alone};
 use crate::region::{Region, Scratch, groups};
@@ -70,11 +70,15 @@ pub fn regional(graph: &Hypergraph, limits: &Limits, options: &Options, blocks: 
 const AGAIN: u32 = 2;
 
 /// A net on cores.
-struct Regional<'a> {
-    graph: &'a Hypergraph,
-    limits: &'a Limits,
-    parts: Vec<u32>,
-    cores: u32,
+pub(crate) struct Regional<'a> {
+    pub(crate) graph: &'a Hypergraph,
+    pub(crate) limits: &'a Limits,
+    /// Core of each neuron.
+    pub(crate) parts: Vec<u32>,
+    /// Cores.
+    pub(crate) cores: u32,
+    /// Cores of a region when it is cut.
+    most: u32,
     /// Group of each core in the last grouping; empty: none.
     grouping: Vec<u32>,
     rng: Xoshiro256PlusPlus,
@@ -94,16 +98,23 @@ struct Fit {
 impl<'a> Regional<'a> {
     /// From `blocks`, a core each.
     fn new(graph: &'a Hypergraph, limits: &'a Limits, blocks: &[Vec<u32>], seed: u64) -> Self {
-        let mut parts = vec![0; graph.neurons() as usize];
-        for (core, block) in blocks.iter().enumerate() {
-            block.iter().for_each(|&v| parts[v as usize] = core as u32);
-        }
-        Regional { graph, limits, parts, cores: blocks.len() as u32, grouping: Vec::new(), rng: Xoshiro256PlusPlus::seed_from_u64(seed) }
+        Regional::of(graph, limits, parts_of(graph, blocks), blocks.len() as u32, REGION, seed)
+    }
+
+    /// From an assignment; regions have `most` cores.
+    pub(crate) fn of(graph: &'a Hypergraph, limits: &'a Limits, parts: Vec<u32>, cores: u32, most: u32, seed: u64) -> Self {
+        Regional { graph, limits, parts, cores, most, grouping: Vec::new(), rng: Xoshiro256PlusPlus::seed_from_u64(seed) }
     }
 
     /// The whole state.
     fn state(&self) -> State<'a, Lists> {
-        let mut state = State::new(self.graph, self.limits, Lists::new(self.graph, self.cores), self.cores, Vec::new());
+        self.spacious(0)
+    }
+
+    /// The whole state, where as many cores more may be opened.
+    pub(crate) fn spacious(&self, spare: u32) -> State<'a, Lists> {
+        let pairs = Lists::new(self.graph, self.cores.saturating_add(spare));
+        let mut state = State::new(self.graph, self.limits, pairs, self.cores, Vec::new());
         for (v, &core) in self.parts.iter().enumerate() {
             state.assign(v as u32, core);
         }
@@ -113,7 +124,7 @@ impl<'a> Regional<'a> {
     /// Groups the cores anew, opens or empties some if told to, and anneals each group by itself.
     fn round(&mut self, schedule: &Schedule, fit: Option<Fit>) {
         let (graph, limits, cores) = (self.graph, self.limits, self.cores);
-        let groups = groups(graph, &self.parts, cores, REGION, &self.grouping);
+        let groups = groups(graph, &self.parts, cores, self.most, &self.grouping);
         let mut group_of = vec![0; cores as usize];
         for (g, group) in groups.iter().enumerate() {
             group.iter().for_each(|&core| group_of[core as usize] = g);
@@ -154,21 +165,27 @@ impl<'a> Regional<'a> {
 
     /// Anneals in rounds, each with its part of the schedule. The first try may empty cores.
     fn anneal(&mut self, schedule: &Schedule, rounds: u32, tries: u32) {
-        let between = |a: f32, b: f32, t: f32| a * (b / a).powf(t);
         for round in 0..rounds {
-            let (from, to) = (round as f32 / rounds as f32, (round + 1) as f32 / rounds as f32);
-            let part = Schedule {
-                sweeps: schedule.sweeps.div_ceil(rounds),
-                hot: between(schedule.hot, schedule.cold, from),
-                cold: between(schedule.hot, schedule.cold, to),
-                soft: between(schedule.soft, schedule.hard, from),
-                hard: between(schedule.soft, schedule.hard, to),
-            };
+            let from = round as f32 / rounds as f32;
             let saving = if tries == 0 { SAVING * f64::from(1.0 - from).powi(3) } else { 0.0 };
             // What a core leaves behind takes a while to settle.
             let empty = tries == 0 && round + 2 < rounds;
-            self.round(&part, Some(Fit { left: 1.0 - saving, full: FULL - LOOSER * f64::from(tries), empty }));
+            let fit = Fit { left: 1.0 - saving, full: FULL - LOOSER * f64::from(tries), empty };
+            self.round(&schedule.part(round, rounds), Some(fit));
         }
+    }
+
+    /// One round, on as many cores as there are.
+    pub(crate) fn fixed(&mut self, schedule: &Schedule) {
+        self.round(schedule, None);
+    }
+
+    /// Cores that the input slots of all cores would fill, those beyond a limit counted twice.
+    pub(crate) fn need(&self) -> f64 {
+        let (state, limit) = (self.state(), i64::from(self.limits.in_slots));
+        let slots = (0..state.cores()).map(|c| state.used(c).in_slots);
+        let sum: i64 = slots.map(|used| used + (used - limit).max(0)).sum();
+        (sum as f64 / limit.max(1) as f64).ceil()
     }
 }
 

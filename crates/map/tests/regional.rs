@@ -172,3 +172,56 @@ fn what_no_core_holds_ends_after_one_annealing_in_regions() {
     assert!(!mapping.legal);
     assert!(!recount(&graph, &limits, &mapping.parts, mapping.cores).violations.is_empty());
 }
+
+/// Neurons that share few axons: input axons bind far above what any bound says.
+fn strangers(neurons: u32, rng: &mut Random) -> Hypergraph {
+    let inputs = 400;
+    let rows: Vec<Vec<u32>> = (0..neurons)
+        .map(|_| {
+            let mut row: Vec<u32> = (0..16).map(|_| rng.random_range(0..inputs + neurons)).collect();
+            row.sort_unstable();
+            row.dedup();
+            row
+        })
+        .collect();
+    support::graph(inputs, &rows, Vec::new())
+}
+
+#[test]
+fn an_illegal_annealing_hides_no_legal_growth() {
+    let graph = strangers(600, &mut random(3));
+    for entry_cost in [0, 1] {
+        let mut limits = tight(&graph, 1.5, &mut random(1));
+        (limits.neurons, limits.in_slots, limits.out_entries, limits.words) = (64, 64, 100_000, 1_000_000);
+        (limits.out_per_neuron, limits.entry_cost) = (u32::MAX, entry_cost);
+        (limits.words_of, limits.class_of_axon) = (vec![vec![entry_cost]], Vec::new());
+        let grown = grown(&graph, &limits).len() as u32;
+        assert!(grown > 64, "{grown}");
+        let mapping = map(&graph, &limits, &with(Effort::Default, 0), &mut |_| ());
+        let counted = recount(&graph, &limits, &mapping.parts, mapping.cores);
+        assert!(mapping.legal && counted.violations.is_empty(), "{entry_cost}: {} cores of {grown}", mapping.cores);
+        assert!(mapping.cores <= grown, "{entry_cost}: {} cores of {grown}", mapping.cores);
+    }
+}
+
+#[test]
+fn crossbars_take_fewer_cores_than_growth_on_any_number_of_threads() {
+    // The last has axons of many more posts than cores: repair must not open more than the lists hold.
+    for (neurons, slots) in [(60, 64), (400, 40), (3000, 400)] {
+        let graph = strangers(neurons, &mut random(5));
+        let mut limits = tight(&graph, 1.5, &mut random(1));
+        (limits.neurons, limits.in_slots, limits.out_entries, limits.words) = (256, slots, u32::MAX, u32::MAX);
+        (limits.out_per_neuron, limits.entry_cost) = (u32::MAX, 0);
+        (limits.words_of, limits.class_of_axon) = (vec![vec![0]], Vec::new());
+        let grown = grown(&graph, &limits).len() as u32;
+        for seed in [0, 1] {
+            let options = with(Effort::Fast, seed);
+            let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+            let mapping = one.install(|| map(&graph, &limits, &options, &mut |_| ()));
+            let counted = recount(&graph, &limits, &mapping.parts, mapping.cores);
+            assert!(mapping.legal && counted.violations.is_empty() && mapping.cores < grown, "{} cores of {grown}", mapping.cores);
+            let two = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
+            assert_eq!(two.install(|| map(&graph, &limits, &options, &mut |_| ())), mapping);
+        }
+    }
+}
