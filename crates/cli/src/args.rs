@@ -129,6 +129,11 @@ pub enum LayerBitsArg {
     Auto,
 }
 
+/// A number above 0.
+fn positive(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0).ok_or_else(|| format!("`{text}` is no number above 0"))
+}
+
 /// `LAYER=N` or `auto`.
 fn layer_bits(text: &str) -> Result<LayerBitsArg, String> {
     if text == "auto" {
@@ -286,9 +291,12 @@ pub struct MappingArgs {
     /// Words of synaptic memory that input axons of a core share, as the places of a convolution's kernel can.
     #[arg(long, value_name = "K", default_value = "auto")]
     pub kernels: KernelsArg,
-    /// Axons by which a source may enter a core of a crossbar chip: more make weights truer and leave room for fewer sources [default: as many as fit].
+    /// Axons by which a source may enter a core of a crossbar chip: more leave room for fewer sources [default: those of the truest weights that fit].
     #[arg(long, value_name = "N")]
     pub axons_per_source: Option<u32>,
+    /// Error of a layer's weights, as a share of their root mean square, that is allowed on crossbars and event crossbars, whose weights have few levels.
+    #[arg(long, value_name = "E", default_value_t = 0.5, value_parser = positive)]
+    pub weight_error: f64,
     /// Loops with fewer steps of delay than the chip needs.
     #[arg(long, value_name = "P", default_value = "exact")]
     pub timing_policy: TimingPolicyArg,

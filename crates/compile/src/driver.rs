@@ -77,8 +77,10 @@ pub struct CompileOptions {
     pub timing: TimingPolicy,
     /// What may stand for a reset by subtraction (not for registers).
     pub soft_reset: SoftReset,
-    /// Axons of a core by which a source may enter it (crossbars only); none: as many as fit.
+    /// Axons of a core by which a source may enter it (crossbars only); none: those of the truest weights that fit.
     pub axons_per_source: Option<u32>,
+    /// Root mean square of the weights' errors that a layer may have, as a share of its weights' (crossbars and event crossbars only).
+    pub weight_error: f64,
     /// Seed.
     pub seed: u64,
     /// Options as the user gave them, for the bundle's provenance.
@@ -108,6 +110,7 @@ impl Default for CompileOptions {
             timing: TimingPolicy::Exact,
             soft_reset: SoftReset::Exact,
             axons_per_source: None,
+            weight_error: 0.5,
             seed: 0,
             provenance: Vec::new(),
         }

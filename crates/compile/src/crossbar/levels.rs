@@ -36,9 +36,9 @@ pub fn sum(levels: &[f64], code: u16) -> f64 {
 
 /// The nearest sum of each weight, and the error.
 pub fn assign(wanted: &[Wanted], levels: &[f64]) -> (Vec<u16>, f64) {
-    // Ascending, the smallest code first among equals.
+    // Ascending; of equal sums the one of the fewest axons.
     let mut sums: Vec<(f64, u16)> = (0..1u16 << levels.len()).map(|code| (sum(levels, code), code)).collect();
-    sums.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    sums.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1.count_ones(), a.1).cmp(&(b.1.count_ones(), b.1))));
     sums.dedup_by(|next, kept| next.0 == kept.0);
     let mut error = 0.0;
     let codes = wanted
@@ -58,17 +58,45 @@ pub fn assign(wanted: &[Wanted], levels: &[f64]) -> (Vec<u16>, f64) {
 
 /// Levels for weights whose sources enter by `k` axons.
 pub fn fit(wanted: &[Wanted], k: usize) -> Fit {
-    let mut best = Fit { levels: vec![0.0; k], codes: vec![0; wanted.len()], error: f64::INFINITY };
-    if wanted.is_empty() {
-        return Fit { error: 0.0, ..best };
-    }
-    for start in starts(wanted, k) {
-        let found = descend(wanted, start);
-        if found.error < best.error {
-            best = found;
+    best_of(wanted, k, |levels| descend(wanted, levels))
+}
+
+/// As [`fit`], with integer levels of at most `limit`, for weights in units of the potential. Rounding the levels of a fit is not enough where units
+/// are few: halves that add up to a weight round to nothing.
+pub fn fit_integers(wanted: &[Wanted], k: usize, limit: f64) -> Fit {
+    best_of(wanted, k, |levels| {
+        let levels = descend(wanted, levels).levels.into_iter().map(|l| l.round().clamp(-limit, limit));
+        step(wanted, levels.collect(), limit)
+    })
+}
+
+/// The best that `search` finds from all starts.
+fn best_of(wanted: &[Wanted], k: usize, search: impl Fn(Vec<f64>) -> Fit) -> Fit {
+    let none = Fit { levels: vec![0.0; k], codes: vec![0; wanted.len()], error: 0.0 };
+    let found = starts(wanted, k).into_iter().map(search);
+    if wanted.is_empty() { none } else { found.reduce(|a, b| if b.error < a.error { b } else { a }).unwrap_or(none) }
+}
+
+/// Moves single levels by 1 while that helps.
+fn step(wanted: &[Wanted], mut levels: Vec<f64>, limit: f64) -> Fit {
+    let (mut codes, mut error) = assign(wanted, &levels);
+    for _ in 0..ROUNDS {
+        let before = error;
+        for a in 0..levels.len() {
+            for by in [1.0, -1.0] {
+                let mut other = levels.clone();
+                other[a] = (other[a] + by).clamp(-limit, limit);
+                let (new_codes, new_error) = assign(wanted, &other);
+                if new_error < error {
+                    (levels, codes, error) = (other, new_codes, new_error);
+                }
+            }
+        }
+        if error >= before {
+            break;
         }
     }
-    best
+    Fit { levels, codes, error }
 }
 
 /// Alternates between codes and levels until neither changes.
@@ -93,12 +121,11 @@ fn least_squares(wanted: &[Wanted], codes: &[u16], levels: &[f64]) -> Vec<f64> {
     let mut all = 0.0;
     for (w, &code) in wanted.iter().zip(codes) {
         all += w.cost;
-        for (i, row) in a.iter_mut().enumerate().filter(|(i, _)| code >> i & 1 == 1) {
+        for (_, row) in a.iter_mut().enumerate().filter(|(i, _)| code >> i & 1 == 1) {
             for (j, cell) in row.iter_mut().enumerate().take(k) {
                 *cell += w.cost * f64::from(code >> j & 1);
             }
             row[k] += w.cost * w.weight;
-            let _ = i;
         }
     }
     let ridge = 1e-9 * all.max(f64::MIN_POSITIVE);
@@ -190,6 +217,20 @@ mod tests {
             let weights: Vec<f64> = (0..1u16 << levels.len()).map(|code| sum(&levels, code)).collect();
             let fit = fit(&wanted(&weights), levels.len());
             assert!(fit.error < 1e-12, "{levels:?}: {fit:?}");
+        }
+    }
+
+    /// Halves of a weight would round to nothing.
+    #[test]
+    fn integer_levels_keep_small_weights() {
+        let fit = fit_integers(&wanted(&[0.98, -0.98, 0.98, -0.98, 0.0]), 4, 255.0);
+        assert!(fit.error < 0.002, "{fit:?}");
+        let fit = fit_integers(&wanted(&[300.0, 5.2]), 1, 255.0);
+        assert_eq!((fit.levels, fit.codes), (vec![255.0], vec![1, 0]));
+        let weights: Vec<f64> = (0..200).map(|i| f64::from((i * 37) % 61) / 10.0 - 3.0).collect();
+        for k in 1..=4 {
+            let (whole, exact) = (fit_integers(&wanted(&weights), k, 255.0), super::fit(&wanted(&weights), k));
+            assert!(whole.levels.iter().all(|l| l.fract() == 0.0) && whole.error >= exact.error - 1e-9, "{whole:?} {exact:?}");
         }
     }
 

@@ -16,11 +16,11 @@ use crate::driver::{
 };
 use crate::emit::HostOptions;
 use crate::explain;
-use crate::finding::{self, Finding, Severity};
+use crate::finding::{self, Finding};
 use crate::lower::{LowerOptions, LowerReport, lower_all};
 use crate::pack::usage::Usage;
 use crate::placement::{PlacedCore, Placement, Runs};
-use crate::quantize::QuantizeReport;
+use crate::quantize::{QuantizeReport, lost};
 use crate::retime;
 use measure::Measured;
 use partition::{Partitioned, keys};
@@ -52,12 +52,19 @@ pub struct CrossbarReport {
     pub may_overflow: u64,
 }
 
-struct Stages {
+/// A net on cores.
+struct Placed {
     wired: Wired,
-    lowering: LowerReport,
-    /// Parts and the core of each; `None` only if there is an error.
-    placed: Option<(Partitioned, Vec<u32>)>,
+    parts: Partitioned,
+    /// Core of each part.
+    cores: Vec<u32>,
     may_overflow: u64,
+}
+
+struct Stages {
+    lowering: LowerReport,
+    /// `None` only if there is an error.
+    placed: Option<Placed>,
     findings: Vec<Finding>,
 }
 
@@ -68,72 +75,76 @@ fn stages(
     options: &CompileOptions,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Stages, CompileError> {
+    let types = *spec.core.axon_types;
+    let axons = match options.axons_per_source {
+        Some(found) if !(1..=types).contains(&found) => return Err(CompileError::AxonsPerSource { found, most: types }),
+        Some(n) => n..=n,
+        None => 1..=types,
+    };
     progress("lowering");
     let lowered = lower_all(given.net.clone(), target, &LowerOptions { remove_dead: options.remove_dead, timing: options.timing })?;
-    let mut findings = lowered.findings;
-    if lowered.timed {
-        findings.extend(retime::delay_findings(&lowered.net, target));
-    }
-    findings.extend(quantize::unheld(&lowered.net, spec));
-    let output = lowered.net.population(lowered.net.output);
+    let net = &lowered.net;
+    let output = net.population(net.output);
     if output.is_empty() {
         return Err(CompileError::NothingLeft(output.name.clone()));
     }
+    let mut findings = lowered.findings;
+    if lowered.timed {
+        findings.extend(retime::delay_findings(net, target));
+    }
+    findings.extend(quantize::unheld(net, spec));
     let outputs = output.trained_len() as u64;
     if outputs > u64::from(*spec.routing.outputs) {
         let remedy = "use a network with fewer outputs";
         findings.push(Finding::error("C18", "outputs of the output bus", outputs as f64, f64::from(*spec.routing.outputs), remedy));
     }
-    progress("quantizing");
-    let measured = Measured::new(&lowered.net, &options.calibration, options.default_steps);
-    let types = *spec.core.axon_types as usize;
-    let wanted: Vec<usize> = match options.axons_per_source {
-        Some(n) if n as usize > types || n == 0 => {
-            return Err(CompileError::AxonsPerSource { found: n, most: types as u32 });
-        }
-        Some(n) => vec![n as usize],
-        // Weights are truest with the most axons.
-        None => (1..=types).rev().collect(),
-    };
-    let refused = findings.iter().any(|f| f.severity == Severity::Error);
-    let board = Board { target, spec };
-    let mut tried = None;
-    for axons in wanted {
-        let wired = quantize::quantize(&lowered.net, given.digest, spec, axons, &measured);
-        if refused {
-            // Neurons that the chip can't be have no registers that mean anything: what a partition would say is nothing.
-            tried = Some((wired, None, Vec::new()));
-            break;
-        }
-        progress("partitioning");
-        match partition::partition(&wired, spec).and_then(|parts| board.place(&wired, parts, &measured, options)) {
-            Ok(placed) => {
-                tried = Some((wired, Some(placed), Vec::new()));
-                break;
+    // Neurons that the chip can't be have no registers that mean anything: nothing is said of what comes after.
+    let mut placed = None;
+    if finding::errors(&findings).is_none() {
+        let measured = Measured::new(net, &options.calibration, options.default_steps);
+        let board = Board { target, spec };
+        let mut refused = Vec::new();
+        for axons in axons {
+            progress("quantizing");
+            let wired = quantize::quantize(net, given.digest, spec, axons as usize, &measured);
+            progress("partitioning");
+            match board.hold(wired, &measured, options) {
+                Ok(found) => placed = truer(placed, found),
+                // What the fewest axons need is what is said.
+                Err(found) if refused.is_empty() => refused = found,
+                Err(_) => {}
             }
-            Err(found) => tried = Some((wired, None, found)),
         }
-    }
-    let (wired, placed, found) = tried.expect("at least one number of axons is tried");
-    findings.extend(found);
-    if !refused {
-        findings.extend(early_leaks(&wired));
-    }
-    let may_overflow = overflows(&wired);
-    if may_overflow > 0 && *spec.neuron.overflow != Overflow::Saturate {
-        let limit = (1i64 << (*spec.neuron.potential_bits - 1)) as f64;
-        let remedy = "give calibration data, from which ranges are measured; the simulator counts the potentials that wrap";
-        findings.push(Finding::warning(
-            "C14",
-            format!("potentials that may pass +-{limit:.0} in the worst case"),
-            may_overflow as f64,
-            0.0,
-            remedy,
-        ));
+        match &placed {
+            Some(p) => findings.extend(losses(p, spec, options)),
+            None => findings.extend(refused),
+        }
     }
     finding::sort(&mut findings);
     findings.dedup();
-    Ok(Stages { wired, lowering: lowered.report, placed, may_overflow, findings })
+    let placed = placed.filter(|_| finding::errors(&findings).is_none());
+    Ok(Stages { lowering: lowered.report, placed, findings })
+}
+
+/// The one whose weights lose less; the first of equals, whose sources take fewer axons.
+fn truer(best: Option<Placed>, other: Placed) -> Option<Placed> {
+    Some(match best {
+        Some(best) if best.wired.errors.relative <= other.wired.errors.relative => best,
+        _ => other,
+    })
+}
+
+/// What the registers lose: errors of weights beyond what is allowed (C17), potentials that may pass their bits (C14).
+fn losses(placed: &Placed, spec: &Spec, options: &CompileOptions) -> Vec<Finding> {
+    let wired = &placed.wired;
+    let mut findings: Vec<Finding> = lost::beyond(&wired.quantized.net, &wired.lost, options.weight_error).collect();
+    if placed.may_overflow > 0 && *spec.neuron.overflow != Overflow::Saturate {
+        let limit = (1i64 << (*spec.neuron.potential_bits - 1)) as f64;
+        let what = format!("potentials that may pass +-{limit:.0} in the worst case");
+        let remedy = "the simulator counts those that do; ranges are measured on calibration data, where given";
+        findings.push(Finding::warning("C14", what, placed.may_overflow as f64, 0.0, remedy));
+    }
+    findings
 }
 
 /// Neurons whose potential may pass its bits: above by a threshold and the largest input of a step, below by any input that inhibits.
@@ -188,6 +199,18 @@ struct Board<'a> {
 }
 
 impl Board<'_> {
+    /// The net on cores, or every limit that it breaks.
+    fn hold(&self, wired: Wired, measured: &Measured, options: &CompileOptions) -> Result<Placed, Vec<Finding>> {
+        let early = early_leaks(&wired);
+        if !early.is_empty() {
+            return Err(early);
+        }
+        let parts = partition::partition(&wired, self.spec)?;
+        let (parts, cores) = self.place(&wired, parts, measured, options)?;
+        let may_overflow = overflows(&wired);
+        Ok(Placed { wired, parts, cores, may_overflow })
+    }
+
     /// Router of the output bus, as a core's number.
     fn bus(&self) -> u32 {
         let (x, y) = *self.spec.routing.output_bus;
@@ -301,19 +324,19 @@ pub fn compile(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Compiled, CompileError> {
     let given = Trained::of(input, target, options)?;
-    let Stages { wired, lowering, placed, may_overflow, findings } = stages(&given, target, spec, options, progress)?;
-    if let Some(errors) = finding::errors(&findings) {
-        return Err(CompileError::Findings(errors));
-    }
-    let (partitioned, cores) = placed.expect("a partition that is refused has a finding");
+    let Stages { lowering, placed, findings } = stages(&given, target, spec, options, progress)?;
+    let Some(placed) = placed else {
+        return Err(CompileError::Findings(finding::errors(&findings).unwrap_or(findings)));
+    };
     progress("emitting");
+    let Placed { wired, parts, cores, .. } = &placed;
     let host = HostOptions { encoder: options.encoder.clone(), decoder: options.decoder, default_steps: options.default_steps };
     let extra = [("axons-per-source".to_string(), wired.errors.axons_per_source.to_string())];
     let provenance = provenance(&wired.quantized.net.name, wired.quantized.network_digest, options, (&lowering, false), &extra);
-    let emitter = emit::Emitter { wired: &wired, partitioned: &partitioned, cores: &cores, target, spec };
+    let emitter = emit::Emitter { wired, partitioned: parts, cores, target, spec };
     let bundle = emitter.emit(host, provenance);
-    let placement = placement(&wired, &partitioned, &cores, target);
-    let report = report(&wired, &partitioned, &cores, target, spec, lowering, may_overflow, findings);
+    let placement = placement(wired, parts, cores, target);
+    let report = report(&placed, target, spec, lowering, findings);
     Ok(Compiled { bundle, report, placement })
 }
 
@@ -358,17 +381,8 @@ fn hypergraph(wired: &Wired) -> Hypergraph {
     Hypergraph::new(axons.len() as u32, offsets, list, layers)
 }
 
-#[allow(clippy::too_many_arguments)]
-fn report(
-    wired: &Wired,
-    partitioned: &Partitioned,
-    cores: &[u32],
-    target: &Target,
-    spec: &Spec,
-    lowering: LowerReport,
-    may_overflow: u64,
-    findings: Vec<Finding>,
-) -> CompileReport {
+fn report(placed: &Placed, target: &Target, spec: &Spec, lowering: LowerReport, findings: Vec<Finding>) -> CompileReport {
+    let Placed { wired, parts: partitioned, cores, may_overflow } = placed;
     let net = &wired.quantized.net;
     let part_of = |p: usize, j: u32| partitioned.seat(wired.bases[p] + j).map(|s| s.0);
     let layers = layer_reports(net, lowering.populations.len(), &|p, j| part_of(p.index(), j));
@@ -389,8 +403,14 @@ fn report(
         });
     }
     core_usage.sort_by_key(|c| c.core);
-    let crossbar =
-        CrossbarReport { weights: wired.errors, axons, connections, rows, repeated: rows - net.neuron_count() as u64, may_overflow };
+    let crossbar = CrossbarReport {
+        weights: wired.errors,
+        axons,
+        connections,
+        rows,
+        repeated: rows - net.neuron_count() as u64,
+        may_overflow: *may_overflow,
+    };
     let certificate = spikec_map::proof::certificate(&hypergraph(wired), &Limits::uniform(target, 8));
     let explanation = explain::explain(certificate, &core_usage);
     let quantization = QuantizeReport::none(net.synapse_count() as u64, wired.errors.vanished);

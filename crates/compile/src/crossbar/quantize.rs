@@ -9,6 +9,7 @@
 use super::levels::{self, Wanted};
 use super::measure::Measured;
 use crate::finding::{self, Finding};
+use crate::quantize::Lost;
 use spikec_chip::crossbar::{Crossbar as Spec, CrossbarReset, NegativeCompare, Overflow};
 use spikec_net::{
     Crossbar, CrossbarNeuron, CrossbarRules, FireRule, Float, FloatNeuron, FloatRules, Net, Population, PotentialOverflow, Projection,
@@ -44,6 +45,8 @@ pub struct Wired {
     pub weights: Vec<Vec<i32>>,
     /// What rounding did.
     pub errors: Errors,
+    /// What it did to the weights of each population.
+    pub lost: Vec<Lost>,
 }
 
 /// What rounding did to the weights.
@@ -151,32 +154,38 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, axons: usize, m
     }
     let types = *spec.core.axon_types as usize;
     let group_of = groups(&given, axons, types / axons, measured);
+    let sources = Sources { axons, types, group_of: &group_of, measured };
     let mut wired = Wired {
         quantized: Quantized { net: shell(net, spec), scaling: Scaling::Exact, network_digest: digest },
         inputs: vec![Vec::new(); units],
         weights: vec![Vec::new(); units],
         errors: Errors { axons_per_source: axons as u32, ..Errors::default() },
+        lost: vec![Lost::default(); net.populations.len()],
         bases,
     };
     let mut rows: Vec<Vec<Vec<i32>>> = net.projections.iter().map(|p| p.synapses.rows().map(|row| vec![0; row.len()]).collect()).collect();
-    let (mut v_units, mut deviation, mut squares, mut errors) = (Vec::new(), 0.0f64, 0.0, 0.0);
+    let (mut v_units, mut deviation) = (Vec::new(), 0.0f64);
     for (p, population) in net.populations.iter().enumerate() {
         let mut neurons = Vec::new();
         let mut units = Vec::new();
         for (j, neuron) in population.neurons().iter().enumerate() {
             let unit = wired.bases[p] as usize + j;
             let own = &given[unit];
-            let fitted = Fitted::new(own, axons, types, &group_of, measured);
-            let scale = scale(neuron, &fitted.levels, spec, measured.range(unit, neuron, own.iter().map(|g| g.weight)));
-            let fitted = fitted.rounded(own, scale, spec, axons, &group_of);
-            let mut drift = 0.0;
-            for (g, &(weight, types)) in own.iter().zip(&fitted.chosen) {
+            let (levels, codes) = sources.fit(own, 1.0, &levels::fit);
+            let bias = f64::from(neuron.bias) - sources.drift(own, 1.0, &levels, &codes);
+            let scale = scale(neuron, &levels, bias, spec, measured.range(unit, neuron, own.iter().map(|g| g.weight)));
+            let (mut levels, mut codes) =
+                sources.fit(own, scale, &|wanted, k| levels::fit_integers(wanted, k, most(*spec.neuron.weight_bits)));
+            // A sum of nothing needs no axon, and a type that the neuron hears no axon of has no weight: no bit of the image says anything for nothing.
+            codes.iter_mut().filter(|types| levels::sum(&levels, **types) == 0.0).for_each(|types| *types = 0);
+            let heard = codes.iter().fold(0, |all, types| all | types);
+            levels.iter_mut().enumerate().filter(|(k, _)| heard >> k & 1 == 0).for_each(|(_, level)| *level = 0.0);
+            for (g, &types) in own.iter().zip(&codes) {
+                let weight = levels::sum(&levels, types) as i32;
                 let error = f64::from(weight) - g.weight * scale;
                 deviation = deviation.max(error.abs());
                 let threshold = f64::from(neuron.threshold) * scale;
-                squares += (g.weight * scale / threshold).powi(2);
-                errors += (error / threshold).powi(2);
-                drift += measured.rate(g.source) * error;
+                wired.lost[p].add(g.weight * scale / threshold, error / threshold);
                 rows[g.place.0 as usize][g.place.1 as usize][g.place.2 as usize] = weight;
                 if types == 0 {
                     wired.errors.vanished += 1;
@@ -185,14 +194,11 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, axons: usize, m
                 }
             }
             wired.inputs[unit].sort_unstable();
-            // A type that the neuron hears no axon of has no weight: no bit of the image says anything for nothing.
-            let heard = fitted.chosen.iter().fold(0, |all, c| all | c.1);
-            wired.weights[unit] = fitted.levels.iter().enumerate().map(|(k, &l)| if heard >> k & 1 == 1 { l as i32 } else { 0 }).collect();
-            let bias = f64::from(neuron.bias) * scale;
-            let wanted = if measured.known() { bias - drift } else { bias };
+            wired.weights[unit] = levels.iter().map(|&l| l as i32).collect();
             let limit = most(*spec.neuron.leak_bits);
-            let leak = wanted.clamp(-limit, limit);
-            wired.errors.bias_moved = wired.errors.bias_moved.max((leak - bias).abs() / scale);
+            let given_bias = f64::from(neuron.bias) * scale;
+            let leak = (given_bias - sources.drift(own, scale, &levels, &codes)).clamp(-limit, limit);
+            wired.errors.bias_moved = wired.errors.bias_moved.max((leak - given_bias).abs() / scale);
             neurons.push(registers(neuron, &net.rules, scale, leak.round() as i32, spec));
             units.push(scale);
         }
@@ -210,7 +216,7 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, axons: usize, m
         wired.quantized.net.projections.push(Projection { name: p.name.clone(), pre: p.pre, post: p.post, format: (), synapses });
     }
     wired.quantized.net.projections.retain(|p| !p.synapses.is_empty());
-    wired.errors.relative = if squares > 0.0 { (errors / squares).sqrt() } else { 0.0 };
+    wired.errors.relative = wired.lost.iter().fold(Lost::default(), |all, l| all + *l).relative();
     let bias_deviation = wired.errors.bias_moved;
     wired.quantized.scaling = Scaling::Scaled { v_units, deviation_steps: deviation, bias_deviation };
     wired
@@ -267,57 +273,53 @@ fn registers(n: &FloatNeuron, rules: &FloatRules, scale: f64, leak: i32, spec: &
 }
 
 /// Units of potential for one float unit: as fine as weights, threshold, bias and the range of the potential allow.
-fn scale(n: &FloatNeuron, levels: &[f64], spec: &Spec, range: f64) -> f64 {
+fn scale(n: &FloatNeuron, levels: &[f64], bias: f64, spec: &Spec, range: f64) -> f64 {
     let largest = levels.iter().fold(0.0, |most: f64, l| most.max(l.abs()));
     let potential = most(*spec.neuron.potential_bits).min(most(*spec.neuron.threshold_bits));
     let threshold = f64::from(n.threshold.abs().max(f32::MIN_POSITIVE));
     let limits = [
         (most(*spec.neuron.weight_bits), largest),
         (most(*spec.neuron.threshold_bits) - 1.0, threshold),
-        (most(*spec.neuron.leak_bits), f64::from(n.bias.abs())),
+        (most(*spec.neuron.leak_bits), bias.abs()),
         (potential, range.max(f64::from(n.v_reset.abs()))),
         (MOST_UNITS, threshold),
     ];
     limits.iter().filter(|(_, need)| *need > 0.0).map(|(limit, need)| limit / need).fold(f64::INFINITY, f64::min)
 }
 
-/// Levels of a neuron for all types, and what each synapse gets.
-struct Fitted {
-    levels: Vec<f64>,
-    /// (weight in units, types); filled by `rounded`.
-    chosen: Vec<(i32, u16)>,
+/// By which axons sources enter cores.
+struct Sources<'a> {
+    /// Axons of a source.
+    axons: usize,
+    /// Types of all groups.
+    types: usize,
+    /// Group of each unit: the one with types `group * axons ..`.
+    group_of: &'a [u8],
+    measured: &'a Measured,
 }
 
-impl Fitted {
-    fn new(given: &[Given], axons: usize, types: usize, group_of: &[u8], measured: &Measured) -> Fitted {
-        let mut all = vec![0.0; types];
-        for group in 0..types / axons {
-            let wanted: Vec<Wanted> = given
-                .iter()
-                .filter(|g| usize::from(group_of[g.source as usize]) == group)
-                .map(|g| Wanted { weight: g.weight, cost: measured.rate(g.source) })
-                .collect();
-            all[group * axons..(group + 1) * axons].copy_from_slice(&levels::fit(&wanted, axons).levels);
+impl Sources<'_> {
+    /// Levels of a neuron for all types, and for each synapse the types whose levels it sums; for weights times `scale`.
+    fn fit(&self, given: &[Given], scale: f64, fit: &dyn Fn(&[Wanted], usize) -> levels::Fit) -> (Vec<f64>, Vec<u16>) {
+        let (mut all, mut types) = (vec![0.0; self.types], vec![0; given.len()]);
+        for group in 0..self.types / self.axons {
+            let own = || given.iter().enumerate().filter(|(_, g)| usize::from(self.group_of[g.source as usize]) == group);
+            let wanted: Vec<Wanted> = own().map(|(_, g)| Wanted { weight: g.weight * scale, cost: self.measured.rate(g.source) }).collect();
+            let fitted = fit(&wanted, self.axons);
+            let first = group * self.axons;
+            all[first..first + self.axons].copy_from_slice(&fitted.levels);
+            own().zip(fitted.codes).for_each(|((k, _), code)| types[k] = code << first);
         }
-        Fitted { levels: all, chosen: Vec::new() }
+        (all, types)
     }
 
-    /// Integer levels, and the nearest sum of them for each synapse.
-    fn rounded(mut self, given: &[Given], scale: f64, spec: &Spec, axons: usize, group_of: &[u8]) -> Fitted {
-        let limit = most(*spec.neuron.weight_bits);
-        self.levels.iter_mut().for_each(|l| *l = (*l * scale).round().clamp(-limit, limit));
-        self.chosen = given
-            .iter()
-            .map(|g| {
-                let first = usize::from(group_of[g.source as usize]) * axons;
-                let own = &self.levels[first..first + axons];
-                let (codes, _) = levels::assign(&[Wanted { weight: g.weight * scale, cost: 1.0 }], own);
-                let weight = levels::sum(own, codes[0]) as i32;
-                // A sum of nothing needs no axon.
-                (weight, if weight == 0 { 0 } else { codes[0] << first })
-            })
-            .collect();
-        self
+    /// What errors of a neuron's weights, which sum `levels`, add to its potential in a step on average; 0 where no rates are known.
+    fn drift(&self, given: &[Given], scale: f64, levels: &[f64], types: &[u16]) -> f64 {
+        if !self.measured.known() {
+            return 0.0;
+        }
+        let of = |(g, &types): (&Given, &u16)| self.measured.rate(g.source) * (levels::sum(levels, types) - g.weight * scale);
+        given.iter().zip(types).map(of).sum()
     }
 }
 
@@ -341,10 +343,10 @@ fn groups(given: &[Vec<Given>], axons: usize, groups: usize, measured: &Measured
     for _ in 0..ROUNDS {
         let mut errors = vec![vec![0.0; groups]; given.len()];
         for own in given.iter().filter(|own| !own.is_empty()) {
-            let fitted = Fitted::new(own, axons, groups * axons, &group_of, measured);
+            let (fitted, _) = Sources { axons, types: groups * axons, group_of: &group_of, measured }.fit(own, 1.0, &levels::fit);
             for g in own {
                 for (group, error) in errors[g.source as usize].iter_mut().enumerate() {
-                    let levels = &fitted.levels[group * axons..(group + 1) * axons];
+                    let levels = &fitted[group * axons..(group + 1) * axons];
                     *error += levels::assign(&[Wanted { weight: g.weight, cost: measured.rate(g.source) }], levels).1;
                 }
             }

@@ -165,6 +165,12 @@ fn sources_take_as_many_axons_as_there_is_room_for() {
     assert!(fewer.is_sorted_by(|a, b| a >= b) && fewer[2] < fewer[0], "{fewer:?}");
     let one = axons(64, Some(1)).unwrap();
     assert!(one.relative > 1.5 * four.relative, "{one:?} {four:?}");
+    let even: Vec<f32> = (0..257).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
+    let refused = compiled(&one_neuron(&even, integrate_and_fire(1.0)), &target("ranc256"), &CompileOptions::default());
+    match &refused {
+        Ok(c) => eprintln!("OK {:?} {:?}", c.report.crossbar, c.report.warnings),
+        Err(e) => eprintln!("ERR {e:?}"),
+    }
     assert!(matches!(axons(64, Some(5)), Err(CompileError::AxonsPerSource { found: 5, most: 4 })));
     assert!(axons(64, Some(0)).unwrap_err().to_string().contains("found 0, expected 1 to 4"));
 }

@@ -17,7 +17,7 @@ use crate::finding::{self, Finding, Severity};
 use crate::lower::{LowerOptions, LowerReport, lower_all};
 use crate::pack::usage::Usage;
 use crate::placement::{PlacedCore, Placement};
-use crate::quantize::QuantizeReport;
+use crate::quantize::{QuantizeReport, lost};
 use quantize::Integers;
 use serde::Serialize;
 use spikec_chip::bundle::{Bundle, Decoder, Encoder, Host, Injection, Origin, Place, PopulationSymbols, Provenance, Symbols};
@@ -232,6 +232,7 @@ fn stages(
     progress("quantizing");
     let measured = Measured::new(&lowered.net, &options.calibration, options.default_steps);
     let integers = quantize::quantize(&lowered.net, given.digest, spec, &measured);
+    findings.extend(lost::beyond(&integers.quantized.net, &integers.lost, options.weight_error));
     findings.extend(Rows::new(&integers, spec).err().unwrap_or_default());
     finding::sort(&mut findings);
     findings.dedup();

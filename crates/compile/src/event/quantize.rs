@@ -9,6 +9,7 @@ use super::seats;
 use crate::crossbar::measure::Measured;
 use crate::crossbar::quantize::repeated;
 use crate::finding::{self, Finding};
+use crate::quantize::Lost;
 use serde::Serialize;
 use spikec_chip::event::EventCrossbar as Spec;
 use spikec_net::{
@@ -46,6 +47,8 @@ pub struct Integers {
     pub synapses: Vec<Synapse>,
     /// What rounding did.
     pub errors: Errors,
+    /// What it did to the weights of each population.
+    pub lost: Vec<Lost>,
 }
 
 /// What rounding did to the weights.
@@ -114,7 +117,7 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, measured: &Meas
         }
     }
     let mut errors = Errors::default();
-    let (mut squares, mut wrong, mut deviation) = (0.0, 0.0, 0.0f64);
+    let (mut lost, mut deviation) = (vec![Lost::default(); net.populations.len()], 0.0f64);
     let mut rows: Vec<Vec<Vec<i32>>> = net.projections.iter().map(|p| p.synapses.rows().map(|row| vec![0; row.len()]).collect()).collect();
     let (mut v_units, mut populations) = (Vec::new(), Vec::new());
     for (p, population) in net.populations.iter().enumerate() {
@@ -131,8 +134,7 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, measured: &Meas
                 errors.clipped += u64::from((held - g.weight * scale).abs() > 0.5);
                 errors.vanished += u64::from(weight == 0);
                 deviation = deviation.max(error.abs());
-                squares += (g.weight * scale / threshold).powi(2);
-                wrong += (error / threshold).powi(2);
+                lost[p].add(g.weight * scale / threshold, error / threshold);
                 rows[g.place.0][g.place.1][g.place.2] = weight;
             }
             units.push(scale);
@@ -151,7 +153,7 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, measured: &Meas
             },
         });
     }
-    errors.relative = if squares > 0.0 { (wrong / squares).sqrt() } else { 0.0 };
+    errors.relative = lost.iter().fold(Lost::default(), |all, l| all + *l).relative();
     let (mut projections, mut synapses) = (Vec::new(), Vec::new());
     for (k, p) in net.projections.iter().enumerate() {
         let mut tuples = Vec::new();
@@ -181,7 +183,7 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, measured: &Meas
         output: net.output,
     };
     let scaling = Scaling::Scaled { v_units, deviation_steps: deviation, bias_deviation: 0.0 };
-    Integers { quantized: Quantized { net: fixed, scaling, network_digest: digest }, bases, neuron_of, synapses, errors }
+    Integers { quantized: Quantized { net: fixed, scaling, network_digest: digest }, bases, neuron_of, synapses, errors, lost }
 }
 
 /// Largest threshold that a potential can reach.

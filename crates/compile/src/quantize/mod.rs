@@ -23,6 +23,7 @@
 
 mod adopt;
 mod bounds;
+pub(crate) mod lost;
 #[cfg(test)]
 mod measured;
 mod neuron;
@@ -36,6 +37,7 @@ mod tune;
 mod weights;
 
 pub use adopt::{adopt, adopt_all};
+pub use lost::Lost;
 pub use reconstruct::{Guide, reconstruct_all};
 pub use report::{PopulationQuantized, ProjectionQuantized, QuantizeReport};
 pub(crate) use soft::measure as measure_soft_resets;
