@@ -104,6 +104,10 @@ impl Target {
             Family::EventCrossbar(_) => None,
         }
     }
+    /// Cores of the whole board that can hold neurons: at a crossbar's output bus stands none.
+    pub fn usable_cores(&self) -> u32 {
+        self.total_cores() - u32::from(matches!(self.family, Family::Crossbar(_)))
+    }
     /// Number of cores of the whole board.
     pub fn total_cores(&self) -> u32 {
         *self.topology.chips * self.topology.cores_per_chip()

@@ -9,6 +9,7 @@ use crate::crossbar::{self, CrossbarReport};
 use crate::emit::{HostOptions, emit};
 use crate::event::{self, EventReport};
 use crate::explain::{self, Explanation};
+use crate::families::{fullest, layer_reports, provenance, votes};
 use crate::finding::{self, Finding, Severity};
 use crate::lower::{LowerOptions, LowerReport, TimingPolicy, lower_all};
 use crate::pack::kernels::Kernels;
@@ -27,13 +28,12 @@ use crate::rates;
 use crate::relay::{self, RelayReport};
 use serde::Serialize;
 use spikec_chip::Target;
-use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Provenance};
+use spikec_chip::bundle::{Bundle, DecoderKind, Encoder};
 use spikec_chip::target::Family;
 use spikec_data::Stimulus;
 use spikec_map::proof::Certificate;
-use spikec_net::{Fixed, Float, Net, NetError, Number, Population, PopulationId, Quantized};
+use spikec_net::{Fixed, Float, Net, NetError, Quantized};
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
 use thiserror::Error;
 
 /// Options of a compilation.
@@ -384,6 +384,10 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     if !contradictions.is_empty() {
         return Err(CompileError::Target(contradictions));
     }
+    if options.axons_per_source.is_some() {
+        let (target, family) = (target.name.clone(), target.family.name());
+        return Err(CompileError::Option { option: "--axons-per-source", target, family });
+    }
     if !PARTITIONERS.contains(&options.partitioner.as_str()) {
         return Err(CompileError::Partitioner(options.partitioner.clone()));
     }
@@ -433,11 +437,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     if output.is_empty() {
         return Err(CompileError::NothingLeft(output.name.clone()));
     }
-    if let DecoderKind::Vote(group) = options.decoder
-        && !output.trained_len().is_multiple_of(group.max(1) as usize)
-    {
-        return Err(CompileError::Vote { group, outputs: output.trained_len() });
-    }
+    votes(&q.net, options.decoder)?;
     progress("partitioning");
     let delays_found = !findings.is_empty();
     findings.extend(quantization.findings.iter().cloned());
@@ -542,133 +542,6 @@ pub fn check(input: Input, target: &Target, options: &CompileOptions) -> Result<
     Ok(stages(input, target, options, &mut |_| ())?.findings)
 }
 
-/// Where a bundle comes from; `more` are options that the compilation chose. What was asked for and not done (`tuned`) is none.
-pub(crate) fn provenance(
-    network: &str,
-    digest: [u8; 32],
-    options: &CompileOptions,
-    (lowering, tuned): (&LowerReport, bool),
-    more: &[(String, String)],
-) -> Provenance {
-    let lags = lowering.lags.iter().map(|l| ("lag".to_string(), format!("{}={}", l.projection, l.steps)));
-    let asked = options.provenance.iter().filter(|(name, _)| name != "tune" || tuned);
-    Provenance {
-        tool: concat!("spikec ", env!("CARGO_PKG_VERSION")).into(),
-        network_name: network.into(),
-        network_digest: digest.iter().map(|b| format!("{b:02x}")).collect(),
-        options: asked.cloned().chain(lags).chain(more.iter().cloned()).collect(),
-        seed: options.seed,
-    }
-}
-
-/// Each population of neurons; the first `trained` populations are the network's own, relays stand after them.
-pub(crate) fn layer_reports<N: Number>(
-    net: &Net<N>,
-    trained: usize,
-    part_of: &dyn Fn(PopulationId, u32) -> Option<u32>,
-) -> Vec<LayerReport> {
-    let of = |(p, population): (usize, &Population<N>)| {
-        let id = PopulationId::from(p);
-        let cores: BTreeSet<u32> = (0..population.len() as u32).filter_map(|k| part_of(id, k)).collect();
-        LayerReport {
-            name: population.name.clone(),
-            trained: if p < trained { population.trained_len() as u64 } else { 0 },
-            neurons: population.len() as u64,
-            synapses_on_chip: net.projections.iter().filter(|p| p.post == id).map(|p| p.synapses.len() as u64).sum(),
-            host_terms: net.host_projections.iter().filter(|p| p.post == id).map(|p| p.weights.len() as u64).sum(),
-            cores: cores.len() as u32,
-            skew: population.skew,
-        }
-    };
-    net.populations.iter().enumerate().filter(|(_, p)| !p.is_input()).map(of).collect()
-}
-
-/// The fullest resource of all cores, of those that a core has much of.
-fn fullest(core_usage: &[CoreUsage], codes: &[&str]) -> Option<Usage> {
-    let share = |u: &Usage| if u.available == 0 { 0.0 } else { u.used as f64 / u.available as f64 };
-    let counted = core_usage.iter().flat_map(|c| &c.resources).filter(|u| codes.contains(&u.code));
-    counted.max_by(|a, b| share(a).total_cmp(&share(b))).copied()
-}
-
-/// The report of a compilation for a chip without synaptic words: its synapses are places of a crossbar.
-pub(crate) fn family_report<N: Number>(
-    net: &Net<N>,
-    target: &Target,
-    lowering: LowerReport,
-    placed: (Vec<LayerReport>, Vec<CoreUsage>),
-    certificate: Explanation,
-    quantization: QuantizeReport,
-    findings: Vec<Finding>,
-) -> CompileReport {
-    let (layers, core_usage) = placed;
-    CompileReport {
-        network: net.name.clone(),
-        target: target.name.clone(),
-        cores: core_usage.len() as u32,
-        board_cores: target.total_cores(),
-        neurons: net.neuron_count() as u64,
-        trained_neurons: layers.iter().map(|l| l.trained).sum(),
-        synapses_on_chip: net.synapse_count() as u64,
-        host_terms: net.host_term_count() as u64,
-        memory_words: 0,
-        projection_words: Vec::new(),
-        shared: None,
-        bits_per_synapse: None,
-        max_skew: net.max_skew(),
-        binds: fullest(&core_usage, &["C17", "C18"]),
-        layers,
-        core_usage,
-        lower_bounds: Vec::new(),
-        certificate,
-        crossbar: None,
-        event: None,
-        copies: None,
-        lowering,
-        quantization,
-        warnings: findings.into_iter().filter(|f| f.severity == Severity::Warning).collect(),
-    }
-}
-
-/// A network in floats, for a family that has registers of its own.
-pub(crate) struct Trained<'a> {
-    pub net: &'a Net<Float>,
-    pub digest: [u8; 32],
-}
-
-impl<'a> Trained<'a> {
-    /// The network, if it is in floats and no option is set that only packed chips know.
-    pub fn of(input: Input<'a>, target: &Target, options: &CompileOptions) -> Result<Trained<'a>, CompileError> {
-        let contradictions: Vec<String> = target.check().iter().map(|f| f.to_string()).collect();
-        if !contradictions.is_empty() {
-            return Err(CompileError::Target(contradictions));
-        }
-        let family = target.family.name();
-        let given = [
-            ("--layer-bits", !options.layer_bits.is_empty()),
-            ("--tune", options.tune),
-            ("--pin", !options.pins.is_empty()),
-            ("--placement", options.placement.is_some()),
-            ("--partitioner", options.partitioner != PARTITIONERS[0]),
-            ("--kernels shared", options.kernels == Kernels::Shared),
-            ("--reset leak", options.soft_reset == SoftReset::Leak),
-        ];
-        if let Some(&(option, _)) = given.iter().find(|(_, set)| *set) {
-            return Err(CompileError::Option { option, target: target.name.clone(), family });
-        }
-        let Input::Trained { net, digest } = input else {
-            return Err(CompileError::Registers { target: target.name.clone(), family });
-        };
-        let output = net.population(net.output);
-        match options.decoder {
-            DecoderKind::Vote(group) if !output.trained_len().is_multiple_of(group.max(1) as usize) => {
-                Err(CompileError::Vote { group, outputs: output.trained_len() })
-            }
-            DecoderKind::Potential => Err(CompileError::Option { option: "--decoder potential", target: target.name.clone(), family }),
-            _ => Ok(Trained { net, digest }),
-        }
-    }
-}
-
 fn report(
     q: &Quantized,
     placed: &Placed,
@@ -688,7 +561,7 @@ fn report(
         .map(|part| CoreUsage { core: placed.core(part), resources: partitioned.parts()[part as usize].usage.clone() })
         .collect();
     // Tables that are small by nature (profiles, formats, entries) are full without binding anything.
-    let binds = fullest(&core_usage, &["C01", "C02", "C03", "C05", "C11"]);
+    let binds = fullest(&core_usage, |u| ["C01", "C02", "C03", "C05", "C11"].contains(&u.code));
     let warnings = quantization.findings.iter().filter(|f| f.severity == Severity::Warning).cloned().collect();
     CompileReport {
         network: net.name.clone(),

@@ -10,6 +10,7 @@ pub mod driver;
 pub mod emit;
 pub mod event;
 pub mod explain;
+mod families;
 pub mod finding;
 #[cfg(test)]
 mod fixednets;

@@ -45,25 +45,31 @@ pub struct PlacedCore {
 /// A layer, and runs of its neurons.
 pub type Runs = (String, Vec<(u32, u32)>);
 
+/// Neurons, each by its layer and its index as trained, as runs.
+pub(crate) fn runs<'a>(neurons: impl Iterator<Item = (&'a str, u32)>) -> Vec<Runs> {
+    let mut all: Vec<Runs> = Vec::new();
+    for (layer, at) in neurons {
+        match all.last_mut() {
+            Some((name, runs)) if name == layer => match runs.last_mut() {
+                Some(run) if run.1 == at => run.1 += 1,
+                _ => runs.push((at, at + 1)),
+            },
+            _ => all.push((layer.to_string(), vec![(at, at + 1)])),
+        }
+    }
+    all
+}
+
 impl Placement {
     /// What a compilation placed.
     pub fn of(q: &Quantized, placed: &Placed, target: &Target) -> Placement {
         let partitioned = placed.partitioned();
         let runs = |units: &[u32]| {
-            let mut neurons: Vec<Runs> = Vec::new();
-            for &unit in units {
+            runs(units.iter().map(|&unit| {
                 let n = partitioned.wiring().reference(unit);
                 let population = q.net.population(n.population);
-                let at = population.origin[n.neuron as usize];
-                match neurons.last_mut() {
-                    Some((name, runs)) if *name == population.name => match runs.last_mut() {
-                        Some(run) if run.1 == at => run.1 += 1,
-                        _ => runs.push((at, at + 1)),
-                    },
-                    _ => neurons.push((population.name.clone(), vec![(at, at + 1)])),
-                }
-            }
-            neurons
+                (population.name.as_str(), population.origin[n.neuron as usize])
+            }))
         };
         let cores = placed.parts_by_core().into_iter().map(|part| {
             let held = &partitioned.parts()[part as usize];

@@ -80,7 +80,8 @@ pub fn map_square(job: &Job, progress: &mut dyn FnMut(&str)) -> Result<Mapped, P
 /// label), or none.
 ///
 /// # Errors
-/// More cores than a placement can have, or than the board has where they may be.
+/// More cores than a placement can have, than the board has where they may be, or than a chip has where entries between chips cost more and no
+/// assignment was found.
 pub fn map_board(
     job: &Job,
     board: &Board,

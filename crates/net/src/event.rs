@@ -9,8 +9,8 @@
 use crate::dynamics::{Counters, Dynamics, NeuronState, ValueError};
 use crate::ids::PopulationId;
 use crate::liveness::Liveness;
-use crate::net::{Net, Number, Role};
-use crate::reference::{Observer, ReferenceError, channels_now, computed_order};
+use crate::net::{Net, Number};
+use crate::reference::{Frame, Observer, ReferenceError, channels_now};
 use serde::{Deserialize, Serialize};
 use spikec_data::SpikeTrain;
 use std::borrow::Cow;
@@ -143,24 +143,13 @@ impl<'a> EventInterpreter<'a> {
     /// # Errors
     /// A net that isn't well formed, values beyond the arithmetic, a cycle of populations whose delays are all 0.
     pub fn new(net: &'a Net<Event>) -> Result<Self, ReferenceError> {
-        net.check()?;
-        Event::check(net)?;
-        let order = computed_order(net).map_err(|cycle| ReferenceError::Cycle { cycle })?;
+        let Frame { order, reach, inputs } = Frame::new(net)?;
         let mut incoming: Vec<Vec<usize>> = vec![Vec::new(); net.populations.len()];
-        let mut reach = vec![0; net.populations.len()];
         for (k, p) in net.projections.iter().enumerate().filter(|(_, p)| !p.synapses.is_empty()) {
             incoming[p.post.index()].push(k);
-            let longest = &mut reach[p.pre.index()];
-            *longest = (*longest).max(p.synapses.delay_bounds().1 as usize);
         }
         for list in &mut incoming {
             list.sort_by_key(|&k| (net.projections[k].pre.index(), k));
-        }
-        let mut first = 0u32;
-        let mut inputs = Vec::new();
-        for (i, p) in net.populations.iter().enumerate().filter(|(_, p)| matches!(p.role, Role::SpikeInput)) {
-            inputs.push((i, first));
-            first = first.saturating_add(p.trained_len() as u32);
         }
         Ok(EventInterpreter { net, order, incoming, reach, inputs })
     }

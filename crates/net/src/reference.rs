@@ -160,6 +160,37 @@ impl<'a, A: Copy> Table<'a, A> {
     }
 }
 
+/// What any interpreter of a net needs.
+pub(crate) struct Frame {
+    /// Neuron populations in computed order.
+    pub order: Vec<usize>,
+    /// For each population, the longest delay that leaves it.
+    pub reach: Vec<usize>,
+    /// Spike inputs: (population, its first channel).
+    pub inputs: Vec<(usize, u32)>,
+}
+
+impl Frame {
+    /// Checks the net.
+    pub fn new<N: Dynamics>(net: &Net<N>) -> Result<Self, ReferenceError> {
+        net.check()?;
+        N::check(net)?;
+        let order = computed_order(net).map_err(|cycle| ReferenceError::Cycle { cycle })?;
+        let mut reach = vec![0; net.populations.len()];
+        for p in net.projections.iter().filter(|p| !p.synapses.is_empty()) {
+            let longest = &mut reach[p.pre.index()];
+            *longest = (*longest).max(p.synapses.delay_bounds().1 as usize);
+        }
+        let mut first = 0u32;
+        let mut inputs = Vec::new();
+        for (i, p) in net.populations.iter().enumerate().filter(|(_, p)| matches!(p.role, Role::SpikeInput)) {
+            inputs.push((i, first));
+            first = first.saturating_add(p.trained_len() as u32);
+        }
+        Ok(Frame { order, reach, inputs })
+    }
+}
+
 /// A net, ready to run any number of samples, from any number of threads.
 pub struct Interpreter<'a, N: Dynamics> {
     net: &'a Net<N>,
@@ -178,21 +209,10 @@ impl<'a, N: Dynamics> Interpreter<'a, N> {
     ///
     /// Errors: a net that isn't well formed, values beyond the arithmetic, a cycle of populations whose delays are all 0.
     pub fn new(net: &'a Net<N>) -> Result<Self, ReferenceError> {
-        net.check()?;
-        N::check(net)?;
-        let order = computed_order(net).map_err(|cycle| ReferenceError::Cycle { cycle })?;
+        let Frame { order, reach, inputs } = Frame::new(net)?;
         let mut incoming: Vec<Vec<_>> = net.populations.iter().map(|_| Vec::new()).collect();
-        let mut reach = vec![0; net.populations.len()];
         for p in net.projections.iter().filter(|p| !p.synapses.is_empty()) {
             incoming[p.post.index()].push(Table::new(&net.rules, p));
-            let longest = &mut reach[p.pre.index()];
-            *longest = (*longest).max(p.synapses.delay_bounds().1 as usize);
-        }
-        let mut first = 0u32;
-        let mut inputs = Vec::new();
-        for (i, p) in net.populations.iter().enumerate().filter(|(_, p)| matches!(p.role, Role::SpikeInput)) {
-            inputs.push((i, first));
-            first = first.saturating_add(p.trained_len() as u32);
         }
         Ok(Interpreter { net, order, incoming, reach, inputs })
     }
@@ -336,7 +356,7 @@ pub(crate) fn channels_now(spikes: &[u32], first: u32, origin: &[u32], trained: 
 
 /// Neuron populations in an order in which every delay of 0 runs from earlier to later (Kahn; the smallest id first),
 /// or the names along a cycle of such delays, the first name again at the end.
-pub(crate) fn computed_order<N: Number>(net: &Net<N>) -> Result<Vec<usize>, Vec<String>> {
+fn computed_order<N: Number>(net: &Net<N>) -> Result<Vec<usize>, Vec<String>> {
     let n = net.populations.len();
     let mut next: Vec<Vec<usize>> = vec![Vec::new(); n];
     let mut before = vec![0usize; n];

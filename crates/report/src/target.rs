@@ -66,7 +66,7 @@ impl Summary {
             name: target.name.clone(),
             description: target.description.clone(),
             family: target.family.name(),
-            cores: target.total_cores(),
+            cores: target.usable_cores(),
             limits,
             confidence,
         }

@@ -5,7 +5,8 @@
 
 use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Value};
 use crate::image::Checked;
-use crate::resolve::{Cell, Owners, Seat, bias_value, name, place_text};
+use crate::owners::{Cell, Owners, Seat, name, place_text};
+use crate::resolve::bias_value;
 use spikec_chip::bundle::{Bundle, Decoder, DecoderKind, Encoder, HostMap, Place, PopulationSymbols, Provenance};
 use spikec_net::{Fixed, HostProjection, Net, Number, Population, Quantized, Role};
 use std::collections::BTreeSet;

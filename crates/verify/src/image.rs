@@ -50,7 +50,8 @@
 use crate::choices::Choices;
 use crate::difference::{At, Differences, Field, Side};
 use crate::family::reference;
-use crate::resolve::{self, Owners, Seats};
+use crate::owners::{Owners, Seats};
+use crate::resolve;
 use crate::wellformed::Malformed;
 use crate::{crossbar, event, given, host, records};
 use serde::Serialize;

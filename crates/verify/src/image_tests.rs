@@ -314,7 +314,7 @@ fn synapses_are_the_same_however_many_are_compared_at_once() {
             let compared = |listed: u64| {
                 let mut differences = Differences::default();
                 let cores: Vec<(u32, usize)> = tables.iter().map(|t| (t.core, t.compartments.len())).collect();
-                let seats = resolve::Seats { cores: &cores, beside: false };
+                let seats = Seats { cores: &cores, beside: false };
                 let owners = Owners::new(&toy.bundle, &q.net, seats, &mut differences);
                 let feeds = resolve::feeds(&toy.bundle, &q.net, &tables, &owners, &mut differences);
                 let count = resolve::compare_synapses_by(listed, (&q.net, target), &tables, (&owners, &feeds), &mut differences);

@@ -18,6 +18,7 @@ pub mod image;
 pub mod loss;
 #[cfg(any(test, feature = "mutate"))]
 pub mod mutate;
+mod owners;
 mod records;
 mod resolve;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use super::{Crossbar, CrossbarCoreImage, CrossbarReset, CrossbarRow, CrossbarTables, Destination};
 use crate::bits::{BitReader, BitWriter, from_twos, to_twos, words_of};
+use crate::field::{FieldProblem, count, within};
 use std::fmt;
 
 /// A table of a core.
@@ -42,28 +43,9 @@ pub struct CrossbarError {
 /// What is wrong with a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CrossbarProblem {
-    /// A value beyond its range.
-    #[error("{field}: found {found}, expected {min} ..= {max}")]
-    Value {
-        /// Field.
-        field: &'static str,
-        /// What stands there.
-        found: i64,
-        /// Least.
-        min: i64,
-        /// Most.
-        max: i64,
-    },
-    /// Another number of records or bits than the core has.
-    #[error("found {found} {what}, expected {expected}")]
-    Count {
-        /// Records or bits.
-        what: &'static str,
-        /// How many there are.
-        found: u64,
-        /// How many there must be.
-        expected: u64,
-    },
+    /// A field or a count.
+    #[error(transparent)]
+    Field(#[from] FieldProblem),
     /// Connections out of order.
     #[error("connections are not ascending axons below {axons}")]
     Connections {
@@ -76,19 +58,17 @@ pub enum CrossbarProblem {
 }
 
 /// A field of `bits` bits, two's complement.
-fn signed(field: &'static str, value: i32, bits: u8) -> Result<u64, CrossbarProblem> {
-    let (min, max) = (-(1i64 << (bits - 1)), (1i64 << (bits - 1)) - 1);
-    let found = i64::from(value);
-    if (min..=max).contains(&found) { Ok(to_twos(found, bits)) } else { Err(CrossbarProblem::Value { field, found, min, max }) }
+fn signed(field: &'static str, value: i32, bits: u8) -> Result<u64, FieldProblem> {
+    Ok(to_twos(within(field, value.into(), -(1i64 << (bits - 1)), (1i64 << (bits - 1)) - 1)?, bits))
 }
 
-fn below(field: &'static str, found: u32, count: u32) -> Result<u64, CrossbarProblem> {
-    let max = i64::from(count) - 1;
-    if found < count { Ok(found.into()) } else { Err(CrossbarProblem::Value { field, found: found.into(), min: 0, max }) }
+fn below(field: &'static str, found: u32, count: u32) -> Result<u64, FieldProblem> {
+    Ok(within(field, found.into(), 0, i64::from(count) - 1)? as u64)
 }
 
-fn count(what: &'static str, found: usize, expected: usize) -> Result<(), CrossbarProblem> {
-    if found == expected { Ok(()) } else { Err(CrossbarProblem::Count { what, found: found as u64, expected: expected as u64 }) }
+/// The error at a record.
+fn at<P: Into<CrossbarProblem>>(core: u32, table: CrossbarTable, record: usize) -> impl FnOnce(P) -> CrossbarError {
+    move |problem| CrossbarError { core, table, record: record as u32, problem: problem.into() }
 }
 
 /// The bits of a core.
@@ -96,16 +76,16 @@ fn count(what: &'static str, found: usize, expected: usize) -> Result<(), Crossb
 /// # Errors
 /// A value that its field can't hold, or another number of axons or neurons than the core has.
 pub fn encode_core(tables: &CrossbarTables, spec: &Crossbar) -> Result<CrossbarCoreImage, CrossbarError> {
-    let at = |table, record: usize| move |problem| CrossbarError { core: tables.core, table, record: record as u32, problem };
-    count("axons", tables.types.len(), *spec.core.axons as usize).map_err(at(CrossbarTable::Types, 0))?;
-    count("neurons", tables.neurons.len(), *spec.core.neurons as usize).map_err(at(CrossbarTable::Rows, 0))?;
+    let core = tables.core;
+    count("axons", tables.types.len(), *spec.core.axons as usize).map_err(at(core, CrossbarTable::Types, 0))?;
+    count("neurons", tables.neurons.len(), *spec.core.neurons as usize).map_err(at(core, CrossbarTable::Rows, 0))?;
     let mut types = BitWriter::default();
     for (i, &t) in tables.types.iter().enumerate() {
-        types.put(below("type", t.into(), *spec.core.axon_types).map_err(at(CrossbarTable::Types, i))?, spec.type_bits());
+        types.put(below("type", t.into(), *spec.core.axon_types).map_err(at(core, CrossbarTable::Types, i))?, spec.type_bits());
     }
     let mut rows = BitWriter::default();
     for (i, row) in tables.neurons.iter().enumerate() {
-        put_row(&mut rows, row, spec).map_err(at(CrossbarTable::Rows, i))?;
+        put_row(&mut rows, row, spec).map_err(at(core, CrossbarTable::Rows, i))?;
     }
     Ok(CrossbarCoreImage { core: tables.core, types: types.finish(), rows: rows.finish() })
 }
@@ -149,22 +129,22 @@ fn put_row(out: &mut BitWriter, row: &CrossbarRow, spec: &Crossbar) -> Result<()
 /// # Errors
 /// Another number of bits than the core has, or a value beyond its range.
 pub fn decode_core(image: &CrossbarCoreImage, spec: &Crossbar) -> Result<CrossbarTables, CrossbarError> {
-    let at = |table, record: usize| move |problem| CrossbarError { core: image.core, table, record: record as u32, problem };
+    let core = image.core;
     let (axons, neurons) = (*spec.core.axons as usize, *spec.core.neurons as usize);
-    count("bits of axon types", image.types.len(), axons * usize::from(spec.type_bits())).map_err(at(CrossbarTable::Types, 0))?;
-    count("bits of rows", image.rows.len(), neurons * spec.row_bits()).map_err(at(CrossbarTable::Rows, 0))?;
+    count("bits of axon types", image.types.len(), axons * usize::from(spec.type_bits())).map_err(at(core, CrossbarTable::Types, 0))?;
+    count("bits of rows", image.rows.len(), neurons * spec.row_bits()).map_err(at(core, CrossbarTable::Rows, 0))?;
     let words = words_of(&image.types);
     let mut reader = BitReader::new(&words, 0..image.types.len());
     let mut types = Vec::with_capacity(axons);
     for i in 0..axons {
         let found = reader.take(spec.type_bits()).unwrap_or_default() as u32;
-        types.push(below("type", found, *spec.core.axon_types).map_err(at(CrossbarTable::Types, i))? as u8);
+        types.push(below("type", found, *spec.core.axon_types).map_err(at(core, CrossbarTable::Types, i))? as u8);
     }
     let words = words_of(&image.rows);
     let mut reader = BitReader::new(&words, 0..image.rows.len());
     let mut rows = Vec::with_capacity(neurons);
     for i in 0..neurons {
-        rows.push(take_row(&mut reader, spec).map_err(at(CrossbarTable::Rows, i))?);
+        rows.push(take_row(&mut reader, spec).map_err(at(core, CrossbarTable::Rows, i))?);
     }
     Ok(CrossbarTables { core: image.core, types, neurons: rows })
 }

@@ -4,7 +4,7 @@
 
 use super::{EventCrossbar, EventImage, EventSign, EventTables, EventWord};
 use crate::bits::{BitReader, BitWriter, bits_for, from_twos, to_twos, words_of};
-use crate::image::Bits;
+use crate::field::{FieldProblem, count, within};
 use std::fmt;
 
 /// A table of the core.
@@ -43,28 +43,9 @@ pub struct EventError {
 /// What is wrong with a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventProblem {
-    /// A value beyond its range.
-    #[error("{field}: found {found}, expected {min} ..= {max}")]
-    Value {
-        /// Field.
-        field: &'static str,
-        /// What stands there.
-        found: i64,
-        /// Least.
-        min: i64,
-        /// Most.
-        max: i64,
-    },
-    /// Another number of records or bits than the core has.
-    #[error("found {found} {what}, expected {expected}")]
-    Count {
-        /// Records or bits.
-        what: &'static str,
-        /// How many there are.
-        found: u64,
-        /// How many there must be.
-        expected: u64,
-    },
+    /// A field or a count.
+    #[error(transparent)]
+    Field(#[from] FieldProblem),
     /// A weight whose sign is not its row's.
     #[error("neuron {neuron}: a weight of {weight} in a row of the other sign")]
     Sign {
@@ -78,14 +59,6 @@ pub enum EventProblem {
     Unused,
 }
 
-fn within(field: &'static str, found: i64, min: i64, max: i64) -> Result<i64, EventProblem> {
-    if (min..=max).contains(&found) { Ok(found) } else { Err(EventProblem::Value { field, found, min, max }) }
-}
-
-fn count(what: &'static str, found: usize, expected: usize) -> Result<(), EventProblem> {
-    if found == expected { Ok(()) } else { Err(EventProblem::Count { what, found: found as u64, expected: expected as u64 }) }
-}
-
 /// Rows that have a sign of their own.
 fn signed_rows(spec: &EventCrossbar) -> usize {
     if *spec.weights.sign == EventSign::EachRow { *spec.core.rows as usize } else { 0 }
@@ -95,12 +68,16 @@ fn last_bits(spec: &EventCrossbar) -> u8 {
     bits_for(u64::from(*spec.core.neurons) - 1)
 }
 
+/// The error at a record.
+fn at<P: Into<EventProblem>>(table: EventTable, record: usize) -> impl FnOnce(P) -> EventError {
+    move |problem| EventError { table, record: record as u32, problem: problem.into() }
+}
+
 /// The bits of the core.
 ///
 /// # Errors
 /// A value that its field can't hold, or another number of neurons, rows or weights than the core has.
 pub fn encode(tables: &EventTables, spec: &EventCrossbar) -> Result<EventImage, EventError> {
-    let at = |table, record: usize| move |problem| EventError { table, record: record as u32, problem };
     let (neurons, rows) = (*spec.core.neurons as usize, *spec.core.rows as usize);
     let mut registers = BitWriter::default();
     registers.put(tables.open_loop.into(), 1);
@@ -153,36 +130,31 @@ fn weight_field(weight: i8, negative_row: Option<bool>, neuron: usize, spec: &Ev
     })
 }
 
-fn reader(bits: &Bits) -> std::borrow::Cow<'_, [u64]> {
-    words_of(bits)
-}
-
 /// The tables of the core.
 ///
 /// # Errors
 /// Another number of bits than the core has, a value beyond its range, or unused bits that are not 0.
 pub fn decode(image: &EventImage, spec: &EventCrossbar) -> Result<EventTables, EventError> {
-    let at = |table, record: usize| move |problem| EventError { table, record: record as u32, problem };
     let (neurons, rows) = (*spec.core.neurons as usize, *spec.core.rows as usize);
     let signs = signed_rows(spec);
     count("bits of registers", image.registers.len(), 1 + usize::from(last_bits(spec)) + signs).map_err(at(EventTable::Registers, 0))?;
     count("bits of neurons", image.neurons.len(), neurons * *spec.neuron.word_bits as usize).map_err(at(EventTable::Neurons, 0))?;
     let stored = *spec.weights.stored_bits;
     count("bits of synapses", image.synapses.len(), rows * neurons * usize::from(stored)).map_err(at(EventTable::Rows, 0))?;
-    let words = reader(&image.registers);
+    let words = words_of(&image.registers);
     let mut bits = BitReader::new(&words, 0..image.registers.len());
     let open_loop = bits.take(1) == Some(1);
     let last = bits.take(last_bits(spec)).unwrap_or_default() as i64;
     let last_neuron = within("last neuron", last, 0, neurons as i64 - 1).map_err(at(EventTable::Registers, 0))? as u8;
     let negative_rows: Vec<bool> = (0..signs).map(|_| bits.take(1) == Some(1)).collect();
-    let words = reader(&image.neurons);
+    let words = words_of(&image.neurons);
     let mut all = Vec::with_capacity(neurons);
     let word_bits = *spec.neuron.word_bits as usize;
     for i in 0..neurons {
         let mut bits = BitReader::new(&words, i * word_bits..(i + 1) * word_bits);
         all.push(take_word(&mut bits, spec).map_err(at(EventTable::Neurons, i))?);
     }
-    let words = reader(&image.synapses);
+    let words = words_of(&image.synapses);
     let mut bits = BitReader::new(&words, 0..image.synapses.len());
     let width = *spec.weights.weight_bits;
     let mut weights = Vec::with_capacity(rows * neurons);

@@ -3,14 +3,14 @@
 //! In: [`Wired`], its parts and their cores. Out: the bundle. Invariant: it cannot fail, because having the parts is the proof that they fit;
 //! offsets were checked when the cores were chosen. Nothing is chosen here.
 
-use super::partition::Partitioned;
+use super::partition::{Link, Partitioned};
 use super::quantize::Wired;
 use crate::emit::HostOptions;
-use spikec_chip::bundle::{Bundle, Decoder, Encoder, Host, Injection, Origin, Place, PopulationSymbols, Provenance, Symbols};
+use crate::families;
+use spikec_chip::bundle::{Bundle, Place, Provenance};
 use spikec_chip::crossbar::{Crossbar as Spec, CrossbarImage, CrossbarReset, CrossbarRow, CrossbarTables, Destination, encode_core};
 use spikec_chip::image::Image;
 use spikec_chip::target::Target;
-use spikec_net::{PopulationId, Role};
 
 /// Parts on cores.
 pub struct Emitter<'a> {
@@ -35,11 +35,16 @@ impl Emitter<'_> {
             .into_iter()
             .map(|p| encode_core(&self.core(p), self.spec).unwrap_or_else(|e| panic!("a part that fits can't be encoded: {e}")))
             .collect();
+        let net = &self.wired.quantized.net;
+        let links = |unit| {
+            let place = |l: &Link| (Place { core: self.cores[l.part as usize], index: l.axon as u16 }, l.delay);
+            self.partitioned.links(unit).iter().map(place).collect()
+        };
         Bundle {
             target: self.target.clone(),
             image: Image::Crossbar(CrossbarImage { cores }),
-            host: self.host(host),
-            symbols: self.symbols(),
+            host: families::host(net, host, &links, &|unit| self.places(unit)[0], false),
+            symbols: families::symbols(net, &|p, k| self.places(self.wired.bases[p.index()] + k)),
             provenance,
             reference: self.wired.quantized.to_bytes(),
         }
@@ -118,74 +123,10 @@ impl Emitter<'_> {
         all
     }
 
-    fn place(&self, unit: u32) -> Place {
+    /// The rows of a neuron, the one that the symbols name first.
+    fn places(&self, unit: u32) -> Vec<Place> {
         let (part, at) = self.partitioned.seat(unit).expect("every neuron has a part");
-        Place { core: self.cores[part as usize], index: self.partitioned.parts()[part as usize].rows[at] as u16 }
-    }
-
-    fn host(&self, options: HostOptions) -> Host {
-        let net = &self.wired.quantized.net;
-        let (mut input_axons, mut injections) = (Vec::new(), Vec::new());
-        for (p, population) in net.populations.iter().enumerate().filter(|(_, p)| matches!(p.role, Role::SpikeInput)) {
-            let first = input_axons.len();
-            input_axons.resize(first + population.trained_len(), Vec::new());
-            for (k, &origin) in population.origin.iter().enumerate() {
-                let channel = first + origin as usize;
-                for link in self.partitioned.links(self.wired.bases[p] + k as u32) {
-                    let to = Place { core: self.cores[link.part as usize], index: link.axon as u16 };
-                    if link.delay == 0 {
-                        input_axons[channel].push(to);
-                    } else {
-                        injections.push(Injection { from: Origin::Channel(channel as u32), to, delay_steps: link.delay });
-                    }
-                }
-                input_axons[channel].sort_unstable();
-            }
-        }
-        injections.sort_unstable();
-        let output = net.population(net.output);
-        let mut outputs = vec![None; output.trained_len()];
-        for (k, &origin) in output.origin.iter().enumerate() {
-            outputs[origin as usize] = Some(self.place(self.wired.bases[net.output.index()] + k as u32));
-        }
-        let width = input_axons.len() as u32;
-        Host {
-            input_width: if options.encoder == Encoder::Spikes { width } else { width / 2 },
-            encoder: options.encoder,
-            input_axons,
-            injections,
-            maps: Vec::new(),
-            bias_writes: Vec::new(),
-            default_steps: options.default_steps,
-            max_skew: net.max_skew(),
-            decoder: Decoder { kind: options.decoder, outputs, skew: output.skew },
-        }
-    }
-
-    fn symbols(&self) -> Symbols {
-        let net = &self.wired.quantized.net;
-        let populations = net.populations.iter().enumerate().map(|(p, population)| {
-            let id = PopulationId::from(p);
-            let (mut neurons, mut copies) = (Vec::new(), Vec::new());
-            if !net.population(id).is_input() {
-                for (k, &origin) in population.origin.iter().enumerate() {
-                    let unit = self.wired.bases[p] + k as u32;
-                    let place = self.place(unit);
-                    neurons.push((origin, place));
-                    let (part, at) = self.partitioned.seat(unit).expect("every neuron has a part");
-                    let rows = &self.partitioned.parts()[part as usize].rows;
-                    copies.extend((rows[at] + 1..rows[at + 1]).map(|row| (origin, Place { core: place.core, index: row as u16 })));
-                }
-            }
-            PopulationSymbols {
-                name: population.name.clone(),
-                shape: population.shape.clone(),
-                skew: population.skew,
-                input: population.is_input(),
-                neurons,
-                copies,
-            }
-        });
-        Symbols { populations: populations.collect(), output: net.output.0 }
+        let (core, rows) = (self.cores[part as usize], &self.partitioned.parts()[part as usize].rows);
+        (rows[at]..rows[at + 1]).map(|row| Place { core, index: row as u16 }).collect()
     }
 }

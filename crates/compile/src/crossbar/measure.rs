@@ -4,7 +4,7 @@
 //! Invariant: nothing but means and extremes over whole samples leaves; without samples all sources speak alike and ranges are worst cases of a step.
 //! Cost: a run of the float interpreter and an addition a synaptic event, at most [`SAMPLES`] samples.
 
-use super::quantize::bases;
+use crate::families::bases;
 use spikec_data::Stimulus;
 use spikec_net::{Float, FloatNeuron, Interpreter, Net, Observer, PopulationId};
 

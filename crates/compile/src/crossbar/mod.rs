@@ -11,15 +11,14 @@ pub(crate) mod measure;
 mod partition;
 pub mod quantize;
 
-use crate::driver::{
-    CompileError, CompileOptions, CompileReport, Compiled, CoreUsage, Input, Trained, family_report, layer_reports, provenance,
-};
+use crate::driver::{CompileError, CompileOptions, CompileReport, Compiled, CoreUsage, Input};
 use crate::emit::HostOptions;
 use crate::explain;
+use crate::families::{Trained, family_report, hypergraph, layer_reports, provenance};
 use crate::finding::{self, Finding};
 use crate::lower::{LowerOptions, LowerReport, lower_all};
 use crate::pack::usage::Usage;
-use crate::placement::{PlacedCore, Placement, Runs};
+use crate::placement::{PlacedCore, Placement, runs};
 use crate::quantize::{QuantizeReport, lost};
 use crate::retime;
 use measure::Measured;
@@ -29,10 +28,10 @@ use serde::Serialize;
 use spikec_chip::crossbar::{Crossbar as Spec, Overflow};
 use spikec_chip::mesh::Mesh;
 use spikec_chip::target::Target;
-use spikec_map::hypergraph::{Hypergraph, Layer};
 use spikec_map::limits::Limits;
 use spikec_map::place::{LINK_SHARE, Request, Traffic, place};
 use spikec_map::portfolio::Effort as MapEffort;
+use spikec_net::PopulationId;
 use std::collections::BTreeMap;
 
 /// What is special to a crossbar's compilation.
@@ -227,9 +226,9 @@ impl Board<'_> {
     ) -> Result<(Partitioned, Vec<u32>), Vec<Finding>> {
         let count = parts.parts().len() as u32;
         let cores = self.target.total_cores();
-        if count >= cores {
+        if count > self.target.usable_cores() {
             let remedy = "prune the network, let sources take fewer axons (--axons-per-source), or use a larger board";
-            return Err(vec![Finding::error("C16", "cores", f64::from(count), f64::from(cores - 1), remedy)]);
+            return Err(vec![Finding::error("C16", "cores", f64::from(count), f64::from(self.target.usable_cores()), remedy)]);
         }
         let (mut messages, mut host) = (Vec::new(), vec![0.0; count as usize]);
         for unit in 0..wired.inputs.len() as u32 {
@@ -341,44 +340,16 @@ pub fn compile(
 }
 
 fn placement(wired: &Wired, partitioned: &Partitioned, cores: &[u32], target: &Target) -> Placement {
-    let mut placed: Vec<PlacedCore> = Vec::new();
-    for (part, &core) in partitioned.parts().iter().zip(cores) {
-        let mut neurons: Vec<Runs> = Vec::new();
-        for &unit in &part.units {
-            let p = wired.bases.partition_point(|&b| b <= unit) - 1;
-            let population = &wired.quantized.net.populations[p];
-            let at = population.origin[(unit - wired.bases[p]) as usize];
-            match neurons.last_mut() {
-                Some((name, runs)) if *name == population.name => match runs.last_mut() {
-                    Some(run) if run.1 == at => run.1 += 1,
-                    _ => runs.push((at, at + 1)),
-                },
-                _ => neurons.push((population.name.clone(), vec![(at, at + 1)])),
-            }
-        }
-        placed.push(PlacedCore { core, neurons, copies: Vec::new() });
-    }
+    let net = &wired.quantized.net;
+    let neuron = |&unit: &u32| {
+        let p = wired.bases.partition_point(|&b| b <= unit) - 1;
+        (net.populations[p].name.as_str(), net.populations[p].origin[(unit - wired.bases[p]) as usize])
+    };
+    let of =
+        |(part, &core): (&partition::Part, &u32)| PlacedCore { core, neurons: runs(part.units.iter().map(neuron)), copies: Vec::new() };
+    let mut placed: Vec<PlacedCore> = partitioned.parts().iter().zip(cores).map(of).collect();
     placed.sort_by_key(|c| c.core);
     Placement { target: target.name.clone(), cores: placed }
-}
-
-/// The hypergraph of axons that cores are bounded by: each source, delay and type is an axon of its own.
-fn hypergraph(wired: &Wired) -> Hypergraph {
-    let mut axons: BTreeMap<partition::AxonKey, u32> = wired.inputs.iter().flatten().flat_map(keys).map(|k| (k, 0)).collect();
-    for (number, axon) in (0..).zip(axons.values_mut()) {
-        *axon = number;
-    }
-    let net = &wired.quantized.net;
-    let (mut offsets, mut list, mut layers) = (vec![0], Vec::new(), Vec::new());
-    for (p, population) in net.populations.iter().enumerate().filter(|(_, p)| !p.is_input() && !p.is_empty()) {
-        let first = offsets.len() as u32 - 1;
-        for unit in wired.bases[p]..wired.bases[p + 1] {
-            list.extend(wired.inputs[unit as usize].iter().flat_map(keys).map(|k| axons[&k]));
-            offsets.push(list.len());
-        }
-        layers.push(Layer { first, neurons: population.len() as u32, shape: None, origin: Vec::new() });
-    }
-    Hypergraph::new(axons.len() as u32, offsets, list, layers)
 }
 
 fn report(placed: &Placed, target: &Target, spec: &Spec, lowering: LowerReport, findings: Vec<Finding>) -> CompileReport {
@@ -411,7 +382,9 @@ fn report(placed: &Placed, target: &Target, spec: &Spec, lowering: LowerReport, 
         repeated: rows - net.neuron_count() as u64,
         may_overflow: *may_overflow,
     };
-    let certificate = spikec_map::proof::certificate(&hypergraph(wired), &Limits::uniform(target, 8));
+    // Each source, delay and type is an axon of its own.
+    let axons_of = |p: PopulationId, k: u32| wired.inputs[(wired.bases[p.index()] + k) as usize].iter().flat_map(keys).collect::<Vec<_>>();
+    let certificate = spikec_map::proof::certificate(&hypergraph(net, &axons_of), &Limits::uniform(target, 8));
     let explanation = explain::explain(certificate, &core_usage);
     let quantization = QuantizeReport::none(net.synapse_count() as u64, wired.errors.vanished);
     let report = family_report(net, target, lowering, (layers, core_usage), explanation, quantization, findings);

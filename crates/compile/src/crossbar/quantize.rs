@@ -8,6 +8,7 @@
 
 use super::levels::{self, Wanted};
 use super::measure::Measured;
+use crate::families::bases;
 use crate::finding::{self, Finding};
 use crate::quantize::Lost;
 use spikec_chip::crossbar::{Crossbar as Spec, CrossbarReset, NegativeCompare, Overflow};
@@ -222,15 +223,6 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, axons: usize, m
     wired
 }
 
-/// First unit of each population, and the number of units.
-pub fn bases(net: &Net<Float>) -> Vec<u32> {
-    let mut bases = vec![0];
-    for p in &net.populations {
-        bases.push(bases[bases.len() - 1] + p.len() as u32);
-    }
-    bases
-}
-
 /// The net without neurons and synapses.
 fn shell(net: &Net<Float>, spec: &Spec) -> Net<Crossbar> {
     let populations = net.populations.iter().map(|p| Population {
@@ -256,7 +248,9 @@ fn shell(net: &Net<Float>, spec: &Spec) -> Net<Crossbar> {
 
 /// Registers of a neuron whose potential counts `scale` units for one float unit.
 fn registers(n: &FloatNeuron, rules: &FloatRules, scale: f64, leak: i32, spec: &Spec) -> CrossbarNeuron {
-    let threshold = f64::from(n.threshold) * scale;
+    // `scale` makes the threshold whole, but for the rounding of a division.
+    let (threshold, whole) = (f64::from(n.threshold) * scale, (f64::from(n.threshold) * scale).round());
+    let threshold = if (threshold - whole).abs() <= 1e-9 * whole.abs() { whole } else { threshold };
     let threshold = match rules.fire {
         FireRule::Greater => threshold.floor() + 1.0,
         FireRule::GreaterEqual => threshold.ceil(),
@@ -272,7 +266,8 @@ fn registers(n: &FloatNeuron, rules: &FloatRules, scale: f64, leak: i32, spec: &
     }
 }
 
-/// Units of potential for one float unit: as fine as weights, threshold, bias and the range of the potential allow.
+/// Units of potential for one float unit: as fine as weights, threshold, bias and the range of the potential allow, and such that the threshold is
+/// whole: a weight that reaches it exactly shall do so on the chip too.
 fn scale(n: &FloatNeuron, levels: &[f64], bias: f64, spec: &Spec, range: f64) -> f64 {
     let largest = levels.iter().fold(0.0, |most: f64, l| most.max(l.abs()));
     let potential = most(*spec.neuron.potential_bits).min(most(*spec.neuron.threshold_bits));
@@ -284,7 +279,8 @@ fn scale(n: &FloatNeuron, levels: &[f64], bias: f64, spec: &Spec, range: f64) ->
         (potential, range.max(f64::from(n.v_reset.abs()))),
         (MOST_UNITS, threshold),
     ];
-    limits.iter().filter(|(_, need)| *need > 0.0).map(|(limit, need)| limit / need).fold(f64::INFINITY, f64::min)
+    let finest = limits.iter().filter(|(_, need)| *need > 0.0).map(|(limit, need)| limit / need).fold(f64::INFINITY, f64::min);
+    if finest * threshold >= 1.0 { (finest * threshold).floor() / threshold } else { finest }
 }
 
 /// By which axons sources enter cores.

@@ -7,27 +7,23 @@
 mod quantize;
 
 use crate::crossbar::measure::Measured;
-use crate::crossbar::quantize::bases;
-use crate::driver::{
-    CompileError, CompileOptions, CompileReport, Compiled, CoreUsage, Input, Trained, family_report, layer_reports, provenance,
-};
+use crate::driver::{CompileError, CompileOptions, CompileReport, Compiled, CoreUsage, Input};
 use crate::emit::HostOptions;
 use crate::explain;
+use crate::families::{self, Trained, bases, family_report, hypergraph, layer_reports, provenance};
 use crate::finding::{self, Finding, Severity};
 use crate::lower::{LowerOptions, LowerReport, lower_all};
 use crate::pack::usage::Usage;
-use crate::placement::{PlacedCore, Placement};
+use crate::placement::{PlacedCore, Placement, runs};
 use crate::quantize::{QuantizeReport, lost};
 use quantize::Integers;
 use serde::Serialize;
-use spikec_chip::bundle::{Bundle, Decoder, Encoder, Host, Injection, Origin, Place, PopulationSymbols, Provenance, Symbols};
+use spikec_chip::bundle::{Bundle, Place, Provenance};
 use spikec_chip::event::{EventCrossbar as Spec, EventSign, EventTables, EventWord, encode};
 use spikec_chip::image::Image;
 use spikec_chip::target::Target;
-use spikec_map::hypergraph::{Hypergraph, Layer};
 use spikec_map::limits::Limits;
-use spikec_net::{Event, Net, Role};
-use std::collections::BTreeMap;
+use spikec_net::{Event, Net, PopulationId};
 
 /// What is special to an event crossbar's compilation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -128,76 +124,16 @@ impl<'a> Rows<'a> {
         EventTables { open_loop: true, last_neuron: used as u8, negative_rows, neurons: words, weights }
     }
 
-    fn host(&self, options: HostOptions) -> Host {
-        let net = self.net();
-        let (mut input_axons, mut injections) = (Vec::new(), Vec::new());
-        let to = |row| Place { core: 0, index: row };
-        for (p, population) in net.populations.iter().enumerate() {
-            let first = input_axons.len();
-            if matches!(population.role, Role::SpikeInput) {
-                input_axons.resize(first + population.trained_len(), Vec::new());
-            }
-            for (k, &origin) in population.origin.iter().enumerate() {
-                let unit = self.integers.bases[p] + k as u32;
-                for (row, delay_steps) in self.of(unit) {
-                    let from = match population.role {
-                        Role::Neurons(_) => Origin::Neuron(to(self.neuron(unit))),
-                        _ if delay_steps == 0 => {
-                            input_axons[first + origin as usize].push(to(row));
-                            continue;
-                        }
-                        _ => Origin::Channel(first as u32 + origin),
-                    };
-                    injections.push(Injection { from, to: to(row), delay_steps });
-                }
-            }
-        }
-        injections.sort_unstable();
-        let output = net.population(net.output);
-        let mut outputs = vec![None; output.trained_len()];
-        for (k, &origin) in output.origin.iter().enumerate() {
-            outputs[origin as usize] = Some(to(self.neuron(self.integers.bases[net.output.index()] + k as u32)));
-        }
-        let width = input_axons.len() as u32;
-        Host {
-            input_width: if options.encoder == Encoder::Spikes { width } else { width / 2 },
-            encoder: options.encoder,
-            input_axons,
-            injections,
-            maps: Vec::new(),
-            bias_writes: Vec::new(),
-            default_steps: options.default_steps,
-            max_skew: net.max_skew(),
-            decoder: Decoder { kind: options.decoder, outputs, skew: output.skew },
-        }
-    }
-
-    fn symbols(&self) -> Symbols {
-        let net = self.net();
-        let of = |(p, population): (usize, &spikec_net::Population<Event>)| PopulationSymbols {
-            name: population.name.clone(),
-            shape: population.shape.clone(),
-            skew: population.skew,
-            input: population.is_input(),
-            neurons: population
-                .origin
-                .iter()
-                .enumerate()
-                .filter(|_| !population.is_input())
-                .map(|(k, &origin)| (origin, Place { core: 0, index: self.neuron(self.integers.bases[p] + k as u32) }))
-                .collect(),
-            copies: Vec::new(),
-        };
-        Symbols { populations: net.populations.iter().enumerate().map(of).collect(), output: net.output.0 }
-    }
-
     fn emit(&self, target: &Target, spec: &Spec, host: HostOptions, provenance: Provenance) -> Bundle {
+        let net = self.net();
+        let place = |unit| Place { core: 0, index: self.neuron(unit) };
+        let links = |unit| self.of(unit).map(|(row, delay)| (Place { core: 0, index: row }, delay)).collect();
         let image = encode(&self.tables(spec), spec).unwrap_or_else(|e| panic!("a net that fits can't be encoded: {e}"));
         Bundle {
             target: target.clone(),
             image: Image::EventCrossbar(image),
-            host: self.host(host),
-            symbols: self.symbols(),
+            host: families::host(net, host, &links, &place, true),
+            symbols: families::symbols(net, &|p, k| vec![place(self.integers.bases[p.index()] + k)]),
             provenance,
             reference: self.integers.quantized.to_bytes(),
         }
@@ -270,18 +206,9 @@ pub fn compile(
     let net = &integers.quantized.net;
     let provenance = provenance(&net.name, integers.quantized.network_digest, options, (&lowering, false), &[]);
     let bundle = rows.emit(target, spec, host, provenance);
-    let neurons = net.populations.iter().filter(|p| !p.is_input() && !p.is_empty());
-    let runs = neurons.map(|p| {
-        let mut runs: Vec<(u32, u32)> = Vec::new();
-        for &at in &p.origin {
-            match runs.last_mut() {
-                Some(run) if run.1 == at => run.1 += 1,
-                _ => runs.push((at, at + 1)),
-            }
-        }
-        (p.name.clone(), runs)
-    });
-    let core = PlacedCore { core: 0, neurons: runs.collect(), copies: Vec::new() };
+    let neurons = net.populations.iter().filter(|p| !p.is_input());
+    let neurons = runs(neurons.flat_map(|p| p.origin.iter().map(|&at| (p.name.as_str(), at))));
+    let core = PlacedCore { core: 0, neurons, copies: Vec::new() };
     let placement = Placement { target: target.name.clone(), cores: vec![core] };
     let report = report(&rows, target, spec, lowering, findings);
     Ok(Compiled { bundle, report, placement })
@@ -295,7 +222,12 @@ fn report(rows: &Rows, target: &Target, spec: &Spec, lowering: LowerReport, find
         usage("C02", "rows of the synapse memory", rows.rows.len(), *spec.core.rows),
     ];
     let core_usage = vec![CoreUsage { core: 0, resources }];
-    let certificate = spikec_map::proof::certificate(&hypergraph(rows), &Limits::uniform(target, 8));
+    let rows_of = |p: PopulationId, k: u32| {
+        let unit = rows.integers.bases[p.index()] + k;
+        let own = rows.integers.synapses.iter().filter(move |s| s.post == unit);
+        own.map(|s| (s.source, s.delay)).collect::<Vec<_>>()
+    };
+    let certificate = spikec_map::proof::certificate(&hypergraph(net, &rows_of), &Limits::uniform(target, 8));
     let explanation = explain::explain(certificate, &core_usage);
     let event = EventReport {
         weights: rows.integers.errors,
@@ -307,23 +239,6 @@ fn report(rows: &Rows, target: &Target, spec: &Spec, lowering: LowerReport, find
     let quantization = QuantizeReport::none(net.synapse_count() as u64, rows.integers.errors.vanished);
     let report = family_report(net, target, lowering, (layers, core_usage), explanation, quantization, findings);
     CompileReport { event: Some(event), ..report }
-}
-
-/// Rows over neurons.
-fn hypergraph(rows: &Rows) -> Hypergraph {
-    let mut of_neuron: BTreeMap<u16, Vec<u32>> = BTreeMap::new();
-    for s in &rows.integers.synapses {
-        let at = rows.rows.partition_point(|r| (r.source, r.delay) < (s.source, s.delay));
-        of_neuron.entry(rows.neuron(s.post)).or_default().push(at as u32);
-    }
-    let count = rows.net().neuron_count();
-    let (mut offsets, mut axons) = (vec![0], Vec::new());
-    for neuron in 0..count as u16 {
-        axons.extend(of_neuron.remove(&neuron).unwrap_or_default());
-        offsets.push(axons.len());
-    }
-    let layers = vec![Layer { first: 0, neurons: count as u32, shape: None, origin: Vec::new() }];
-    Hypergraph::new(rows.rows.len() as u32, offsets, axons, layers)
 }
 
 /// First unit of each population of the lowered net, and which neuron of the core each unit is.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::net::{Population, Projection};
+use crate::net::{Population, Projection, Role};
 use crate::reference::Recorder;
 use crate::synapses::Synapses;
 

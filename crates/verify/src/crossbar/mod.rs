@@ -27,12 +27,12 @@
 //! the latter. Memory: the reference's synapses, and one row of the image.
 
 mod rows;
-mod wires;
+pub(crate) mod wires;
 
 use crate::difference::{At, Difference, Differences, Field, Side, Value};
 use crate::given::integers;
 use crate::image::{Checked, Given, ImageVerdict, VerifyError};
-use crate::resolve::{Owners, Seats};
+use crate::owners::{Owners, Seats};
 use crate::wellformed::{MAX_SKEW, Malformed, Part, within};
 use crate::{family::Registers, host};
 use spikec_chip::bundle::Bundle;

@@ -2,7 +2,7 @@
 
 use super::spec;
 use crate::difference::{At, Difference, Differences, Field, Side, Value};
-use crate::resolve::{Owners, name};
+use crate::owners::{Owners, name};
 use spikec_chip::bundle::Bundle;
 use spikec_chip::crossbar::{Crossbar as Spec, CrossbarReset, CrossbarRow, CrossbarTables};
 use spikec_net::{Crossbar, CrossbarNeuron, CrossbarRules, Net};

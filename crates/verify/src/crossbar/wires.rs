@@ -2,10 +2,10 @@
 
 use super::spec;
 use crate::difference::{At, Difference, Differences, Field, Side, Value};
-use crate::resolve::{Cell, Owners, Seat, channels, name, place_text};
+use crate::owners::{Cell, Owners, Seat, channels, name, place_text};
 use spikec_chip::bundle::{Bundle, Origin, Place};
 use spikec_chip::crossbar::{CrossbarRow, CrossbarTables, Destination};
-use spikec_net::{Crossbar, Net};
+use spikec_net::{Crossbar, Net, Number};
 
 /// What feeds an axon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,8 +274,11 @@ fn check_axons(net: &Net<Crossbar>, tables: &[CrossbarTables], owners: &Owners, 
     }
 }
 
-/// The reference's synapses by their post neuron. Reports chip delays shorter than the hop.
-fn wanted(net: &Net<Crossbar>, differences: &mut Differences) -> Vec<(Cell, Wire)> {
+/// A synapse of the reference: post, pre, chip delay, weight.
+pub(crate) type ChipSynapse<W> = (Cell, Cell, i64, W);
+
+/// The reference's synapses, in net order. Reports chip delays shorter than the hop.
+pub(crate) fn chip_synapses<N: Number>(net: &Net<N>, differences: &mut Differences) -> Vec<ChipSynapse<N::Weight>> {
     let mut all = Vec::with_capacity(net.synapse_count());
     for p in &net.projections {
         let hop = i64::from(!net.population(p.pre).is_input());
@@ -292,10 +295,16 @@ fn wanted(net: &Net<Crossbar>, differences: &mut Differences) -> Vec<(Cell, Wire
                     expected: format!("at least {hop}").into(),
                 });
             }
-            all.push((post, Wire { pre, delay, weight: weight.into() }));
+            all.push((post, pre, delay, weight));
         }
     }
-    summed(all)
+    all
+}
+
+/// The reference's synapses by their post neuron.
+fn wanted(net: &Net<Crossbar>, differences: &mut Differences) -> Vec<(Cell, Wire)> {
+    let wire = |(post, pre, delay, weight): ChipSynapse<i32>| (post, Wire { pre, delay, weight: weight.into() });
+    summed(chip_synapses(net, differences).into_iter().map(wire).collect())
 }
 
 /// Compares two ascending lists. Wires of one source are matched in order, so that a changed weight or delay is one difference and not two.

@@ -24,12 +24,13 @@
 //!
 //! In: a bundle of the family, and the network as given. Out: differences. Cost: linear in rows times neurons and synapses, and a sort of the latter.
 
+use crate::crossbar::wires::{ChipSynapse, chip_synapses};
 use crate::crossbar::{compare_host, unread};
 use crate::difference::{At, Difference, Differences, Field, Side, Value};
 use crate::given::integers;
 use crate::host;
 use crate::image::{Checked, Given, ImageVerdict, VerifyError};
-use crate::resolve::{Cell, Owners, Seat, Seats, channels, name, place_text};
+use crate::owners::{Cell, Owners, Seat, Seats, channels, name, place_text};
 use crate::wellformed::{MAX_SKEW, Malformed, Part, within};
 use spikec_chip::bundle::{Bundle, Origin, Place};
 use spikec_chip::event::{EventCrossbar, EventImage, EventSign, EventTables, EventWord, decode, encode};
@@ -261,7 +262,7 @@ fn check_rows(net: &Net<Event>, spec: &EventCrossbar, tables: &EventTables, feed
 }
 
 /// A weight: (post, pre, delay, weight).
-type Wire = (Cell, Cell, i64, i32);
+type Wire = ChipSynapse<i32>;
 
 /// Compares the weights of the image with the reference's synapses; how many were compared.
 fn compare_weights(net: &Net<Event>, tables: &EventTables, feeds: &[Feed], owners: &Owners, differences: &mut Differences) -> u64 {
@@ -334,28 +335,9 @@ fn compare_weights(net: &Net<Event>, tables: &EventTables, feeds: &[Feed], owner
 
 /// The reference's synapses, sorted. Reports chip delays shorter than the hop, and two synapses that are two events of one source.
 fn wanted(net: &Net<Event>, differences: &mut Differences) -> Vec<Wire> {
-    let mut all = Vec::with_capacity(net.synapse_count());
-    for p in &net.projections {
-        let hop = i64::from(!net.population(p.pre).is_input());
-        for (pre, post, weight, delay) in p.synapses.iter() {
-            let (pre, post) = (Cell { population: p.pre.0, neuron: pre }, Cell { population: p.post.0, neuron: post });
-            let delay = net.chip_delay(p, delay);
-            if delay < hop {
-                let at = || At { pre: Some(name(net, pre)), neuron: Some(name(net, post)), item: Some(p.name.clone()), ..At::default() };
-                differences.push(|| Difference {
-                    side: Side::Network,
-                    at: at(),
-                    field: Field::ChipDelay,
-                    found: delay.into(),
-                    expected: format!("at least {hop}").into(),
-                });
-            }
-            // An event of weight 0 does nothing.
-            if weight != 0 {
-                all.push((post, pre, delay, weight));
-            }
-        }
-    }
+    let mut all = chip_synapses(net, differences);
+    // An event of weight 0 does nothing.
+    all.retain(|s| s.3 != 0);
     all.sort_unstable();
     for two in all.windows(2).filter(|two| (two[0].0, two[0].1, two[0].2) == (two[1].0, two[1].1, two[1].2)) {
         let at = || At { pre: Some(name(net, two[0].1)), neuron: Some(name(net, two[0].0)), ..At::default() };

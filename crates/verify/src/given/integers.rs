@@ -338,42 +338,17 @@ fn compare_weights<N: Integers>(
     checked: &mut Checked,
     rounding: &mut Rounding,
 ) {
-    let ((given, reference), (g, r)) = (nets, pair);
-    for (i, row) in kept[g.pre.index()].iter().enumerate() {
-        let Some(row) = *row else { continue };
-        let mut found = r.synapses.row(row as usize).iter().peekable();
-        let extra = |(post, weight, _): (u32, i32, u16), differences: &mut Differences| {
-            let at = || At {
-                pre: Some(given_name(given, g.pre.index(), i)),
-                neuron: Some(NeuronName {
-                    population: r.post.0,
-                    name: given.population(g.post).name.clone(),
-                    index: reference.population(r.post).origin[post as usize],
-                }),
-                ..item(&g.name)
-            };
-            differences.compare(SIDE, Field::Synapse, Some(weight), None, at);
-        };
-        for (post, weight, delay) in g.synapses.row(i).iter() {
-            let Some(j) = kept[g.post.index()][post as usize] else { continue };
-            checked.given_synapses += 1;
-            let key = (j, delay);
-            while let Some(other) = found.next_if(|s| (s.0, s.2) < key) {
-                extra(other, differences);
-            }
-            let integer = found.next_if(|s| (s.0, s.2) == key).map(|s| s.1);
-            let gain = f64::from(given.population(g.post).neurons()[post as usize].gain);
-            let ideal = f64::from(weight) * gain * v_units[r.post.index()][j as usize];
-            let steps = (f64::from(integer.unwrap_or(0)) - ideal).abs();
-            rounding.weight_steps = rounding.weight_steps.max(steps);
-            if steps.is_nan() || steps > deviation + SLACK * ideal.abs().max(1.0) {
-                let at = || synapse_at(given, g, i as u32, post);
-                let expected = Value::Within(ideal - deviation, ideal + deviation);
-                differences.push(|| Difference { side: SIDE, at: at(), field: Field::Weight, found: integer.into(), expected });
-            }
+    let ((given, _), (g, r)) = (nets, pair);
+    side_by_side(nets, pair, kept, differences, &mut |s, differences| {
+        checked.given_synapses += 1;
+        let gain = f64::from(given.population(g.post).neurons()[s.ends.1 as usize].gain);
+        let ideal = f64::from(s.given) * gain * v_units[r.post.index()][s.post as usize];
+        let steps = (f64::from(s.found.unwrap_or(0)) - ideal).abs();
+        rounding.weight_steps = rounding.weight_steps.max(steps);
+        if steps.is_nan() || steps > deviation + SLACK * ideal.abs().max(1.0) {
+            let at = || synapse_at(given, g, s.ends.0, s.ends.1);
+            let expected = Value::Within(ideal - deviation, ideal + deviation);
+            differences.push(|| Difference { side: SIDE, at: at(), field: Field::Weight, found: s.found.into(), expected });
         }
-        for other in found {
-            extra(other, differences);
-        }
-    }
+    });
 }

@@ -13,7 +13,7 @@ use crate::difference::{At, Difference, Differences, Field, NeuronName, Side, Va
 use crate::host::{hex, list};
 use crate::image::{Checked, Given};
 use spikec_chip::bundle::Bundle;
-use spikec_net::{HostProjection, Liveness, Net, Number, Projection, Quantized, Role, live};
+use spikec_net::{Float, HostProjection, Liveness, Net, Number, Projection, Quantized, Role, live};
 use std::borrow::Cow;
 
 pub(crate) const SIDE: Side = Side::Network;
@@ -251,5 +251,56 @@ pub(crate) fn synapse_at<N: Number>(net: &Net<N>, p: &Projection<N>, pre: u32, p
         pre: Some(given_name(net, p.pre.index(), pre as usize)),
         neuron: Some(given_name(net, p.post.index(), post as usize)),
         ..At::default()
+    }
+}
+
+/// A given synapse between kept neurons, beside what the reference has for it.
+pub(crate) struct Beside<W> {
+    /// Presynaptic and postsynaptic neuron of the given net.
+    pub ends: (u32, u32),
+    /// Postsynaptic neuron of the reference.
+    pub post: u32,
+    /// The given weight.
+    pub given: f32,
+    /// The reference's; none where it has no such synapse.
+    pub found: Option<W>,
+}
+
+/// Walks the synapses of a pair of projections side by side; `each` judges every given one. What the reference has beside is reported.
+pub(crate) fn side_by_side<R: Number>(
+    nets: (&Net<Float>, &Net<R>),
+    pair: (&Projection<Float>, &Projection<R>),
+    kept: &Kept,
+    differences: &mut Differences,
+    each: &mut dyn FnMut(Beside<R::Weight>, &mut Differences),
+) where
+    Value: From<Option<R::Weight>>,
+{
+    let ((given, reference), (g, r)) = (nets, pair);
+    for (i, row) in kept[g.pre.index()].iter().enumerate() {
+        let Some(row) = *row else { continue };
+        let mut found = r.synapses.row(row as usize).iter().peekable();
+        let extra = |(post, weight, _): (u32, R::Weight, u16), differences: &mut Differences| {
+            let at = || At {
+                pre: Some(given_name(given, g.pre.index(), i)),
+                neuron: Some(NeuronName {
+                    population: r.post.0,
+                    name: given.population(g.post).name.clone(),
+                    index: reference.population(r.post).origin[post as usize],
+                }),
+                ..item(&g.name)
+            };
+            differences.compare(SIDE, Field::Synapse, Some(weight), None, at);
+        };
+        for (post, weight, delay) in g.synapses.row(i).iter() {
+            let Some(j) = kept[g.post.index()][post as usize] else { continue };
+            let key = (j, delay);
+            while let Some(other) = found.next_if(|s| (s.0, s.2) < key) {
+                extra(other, differences);
+            }
+            let found = found.next_if(|s| (s.0, s.2) == key).map(|s| s.1);
+            each(Beside { ends: (i as u32, post), post: j, given: weight, found }, differences);
+        }
+        found.for_each(|other| extra(other, differences));
     }
 }

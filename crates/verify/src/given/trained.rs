@@ -207,49 +207,24 @@ fn compare_weights(
     let ((given, reference), (g, r)) = (nets, pair);
     let unit = 2f64.powi(r.format.exponent as i32 + reference.rules.align_shift as i32);
     let grid = f64::from(1u32 << r.format.grid_shift());
-    for (i, row) in kept[g.pre.index()].iter().enumerate() {
-        let Some(row) = *row else { continue };
-        let mut found = r.synapses.row(row as usize).iter().peekable();
-        let extra = |(post, mantissa, _): (u32, i16, u16), differences: &mut Differences| {
-            let at = || At {
-                pre: Some(given_name(given, g.pre.index(), i)),
-                neuron: Some(NeuronName {
-                    population: r.post.0,
-                    name: given.population(g.post).name.clone(),
-                    index: reference.population(r.post).origin[post as usize],
-                }),
-                ..item(&g.name)
-            };
-            differences.compare(SIDE, Field::Synapse, Some(mantissa), None, at);
-        };
-        for (post, weight, delay) in g.synapses.row(i).iter() {
-            let Some(j) = kept[g.post.index()][post as usize] else { continue };
-            checked.given_synapses += 1;
-            let key = (j, delay);
-            while let Some(other) = found.next_if(|s| (s.0, s.2) < key) {
-                extra(other, differences);
-            }
-            let mantissa = found.next_if(|s| (s.0, s.2) == key).map(|s| s.1);
-            let gain = given.population(g.post).neurons()[post as usize].gain as f64;
-            let ideal = weight as f64 * gain * scales.v_units[r.post.index()][j as usize] / unit;
-            let held = reference.rules.held_mantissa(r.format, ideal);
-            let beyond = (ideal - held).abs() / grid;
-            rounding.clipped_weights += u64::from(beyond > 0.5);
-            rounding.clip_steps = rounding.clip_steps.max(beyond);
-            let acting = reference.rules.acting_weight(mantissa.unwrap_or(0), r.format.exponent) as f64 / unit;
-            let steps = (acting - held).abs() / grid;
-            rounding.weight_steps = rounding.weight_steps.max(steps);
-            if steps.is_nan() || steps > scales.deviation_steps + SLACK {
-                let reach = scales.deviation_steps * grid;
-                let at = || synapse_at(given, g, i as u32, post);
-                let expected = Value::Within(held - reach, held + reach);
-                differences.push(|| Difference { side: SIDE, at: at(), field: Field::Mantissa, found: mantissa.into(), expected });
-            }
+    side_by_side(nets, pair, kept, differences, &mut |s, differences| {
+        checked.given_synapses += 1;
+        let gain = f64::from(given.population(g.post).neurons()[s.ends.1 as usize].gain);
+        let ideal = f64::from(s.given) * gain * scales.v_units[r.post.index()][s.post as usize] / unit;
+        let held = reference.rules.held_mantissa(r.format, ideal);
+        let beyond = (ideal - held).abs() / grid;
+        rounding.clipped_weights += u64::from(beyond > 0.5);
+        rounding.clip_steps = rounding.clip_steps.max(beyond);
+        let acting = f64::from(reference.rules.acting_weight(s.found.unwrap_or(0), r.format.exponent)) / unit;
+        let steps = (acting - held).abs() / grid;
+        rounding.weight_steps = rounding.weight_steps.max(steps);
+        if steps.is_nan() || steps > scales.deviation_steps + SLACK {
+            let reach = scales.deviation_steps * grid;
+            let at = || synapse_at(given, g, s.ends.0, s.ends.1);
+            let expected = Value::Within(held - reach, held + reach);
+            differences.push(|| Difference { side: SIDE, at: at(), field: Field::Mantissa, found: s.found.into(), expected });
         }
-        for other in found {
-            extra(other, differences);
-        }
-    }
+    });
 }
 
 /// The same terms, and `sum * gain` is the float current times `gain * v_units` plus the bias.
