@@ -50,6 +50,9 @@ pub struct FitArgs {
     /// Weigh errors against synapses instead of words of memory.
     #[arg(long)]
     pub plain: bool,
+    /// Take synapses of kernels and of chains with pooling one by one: the network is written back with a matrix for each.
+    #[arg(long)]
+    pub unroll: bool,
     /// Leave the weights that stay as they are (rounded), instead of making them do the work of the others.
     #[arg(long)]
     pub no_refit: bool,

@@ -60,6 +60,8 @@ pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
         return Err(Failure::input(format!("--input-coding {}: a fitted first layer has no place in the file", job.coding.name()))
             .hint("use spikes, or bias"));
     }
+    let unrolled = args.unroll.then(|| unrolled(network, job.coding)).transpose().map_err(|e| Failure::file(&args.network.network, e))?;
+    let (network, plain, net) = unrolled.as_ref().map_or((&**network, plain, net), |(network, plain, net)| (network, plain, net));
     spikec_fit::write::check(network, plain).map_err(|e| Failure::file(&args.network.network, e.to_string()))?;
     output.as_ref().map_or(Ok(()), |files| files.check(network, args.bundle.is_some()))?;
     let file = |fitted: &Net<Float>| filed(network, plain, fitted, job.coding);
@@ -149,18 +151,31 @@ fn options(args: &FitArgs, job: &Job, widths: &[&str]) -> FitOptions {
     let mut compile = job.options.clone();
     let chosen = ["weight-bits", "signs", "quantizer"];
     compile.provenance.retain(|(name, _)| !chosen.contains(&name.as_str()));
-    FitOptions { method: method(args), widths, balances: args.balance.clone(), compile }
+    FitOptions { method: method(args), widths, balances: args.balance.clone(), unroll: args.unroll, compile }
 }
 
-/// The fitted net as its file will be read.
-fn filed(network: &Network, plain: &Net<Float>, fitted: &Net<Float>, coding: Coding) -> Result<Filed<Network>, String> {
-    let network = network_of(network, plain, fitted).map_err(|e| e.to_string())?;
+/// The network with a matrix for each chain, and its nets without and with the coding of the inputs.
+fn unrolled(network: &Network, coding: Coding) -> Result<(Network, Net<Float>, Net<Float>), String> {
+    let network = network.unrolled().map_err(|e| e.to_string())?;
+    let (plain, net) = nets(&network, coding)?;
+    Ok((network, plain, net))
+}
+
+/// The net of a network, without and with the coding of its inputs.
+fn nets(network: &Network, coding: Coding) -> Result<(Net<Float>, Net<Float>), String> {
     let (kind, coded) = match coding {
         Coding::Spikes => (InputKind::Spikes, InputCoding::Spikes),
         _ => (InputKind::Analog, InputCoding::Bias),
     };
     let plain = network.elaborate(kind).map_err(|e| e.to_string())?;
-    let net = code_inputs(plain, coded).map_err(|e| e.to_string())?;
+    let net = code_inputs(plain.clone(), coded).map_err(|e| e.to_string())?;
+    Ok((plain, net))
+}
+
+/// The fitted net as its file will be read.
+fn filed(network: &Network, plain: &Net<Float>, fitted: &Net<Float>, coding: Coding) -> Result<Filed<Network>, String> {
+    let network = network_of(network, plain, fitted).map_err(|e| e.to_string())?;
+    let (_, net) = nets(&network, coding)?;
     Ok(Filed { digest: network.digest(), net, network })
 }
 
