@@ -42,9 +42,15 @@ fn answers(at: &Path, args: &[&str]) -> bool {
 
 #[test]
 fn every_command_answers_on_every_family() {
-    for (target, packed) in
-        [("loihi1", true), ("ranc256", false), ("ranc256_sim", false), ("truenorth", false), ("tinyodin", false), ("odin", false)]
-    {
+    for (target, packed) in [
+        ("loihi1", true),
+        ("loihi2", true),
+        ("ranc256", false),
+        ("ranc256_sim", false),
+        ("truenorth", false),
+        ("tinyodin", false),
+        ("odin", false),
+    ] {
         let folder = folder(target);
         let at = folder.path();
         let verified = spikec(at, &["verify", "net.ron", "net.spkb", "--input", "in.npz"]).ok();
@@ -96,7 +102,7 @@ fn chips_are_compared_side_by_side() {
         "explore",
         "net.ron",
         "--targets",
-        "loihi1,ranc256,tinyodin,odin",
+        "loihi1,loihi2,ranc256,tinyodin,odin",
         "--input",
         "in.npz",
         "--input-coding",
@@ -106,7 +112,7 @@ fn chips_are_compared_side_by_side() {
     ];
     let rows = spikec(at, &[&args[..], &["--json"]].concat()).ok().json();
     let names: Vec<&str> = rows.as_array().unwrap().iter().map(|r| r["target"].as_str().unwrap()).collect();
-    assert_eq!(names, ["loihi1", "ranc256", "tinyodin", "odin"]);
+    assert_eq!(names, ["loihi1", "loihi2", "ranc256", "tinyodin", "odin"]);
     for row in rows.as_array().unwrap() {
         assert!(row["refused"].is_null() && row["cores"] == 1 && row["latency_ns"].as_f64().unwrap() > 0.0, "{row}");
         assert!(row["accuracy"].is_null() && row["agreement"].as_f64().unwrap() >= 0.0, "{row}");
