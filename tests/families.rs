@@ -131,6 +131,35 @@ fn contradictory_budgets_are_refused() {
     spikec(at, &compile).fails(3, &["C27", "bytes of the core's memory", "limit 2340", "prune its fan-in"]);
 }
 
+/// A network is fitted into a number of bytes of a core, on chips that have such a number.
+#[test]
+fn a_network_is_fitted_into_the_bytes_of_a_core() {
+    let folder = folder("loihi2");
+    let at = folder.path();
+    let fit = |target: &str, limit: &str| {
+        let args =
+            ["fit", "net.ron", "--target", target, "--input", "in.npz", "--input-coding", "spikes", "--steps", "12", "--limit", limit];
+        spikec(at, &[&args[..], &["-o", "small.nir", "--bundle", "small.spkb", "--report", "r.json"]].concat())
+    };
+    let bytes = |report: &serde_json::Value| -> u64 {
+        let all = report["core_usage"][0]["resources"].as_array().unwrap();
+        all.iter().find(|u| u["code"] == "C27").unwrap()["used"].as_u64().unwrap()
+    };
+    spikec(
+        at,
+        &["compile", "net.ron", "--target", "loihi2", "--input-coding", "spikes", "--steps", "12", "-o", "a.spkb", "--report", "a.json"],
+    )
+    .ok();
+    let read = |name: &str| serde_json::from_slice::<serde_json::Value>(&std::fs::read(at.join(name)).unwrap()).unwrap();
+    let whole = bytes(&read("a.json"));
+    fit("loihi2", &format!("C27={}", whole - 16)).ok();
+    let fitted = bytes(&read("r.json")["compile"]);
+    assert!(fitted <= whole - 16, "{fitted} of {whole} bytes");
+    spikec(at, &["verify", "small.nir", "small.spkb", "--trained", "net.ron", "--input", "in.npz"]).ok();
+    fit("loihi2", "C27=100").fails(3, &["C27", "100 allowed"]);
+    fit("loihi1", "C27=100").fails(2, &["--limit C27: target loihi1 has no bytes that all of a core shares", "C05"]);
+}
+
 #[test]
 fn chips_are_compared_side_by_side() {
     let folder = folder("loihi1");
