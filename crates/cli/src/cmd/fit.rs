@@ -7,6 +7,7 @@ use crate::files::{self, Files};
 use crate::load::{self, Coding, Prepared};
 use crate::progress;
 use crate::save::NetworkFiles;
+use spikec_chip::cost;
 use spikec_chip::target::Family;
 use spikec_compile::{CompileOptions, Input, Signs, compile};
 use spikec_data::DataSet;
@@ -51,6 +52,11 @@ pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
             "target {name}: found the family {family}, expected Packed: budgets are counted in its words and axons"
         ))
         .hint("fit for a target of the packed family (`spikec target list`), or train the network for this chip"));
+    }
+    if args.limits.iter().any(|l| l.0 == "C27") && cost::budget(&job.target.packed().core).is_none() {
+        let name = &job.target.name;
+        return Err(Failure::input(format!("--limit C27: target {name} has no bytes that all of a core shares (core.core_bytes)"))
+            .hint("limit its resources one by one: C01, C02, C03, C05; or give --memory"));
     }
     let Prepared::Trained { network, net, plain, .. } = &job.prepared else {
         return Err(Failure::file(&args.network.network, "is a network in chip integers: its weights are final")
