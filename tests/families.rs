@@ -42,9 +42,15 @@ fn answers(at: &Path, args: &[&str]) -> bool {
 
 #[test]
 fn every_command_answers_on_every_family() {
-    for (target, packed) in
-        [("loihi1", true), ("ranc256", false), ("ranc256_sim", false), ("truenorth", false), ("tinyodin", false), ("odin", false)]
-    {
+    for (target, packed) in [
+        ("loihi1", true),
+        ("loihi2", true),
+        ("ranc256", false),
+        ("ranc256_sim", false),
+        ("truenorth", false),
+        ("tinyodin", false),
+        ("odin", false),
+    ] {
         let folder = folder(target);
         let at = folder.path();
         let verified = spikec(at, &["verify", "net.ron", "net.spkb", "--input", "in.npz"]).ok();
@@ -56,6 +62,8 @@ fn every_command_answers_on_every_family() {
             spikes.push(std::fs::read(at.join("run.npz")).unwrap());
         }
         assert!(spikes.iter().all(|s| *s == spikes[0]), "{target}: timing changes what is recorded");
+        let timed = spikec(at, &["simulate", "net.spkb", "--input", "in.npz", "--timing", "analytic"]).ok().out;
+        assert_eq!(timed.contains("confidence: guess"), target == "loihi2", "{timed}");
         assert!(spikec(at, &["inspect", "net.spkb", "--synapses"]).ok().out.contains("core 0"), "{target}");
         spikec(at, &["inspect", "net.spkb", "--format", "json"]).ok().json();
         spikec(at, &["inspect", "net.spkb", "--diff", "net.spkb"]).ok();
@@ -88,6 +96,70 @@ fn every_command_answers_on_every_family() {
     }
 }
 
+/// What a file may say of the bytes of a core, and what not.
+#[test]
+fn contradictory_budgets_are_refused() {
+    let folder = folder("loihi2");
+    let at = folder.path();
+    let check = |base: &str, changes: &[(&str, &str)]| {
+        let of = |(key, value): &(&str, &str)| format!("\"{key}\": (value: {value}, source: \"s\", confidence: Guess),");
+        let changes: Vec<String> = changes.iter().map(of).collect();
+        let file = format!("Derived(base: \"{base}\", name: \"mine\", description: \"d\", changes: {{{}}})", changes.concat());
+        std::fs::write(at.join("mine.ron"), file).unwrap();
+        spikec(at, &["target", "check", "mine.ron"])
+    };
+    check("loihi2", &[("core.core_bytes", "300000")]).ok();
+    check("loihi1", &[("core.neuron_bytes", "24")]).fails(2, &["core.neuron_bytes: found 24", "without a budget nothing is charged"]);
+    check("loihi2", &[("core.core_bytes", "100000")]).fails(2, &["synapse_memory.usable_words: found 24320, expected at most 12244"]);
+    let small = [("core.core_bytes", "2100"), ("synapse_memory.usable_words", "1"), ("synapse_memory.max_words_per_axon", "1")];
+    check("loihi2", &small).fails(2, &["core.core_bytes: found 2100, expected at least 2275, what one neuron with one synapse takes"]);
+    let wild = [("core.core_bytes", "4294967295"), ("core.neuron_bytes", "4294967295"), ("core.delay_slot_bytes", "4294967295")];
+    check("loihi2", &wild).fails(2, &["core.core_bytes: found 4294967295", "core.neuron_bytes: found 4294967295, expected 0 ..= 65536"]);
+    check("loihi2", &[("core.core_bytes", "4294967296")]).fails(2, &["core.core_bytes"]);
+    // A core that is too small for a neuron of the network: the compiler names it.
+    let tiny = [
+        ("core.core_bytes", "2340"),
+        ("core.neuron_bytes", "100"),
+        ("synapse_memory.delay_bits", "[0]"),
+        ("synapse_memory.max_delay", "0"),
+        ("synapse_memory.usable_words", "36"),
+        ("synapse_memory.max_words_per_axon", "36"),
+        ("core.in_axon_bytes", "80"),
+    ];
+    check("loihi2", &tiny).ok();
+    let compile = ["compile", "net.ron", "--target", "mine.ron", "--input-coding", "spikes", "--steps", "12", "-o", "x.spkb"];
+    spikec(at, &compile).fails(3, &["C27", "bytes of the core's memory", "limit 2340", "prune its fan-in"]);
+}
+
+/// A network is fitted into a number of bytes of a core, on chips that have such a number.
+#[test]
+fn a_network_is_fitted_into_the_bytes_of_a_core() {
+    let folder = folder("loihi2");
+    let at = folder.path();
+    let fit = |target: &str, limit: &str| {
+        let args =
+            ["fit", "net.ron", "--target", target, "--input", "in.npz", "--input-coding", "spikes", "--steps", "12", "--limit", limit];
+        spikec(at, &[&args[..], &["-o", "small.nir", "--bundle", "small.spkb", "--report", "r.json"]].concat())
+    };
+    let bytes = |report: &serde_json::Value| -> u64 {
+        let all = report["core_usage"][0]["resources"].as_array().unwrap();
+        all.iter().find(|u| u["code"] == "C27").unwrap()["used"].as_u64().unwrap()
+    };
+    spikec(
+        at,
+        &["compile", "net.ron", "--target", "loihi2", "--input-coding", "spikes", "--steps", "12", "-o", "a.spkb", "--report", "a.json"],
+    )
+    .ok();
+    let read = |name: &str| serde_json::from_slice::<serde_json::Value>(&std::fs::read(at.join(name)).unwrap()).unwrap();
+    let whole = bytes(&read("a.json"));
+    fit("loihi2", &format!("C27={}", whole - 16)).ok();
+    let fitted = bytes(&read("r.json")["compile"]);
+    assert!(fitted <= whole - 16, "{fitted} of {whole} bytes");
+    spikec(at, &["verify", "small.nir", "small.spkb", "--trained", "net.ron", "--input", "in.npz"]).ok();
+    fit("loihi2", "C27=100").fails(3, &["C27", "100 allowed"]);
+    fit("loihi1", "C27=100").fails(2, &["--limit C27: target loihi1 has no bytes that all of a core shares", "C05"]);
+}
+
 #[test]
 fn chips_are_compared_side_by_side() {
     let folder = folder("loihi1");
@@ -96,7 +168,7 @@ fn chips_are_compared_side_by_side() {
         "explore",
         "net.ron",
         "--targets",
-        "loihi1,ranc256,tinyodin,odin",
+        "loihi1,loihi2,ranc256,tinyodin,odin",
         "--input",
         "in.npz",
         "--input-coding",
@@ -106,11 +178,14 @@ fn chips_are_compared_side_by_side() {
     ];
     let rows = spikec(at, &[&args[..], &["--json"]].concat()).ok().json();
     let names: Vec<&str> = rows.as_array().unwrap().iter().map(|r| r["target"].as_str().unwrap()).collect();
-    assert_eq!(names, ["loihi1", "ranc256", "tinyodin", "odin"]);
+    assert_eq!(names, ["loihi1", "loihi2", "ranc256", "tinyodin", "odin"]);
     for row in rows.as_array().unwrap() {
         assert!(row["refused"].is_null() && row["cores"] == 1 && row["latency_ns"].as_f64().unwrap() > 0.0, "{row}");
+        assert_eq!(row["guessed"].as_u64().unwrap() > 0, row["target"] == "loihi2", "{row}");
         assert!(row["accuracy"].is_null() && row["agreement"].as_f64().unwrap() >= 0.0, "{row}");
     }
+    let text = spikec(at, &args).ok().out;
+    assert_eq!(text.matches("(confidence: guess)").count(), 1, "{text}");
     // A chip that can't hold it is a row; all of them are a failure.
     std::fs::write(at.join("leaky.ron"), NET.replace("If(v_threshold: 1.0)", "Lif(tau: 2.0, v_threshold: 1.0)")).unwrap();
     let some = spikec(at, &["explore", "leaky.ron", "--targets", "loihi1,ranc256", "--input-coding", "spikes"]).ok();

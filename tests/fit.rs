@@ -3,6 +3,7 @@
 mod common;
 
 use common::{example, spikec};
+use spikec_data::{Array, ArrayData, write_npz};
 use std::path::Path;
 
 /// A folder with the Poisson-coded example.
@@ -170,4 +171,45 @@ fn what_can_not_be_fitted_is_named() {
     std::fs::copy(example("recurrent-integers").join("samples.npz"), at.join("r.npz")).unwrap();
     spikec(at, &["fit", "net.ron", "--target", "loihi1", "--input", "r.npz", "--memory", "9000", "-o", "small.nir"])
         .fails(2, &["chip integers", "made from"]);
+}
+
+/// A convolution whose pooling and matrix are one chain: refused as kernels, fitted synapse by synapse with `--unroll`.
+#[test]
+fn kernels_and_pooling_are_fitted_synapse_by_synapse() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let floats = |n: usize, by: usize| (0..n).map(|k| ((k * by) % n) as f32 / n as f32 - 0.25).collect();
+    let array = |shape: &[usize], by| Array { shape: shape.to_vec(), data: ArrayData::F32(floats(shape.iter().product(), by)) };
+    std::fs::write(at.join("a.npz"), write_npz(&[("w", array(&[2, 1, 3, 3], 7)), ("fc", array(&[3, 8], 5))])).unwrap();
+    let net = r#"Trained(
+    dt: 1.0, convention: "spikingjelly",
+    populations: [
+        (name: "in", shape: [1, 6, 6], neurons: Input),
+        (name: "c", shape: [2, 4, 4], neurons: If(v_threshold: 1.0)),
+        (name: "out", shape: [3], neurons: If(v_threshold: 1.0)),
+    ],
+    projections: [
+        (name: "conv", pre: "in", post: "c", chain: [Conv2d(weight: "a.npz:w")]),
+        (name: "fc", pre: "c", post: "out", chain: [SumPool2d(kernel: 2), Flatten, Linear(weight: "a.npz:fc")]),
+    ],
+    output: "out",
+)"#;
+    std::fs::write(at.join("net.ron"), net).unwrap();
+    let random = ["data", "random", "--channels", "36", "--steps", "12", "--rate", "0.3", "--samples", "80", "-o", "in.npz"];
+    spikec(at, &random).ok();
+    let fit =
+        ["fit", "net.ron", "--target", "loihi1", "--input-coding", "spikes", "--steps", "12", "--input", "in.npz", "--synapses", "150"];
+    spikec(at, &[&fit[..], &["-o", "small.ron"]].concat()).fails(2, &["SumPool2d", "--unroll"]);
+    spikec(at, &[&fit[..], &["--unroll", "--widths", "8", "-o", "small.ron", "--bundle", "small.spkb"]].concat()).ok();
+    let verdict = spikec(at, &["verify", "small.ron", "small.spkb", "--trained", "net.ron", "--input", "in.npz", "--json"]).ok().json();
+    assert_eq!(verdict["behaviour"]["equal"], 80);
+    assert!(verdict["loss"]["agreement"].as_f64().unwrap() > 0.5, "{}", verdict["loss"]);
+    // NIR holds it as well.
+    spikec(at, &[&fit[..], &["--unroll", "--widths", "8", "-o", "small.nir", "--bundle", "nir.spkb"]].concat()).ok();
+    spikec(at, &["verify", "small.nir", "nir.spkb", "--input", "in.npz"]).ok();
+    for file in ["small.ron", "small.nir"] {
+        let shown = spikec(at, &["inspect", file, "--json"]).ok().json();
+        let kept: u64 = (0..2).map(|k| shown["projections"][k]["weights"].as_u64().unwrap()).sum();
+        assert!((100..=150).contains(&kept), "{}", shown["projections"]);
+    }
 }

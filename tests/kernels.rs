@@ -49,13 +49,21 @@ fn convolutions(seed: u64) -> (String, Vec<u8>, u32) {
     (text, write_npz(&arrays), channels * side * side)
 }
 
-/// Loihi 1 with cores so small that a network takes several.
-fn small(rng: &mut ChaCha8Rng) -> Target {
+/// Loihi 1 with cores so small that a network takes several; or cores of so many bytes, for neurons, axons and words alike.
+fn small(rng: &mut ChaCha8Rng, bytes: bool) -> Target {
     let mut target = spikec_chip::find("loihi1").expect("built in");
     let p = target.packed_mut();
     p.core.compartments.value = rng.random_range(60..400);
     p.core.in_axons.value = rng.random_range(300..1500);
     p.synapse_memory.usable_words.value = rng.random_range(400..3000);
+    if bytes {
+        target = spikec_chip::find("loihi2").expect("built in");
+        let p = target.packed_mut();
+        p.core.core_bytes.value = rng.random_range(6000..26_000);
+        p.synapse_memory.usable_words.value = (p.core.core_bytes.value - p.core.program_bytes.value) / 8;
+        p.synapse_memory.max_words_per_axon.value = 256;
+        assert_eq!(target.check(), []);
+    }
     target
 }
 
@@ -90,13 +98,13 @@ fn readers(bundle: &Bundle) -> u32 {
 
 #[test]
 fn random_convolutions_fire_alike_with_shared_words_and_without() {
-    let (mut cores, mut words, mut sharing, mut fired) = ([0, 0], [0, 0], 0, 0);
-    for seed in 0..24 {
+    let (mut cores, mut words, mut sharing, mut fired, mut several) = ([0, 0], [0, 0], 0, 0, 0);
+    for (seed, bytes) in (0..24).map(|seed| (seed, false)).chain((0..16).map(|seed| (seed, true))) {
         let (text, arrays, inputs) = convolutions(seed);
         let read = spikec_import::read(Path::new("net.ron"), text.as_bytes(), &ImportOptions::default(), &|_: &Path| Ok(arrays.clone()));
         let Model::Trained(network) = read.unwrap_or_else(|e| panic!("{e}\n{text}")).model else { panic!("floats") };
         let (net, digest) = (network.elaborate(InputKind::Spikes).unwrap_or_else(|e| panic!("{e}")), network.digest());
-        let target = small(&mut ChaCha8Rng::seed_from_u64(seed));
+        let target = small(&mut ChaCha8Rng::seed_from_u64(seed), bytes);
         let sample = Stimulus::Spikes(random_spikes(seed, inputs, 20, 0.2));
         let mut both: Vec<Spikes> = Vec::new();
         let kinds = [Kernels::Unrolled, Kernels::Shared].map(|kernels| compiled(&net, digest, &target, kernels));
@@ -117,6 +125,7 @@ fn random_convolutions_fire_alike_with_shared_words_and_without() {
             assert_eq!(u64::from(readers(&bundle)), shared);
             assert!(k == 1 || shared == 0);
             sharing += u64::from(shared > 0);
+            several += u64::from(bytes && report.cores > 1);
             if kinds[0].is_some() {
                 cores[k] += report.cores;
                 words[k] += report.memory_words;
@@ -127,6 +136,7 @@ fn random_convolutions_fire_alike_with_shared_words_and_without() {
         fired += both.first().map_or(0, Vec::len);
     }
     assert!(sharing >= 20 && fired > 10_000, "{sharing} bundles share words, {fired} spikes");
+    assert!(several > 10, "{several} bundles for a budget of bytes take several cores");
     assert!(cores[1] < cores[0] && 3 * words[1] < 2 * words[0], "{cores:?} cores, {words:?} words");
 }
 

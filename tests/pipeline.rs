@@ -26,6 +26,21 @@ fn small() -> Target {
     target
 }
 
+/// loihi2 with a core of `bytes`, of which `seed` says what things take.
+fn of_bytes(bytes: u32, seed: u64) -> Target {
+    let mut target = spikec_chip::find("loihi2").expect("built in");
+    let p = target.packed_mut();
+    let of = |k: u64, most: u64| (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(9 * k as u32) % (most + 1)) as u32;
+    (p.core.core_bytes.value, p.core.program_bytes.value) = (bytes, of(1, 200));
+    (p.core.neuron_bytes.value, p.core.current_bytes.value, p.core.delay_slot_bytes.value) = (of(2, 40), of(3, 8), of(4, 3));
+    (p.core.in_axon_bytes.value, p.core.out_axon_entry_bytes.value) = (of(5, 8), of(6, 8));
+    p.synapse_memory.usable_words.value = (bytes - p.core.program_bytes.value) / 16;
+    p.synapse_memory.max_words_per_axon.value = p.synapse_memory.usable_words.value.min(256);
+    target.name = format!("loihi2 of {bytes} bytes");
+    assert!(target.check().is_empty(), "{:?}", target.check());
+    target
+}
+
 /// Compiles a net in registers; the bundle goes through its bytes.
 fn bundle_of(net: &Net<Fixed>, target: &Target, remove_dead: bool) -> Result<Bundle, spikec_compile::CompileError> {
     let options = CompileOptions { remove_dead, ..CompileOptions::default() };
@@ -118,7 +133,7 @@ fn every_level_agrees(bundle: &Bundle, machine: &Machine, samples: &[Stimulus]) 
 
 #[test]
 fn random_nets_run_as_their_reference_and_verify() {
-    let mut compiled = 0;
+    let (mut compiled, mut tight_ones, mut split, mut refused) = (0, 0, 0, 0);
     for seed in 0..60 {
         let analog = seed % 4 == 3;
         let net = if analog { generate::random_analog_net(seed, 12) } else { generate::random_fixed_net(seed, 12) };
@@ -129,7 +144,8 @@ fn random_nets_run_as_their_reference_and_verify() {
                 false => Stimulus::Spikes(generate::random_spikes(seed * 10 + k, width as u32, 20, 0.2)),
             })
             .collect();
-        for target in [loihi1(), small()] {
+        let tight = of_bytes(600 + 90 * (seed as u32 % 50), seed);
+        for target in [loihi1(), small(), tight] {
             let options = CompileOptions {
                 encoder: if analog { spikec_chip::bundle::Encoder::Bias } else { spikec_chip::bundle::Encoder::Spikes },
                 ..CompileOptions::default()
@@ -145,6 +161,11 @@ fn random_nets_run_as_their_reference_and_verify() {
                 }
             };
             compiled += 1;
+            let budget = *target.packed().core.core_bytes;
+            if budget > 0 {
+                (tight_ones, split) = (tight_ones + 1, split + usize::from(cores(&bundle) > 1));
+                refused += usize::from(one_byte_less(&bundle, budget));
+            }
             let verdict = check_image(&bundle, &given).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
             assert!(verdict.holds(), "seed {seed} on {}: {:?}", target.name, verdict.differences);
             let machine = Machine::boot(bundle.loadable()).unwrap_or_else(|e| panic!("{e}"));
@@ -153,7 +174,29 @@ fn random_nets_run_as_their_reference_and_verify() {
             assert!(behaviour.holds(), "seed {seed} on {}: {:?}", target.name, behaviour.first_divergence);
         }
     }
-    assert!(compiled >= 60, "only {compiled} of 120 compiled");
+    assert!(compiled >= 90, "only {compiled} of 180 compiled");
+    let seen = format!("{tight_ones} compiled for a budget of bytes, {split} of them on several cores, {refused} refused with a byte less");
+    assert!(tight_ones >= 30 && split >= 10 && refused >= 10, "{seen}");
+}
+
+/// What the machine counts from the image keeps the budget, and a budget of a byte less than the fullest core's is refused. False where the limit of
+/// words alone contradicts it.
+fn one_byte_less(bundle: &Bundle, budget: u32) -> bool {
+    let machine = Machine::boot(bundle.loadable()).unwrap_or_else(|e| panic!("{e}"));
+    let bytes = |c: &spikec_sim::CoreUtilization| c.resources.iter().find(|r| r.0 == "core_bytes").map_or((0, 0), |r| (r.1, r.2));
+    let used: Vec<(u64, u64)> = machine.utilization().iter().map(bytes).collect();
+    assert!(used.iter().all(|&(used, available)| used <= available && available == u64::from(budget)), "{used:?}");
+    let most = used.iter().map(|u| u.0).max().unwrap_or(0);
+    let mut short = bundle.clone();
+    let p = short.target.packed_mut();
+    p.core.core_bytes.value = most as u32 - 1;
+    if !short.target.check().is_empty() {
+        return false;
+    }
+    let refused = Bundle::from_bytes(&short.to_bytes()).expect_err("a core has a byte too many").to_string();
+    let why = format!("bytes of the core's memory: {most} needed, limit {}", most - 1);
+    assert!(refused.contains(&why), "{refused}");
+    true
 }
 
 #[test]

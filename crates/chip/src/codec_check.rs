@@ -69,7 +69,15 @@ pub(crate) fn check_tables(t: &CoreTables, target: &Target) -> Result<(), CodecE
         let problem = CodecProblem::Value { field: "lists", found: t.lists.len() as i64, min: 0, max: known.len() as i64 };
         return Err(at(Table::Registers, 0)(problem));
     }
-    at_most("synaptic words", words, *target.packed().synapse_memory.usable_words).map_err(at(Table::Registers, 0))
+    at_most("synaptic words", words, *target.packed().synapse_memory.usable_words).map_err(at(Table::Registers, 0))?;
+    budget(t, entries, words as u64, target.packed()).map_err(at(Table::Registers, 0))
+}
+
+/// Everything together keeps the budget of bytes (C27), where there is one. Profiles of compartments have been checked.
+fn budget(t: &CoreTables, out_entries: u64, words: u64, packed: &Packed) -> Result<(), CodecProblem> {
+    let Some(limit) = cost::budget(&packed.core) else { return Ok(()) };
+    let need = cost::core_bytes(packed, &cost::Charged::of(t, out_entries, words, &packed.neuron));
+    if need <= limit { Ok(()) } else { Err(CodecProblem::TooMany { resource: "bytes of the core's memory", need, limit }) }
 }
 
 fn registers(t: &CoreTables, target: &Target) -> Result<(), CodecProblem> {

@@ -7,8 +7,8 @@
 //! (`SynapseGroup`, `SynEntry`): an entry is `[format id][count]`, a prefix index unless sparse, then for each synapse
 //! `[weight][delay]` and an index (sparse), a skip (run-length) or nothing (dense). A target may round each entry up (nengo-loihi does).
 
-use crate::image::SynapseFormat;
-use crate::target::{Compression, PackedCore, SynapseMemory};
+use crate::image::{Compartment, CoreTables, SynapseFormat};
+use crate::target::{Compression, NeuronSpec, Packed, PackedCore, SynapseMemory};
 use std::ops::Range;
 
 /// A part of an axon's posts that becomes one entry.
@@ -200,10 +200,79 @@ pub fn out_axon_entries(core: &PackedCore, off_chip: bool) -> u32 {
     core.out_axon_cost_discrete.saturating_add(extra)
 }
 
+/// What a core's budget of bytes is charged for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Charged {
+    /// Compartments.
+    pub compartments: u64,
+    /// Compartments whose current u outlives a step ([`keeps_current`]).
+    pub currents: u64,
+    /// Delay width of the core.
+    pub delay_bits: u8,
+    /// Input axons.
+    pub in_axons: u64,
+    /// Output axon entries.
+    pub out_entries: u64,
+    /// Words of synaptic memory.
+    pub words: u64,
+}
+
+impl Charged {
+    /// Of a core's tables; `out_entries` and `words` as they were counted from them.
+    pub fn of(t: &CoreTables, out_entries: u64, words: u64, neuron: &NeuronSpec) -> Charged {
+        let profile = |c: &Compartment| t.compartment_profiles.get(usize::from(c.profile));
+        let keeps = |c: &&Compartment| profile(c).is_some_and(|p| keeps_current(neuron, p.decay_u));
+        Charged {
+            compartments: t.compartments.len() as u64,
+            currents: t.compartments.iter().filter(keeps).count() as u64,
+            delay_bits: t.delay_bits,
+            in_axons: t.in_axons.len() as u64,
+            out_entries,
+            words,
+        }
+    }
+}
+
+/// True for a decay of u that leaves something of it to the next step.
+pub fn keeps_current(neuron: &NeuronSpec, decay_u: u16) -> bool {
+    u64::from(decay_u) < 1u64 << (*neuron.decay_bits).min(63)
+}
+
+/// The budget of a core in bytes; `None` where the target has none.
+pub fn budget(core: &PackedCore) -> Option<u64> {
+    Some(u64::from(*core.core_bytes)).filter(|&bytes| bytes > 0)
+}
+
+/// Bytes of a word of synaptic memory, where there is a budget: words are whole bytes then.
+pub fn word_bytes(m: &SynapseMemory) -> u32 {
+    *m.word_bits / 8
+}
+
+/// Bytes of a core's budget that are taken; 0 where the target has none.
+pub fn core_bytes(packed: &Packed, c: &Charged) -> u64 {
+    let (core, m) = (&packed.core, &packed.synapse_memory);
+    if budget(core).is_none() {
+        return 0;
+    }
+    let slots = c.compartments.saturating_mul(1u64 << c.delay_bits.min(32));
+    let of = |count: u64, bytes: u32| count.saturating_mul(bytes.into());
+    [
+        of(1, *core.program_bytes),
+        of(c.compartments, *core.neuron_bytes),
+        of(c.currents, *core.current_bytes),
+        of(slots, *core.delay_slot_bytes),
+        of(c.in_axons, *core.in_axon_bytes),
+        of(c.out_entries, *core.out_axon_entry_bytes),
+        of(c.words, word_bytes(m)),
+    ]
+    .into_iter()
+    .fold(0, u64::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{Packed, Sign};
+    use crate::target::Sign;
     use crate::testing::{loihi1, loihi1_nengo, random_entries, random_format, targets};
     use proptest::prelude::*;
     use rand::SeedableRng;

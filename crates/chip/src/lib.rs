@@ -4,6 +4,8 @@
 
 mod archive;
 mod bits;
+#[cfg(test)]
+mod budget_tests;
 pub mod bundle;
 pub mod codec;
 mod codec_check;

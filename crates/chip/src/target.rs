@@ -17,6 +17,21 @@ pub enum Confidence {
     MeasuredOnRtl,
     /// From memory, inferred or chosen.
     Assumed,
+    /// Chosen where nothing is known: another number may be as good.
+    Guess,
+}
+
+impl Confidence {
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Confidence::Public => "public",
+            Confidence::Calibrated => "calibrated",
+            Confidence::MeasuredOnRtl => "measured on RTL",
+            Confidence::Assumed => "assumed",
+            Confidence::Guess => "guess",
+        }
+    }
 }
 
 /// A value with its source.
@@ -29,6 +44,20 @@ pub struct Sourced<T> {
     pub source: String,
     /// How far it can be trusted.
     pub confidence: Confidence,
+}
+
+/// The source of a number that a file may leave out, and does.
+pub(crate) const NOT_GIVEN: &str = "not given";
+
+impl<T: Default + PartialEq> Sourced<T> {
+    /// A number that a file leaves out: 0, of which neither file nor list has a trace.
+    fn not_given() -> Self {
+        Sourced { value: T::default(), source: NOT_GIVEN.into(), confidence: Confidence::Assumed }
+    }
+    /// True for such a number.
+    pub fn is_not_given(&self) -> bool {
+        self.source == NOT_GIVEN && self.value == T::default()
+    }
 }
 
 impl<T> std::ops::Deref for Sourced<T> {
@@ -231,6 +260,27 @@ pub struct PackedCore {
     pub threshold_profiles: Sourced<u32>,
     /// Dendritic accumulator slots: compartments * 2^delay_bits (C11).
     pub delay_slots_total: Sourced<u32>,
+    /// Bytes of the memory that all of a core shares (C27); 0: there is no such memory, and nothing below is charged.
+    #[serde(default = "Sourced::not_given", skip_serializing_if = "Sourced::is_not_given")]
+    pub core_bytes: Sourced<u32>,
+    /// Bytes of it that the neurons' program and the small tables take on every core.
+    #[serde(default = "Sourced::not_given", skip_serializing_if = "Sourced::is_not_given")]
+    pub program_bytes: Sourced<u32>,
+    /// Bytes of a compartment's state.
+    #[serde(default = "Sourced::not_given", skip_serializing_if = "Sourced::is_not_given")]
+    pub neuron_bytes: Sourced<u32>,
+    /// Bytes more of one whose current u outlives a step.
+    #[serde(default = "Sourced::not_given", skip_serializing_if = "Sourced::is_not_given")]
+    pub current_bytes: Sourced<u32>,
+    /// Bytes of a slot of the dendritic accumulator: 2^delay_bits for each compartment.
+    #[serde(default = "Sourced::not_given", skip_serializing_if = "Sourced::is_not_given")]
+    pub delay_slot_bytes: Sourced<u32>,
+    /// Bytes of an input axon, its words apart.
+    #[serde(default = "Sourced::not_given", skip_serializing_if = "Sourced::is_not_given")]
+    pub in_axon_bytes: Sourced<u32>,
+    /// Bytes of an output axon entry.
+    #[serde(default = "Sourced::not_given", skip_serializing_if = "Sourced::is_not_given")]
+    pub out_axon_entry_bytes: Sourced<u32>,
 }
 
 /// Synaptic memory and its formats.
@@ -378,6 +428,9 @@ pub struct NeuronSpec {
     pub resets: Sourced<Vec<Reset>>,
     /// Compartments of a neuron with soft reset.
     pub soft_reset_compartments: Sourced<u32>,
+    /// Bits of a payload that the chip's spikes can carry beside their event; no image here has any. 0: spikes are events alone.
+    #[serde(default = "Sourced::not_given", skip_serializing_if = "Sourced::is_not_given")]
+    pub payload_bits: Sourced<u8>,
 }
 
 /// What a compartment computes in a step.

@@ -33,6 +33,8 @@ impl TargetFinding {
 /// Most bits of one core's synaptic memory, and most cores of a board, that the tools handle.
 const MOST_MEMORY_BITS: u64 = 1 << 32;
 const MOST_CORES: u64 = 1 << 20;
+/// Most bytes that one thing of a core is charged with.
+const MOST_BYTES: u32 = 1 << 16;
 /// Most chip steps of a hop: delays and skews of a whole network stay small numbers.
 const MOST_HOP_STEPS: i64 = 16;
 /// Bits of a weight mantissa, sign not counted: weights are handled with this many, whatever is stored of them.
@@ -120,6 +122,7 @@ impl Checker {
 
     fn packed(&mut self, p: &Packed) {
         self.core(&p.core);
+        self.budget(p);
         self.memory(&p.synapse_memory, &p.core);
         self.encodings(&p.synapse_memory, p);
         self.weights(&p.weights);
@@ -140,6 +143,50 @@ impl Checker {
         self.range("core.compartment_profiles", *c.compartment_profiles, 1, 256);
         self.range("core.threshold_profiles", *c.threshold_profiles, 1, 256);
         self.range("core.delay_slots_total", *c.delay_slots_total, (*c.compartments).into(), u32::MAX.into());
+    }
+
+    /// One budget of bytes for all that a core holds: what is charged to it, and that a neuron fits.
+    fn budget(&mut self, p: &Packed) {
+        let (c, m) = (&p.core, &p.synapse_memory);
+        let charges = [
+            ("core.program_bytes", *c.program_bytes, *c.core_bytes),
+            ("core.neuron_bytes", *c.neuron_bytes, MOST_BYTES),
+            ("core.current_bytes", *c.current_bytes, MOST_BYTES),
+            ("core.delay_slot_bytes", *c.delay_slot_bytes, MOST_BYTES),
+            ("core.in_axon_bytes", *c.in_axon_bytes, MOST_BYTES),
+            ("core.out_axon_entry_bytes", *c.out_axon_entry_bytes, MOST_BYTES),
+        ];
+        let Some(budget) = cost::budget(c) else {
+            for (key, bytes, _) in charges {
+                self.require(key, bytes, bytes == 0, "0, or core.core_bytes above 0: without a budget nothing is charged");
+            }
+            return;
+        };
+        self.range("core.core_bytes", *c.core_bytes, 1, (MOST_MEMORY_BITS / 8) as i64);
+        for (key, bytes, most) in charges {
+            self.range(key, bytes, 0, most.into());
+        }
+        let word_bits = *m.word_bits;
+        self.require("synapse_memory.word_bits", word_bits, word_bits.is_multiple_of(8), "a multiple of 8 beside core.core_bytes");
+        let words = budget.saturating_sub((*c.program_bytes).into()) / u64::from(cost::word_bytes(m)).max(1);
+        let within = u64::from(*m.usable_words) <= words;
+        let expected = format_args!("at most {words}, the words of core.core_bytes less core.program_bytes").to_string();
+        self.require("synapse_memory.usable_words", *m.usable_words, within, expected);
+        // One neuron that keeps its current, with a synapse from itself.
+        let widest = |widths: &[u8]| widths.iter().copied().max().unwrap_or(0);
+        let synapse = [&m.weight_bits, &m.delay_bits, &m.index_bits, &m.skip_bits].map(|w| u64::from(widest(w))).iter().sum::<u64>();
+        let entry = cost::aligned(m, u64::from(*m.format_id_bits) + u64::from(*m.count_bits) + synapse);
+        let alone = cost::Charged {
+            compartments: 1,
+            currents: 1,
+            delay_bits: widest(&m.delay_bits),
+            in_axons: 1,
+            out_entries: cost::out_axon_entries(c, true).into(),
+            words: cost::words(m, entry).into(),
+        };
+        let least = cost::core_bytes(p, &alone);
+        let expected = format_args!("at least {least}, what one neuron with one synapse takes").to_string();
+        self.require("core.core_bytes", budget, least <= budget, expected);
     }
 
     fn memory(&mut self, m: &SynapseMemory, core: &PackedCore) {
@@ -236,6 +283,7 @@ impl Checker {
         self.require("neuron.refractory", (low, high), 1 <= low && low <= high, "(smallest, largest), at least 1");
         self.kinds("neuron.resets", &n.resets);
         self.range("neuron.soft_reset_compartments", *n.soft_reset_compartments, 1, 1 << 16);
+        self.range("neuron.payload_bits", *n.payload_bits, 0, 32);
     }
 
     /// One core at a router, on one chip.
@@ -457,7 +505,8 @@ mod tests {
     /// The built-in target's text with some integers replaced; `None` where the result can't be read.
     fn mutant(seed: u64) -> Option<Target> {
         let rng = &mut rand::rngs::StdRng::seed_from_u64(seed);
-        let mut text = crate::target_file::builtin()[0].1.to_string();
+        let base = if rng.random() { "loihi1" } else { "loihi2" };
+        let mut text = crate::target_file::builtin().iter().find(|t| t.0 == base)?.1.to_string();
         for _ in 0..rng.random_range(1..5) {
             let marks: Vec<usize> = text.match_indices("(value: ").map(|(at, mark)| at + mark.len()).collect();
             let start = marks[rng.random_range(0..marks.len())];

@@ -112,6 +112,7 @@ pub fn builtin() -> &'static [(&'static str, &'static str)] {
         ("loihi1_nengo", include_str!("../../../targets/loihi1_nengo.ron")),
         ("loihi1_pohoiki", include_str!("../../../targets/loihi1_pohoiki.ron")),
         ("loihi1_strict", include_str!("../../../targets/loihi1_strict.ron")),
+        ("loihi2", include_str!("../../../targets/loihi2.ron")),
         ("odin", include_str!("../../../targets/odin.ron")),
         ("ranc256", include_str!("../../../targets/ranc256.ron")),
         ("ranc256_sim", include_str!("../../../targets/ranc256_sim.ron")),
@@ -212,7 +213,7 @@ mod tests {
     #[test]
     fn every_key_is_documented() {
         let pages = [include_str!("../../../docs/target-format.md"), include_str!("../../../targets/README.md")];
-        for number in find("loihi1").unwrap().numbers() {
+        for number in find("loihi2").unwrap().numbers() {
             let (group, key) = number.key.split_once('.').unwrap();
             for page in pages {
                 let section =
@@ -238,7 +239,7 @@ mod tests {
         let error = find("loihi9").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no target is called \"loihi9\"; known: loihi1, loihi1_nahuku32, loihi1_nengo, loihi1_pohoiki, loihi1_strict, odin, ranc256, ranc256_sim, tiny, tinyodin, truenorth"
+            "no target is called \"loihi9\"; known: loihi1, loihi1_nahuku32, loihi1_nengo, loihi1_pohoiki, loihi1_strict, loihi2, odin, ranc256, ranc256_sim, tiny, tinyodin, truenorth"
         );
     }
 

@@ -83,6 +83,13 @@ macro_rules! numbers {
                         compartment_profiles,
                         threshold_profiles,
                         delay_slots_total,
+                        core_bytes,
+                        program_bytes,
+                        neuron_bytes,
+                        current_bytes,
+                        delay_slot_bytes,
+                        in_axon_bytes,
+                        out_axon_entry_bytes,
                     }
                 );
                 group!(
@@ -139,6 +146,7 @@ macro_rules! numbers {
                         refractory,
                         resets,
                         soft_reset_compartments,
+                        payload_bits,
                     }
                 );
                 group!(
@@ -212,7 +220,7 @@ macro_rules! numbers {
 }
 
 impl Target {
-    /// All numbers in the order of the file.
+    /// All numbers in the order of the file, those apart that it leaves out.
     pub fn numbers(&self) -> Vec<TargetNumber> {
         let mut list = List(Vec::new());
         let visitor = &mut list;
@@ -233,12 +241,11 @@ struct List(Vec<TargetNumber>);
 
 impl Visit for List {
     fn number<T: Debug>(&mut self, key: &str, number: &Sourced<T>) {
-        self.0.push(TargetNumber {
-            key: key.into(),
-            value: format!("{:?}", number.value),
-            source: number.source.clone(),
-            confidence: number.confidence,
-        });
+        let value = format!("{:?}", number.value);
+        if number.source == NOT_GIVEN && value == "0" {
+            return;
+        }
+        self.0.push(TargetNumber { key: key.into(), value, source: number.source.clone(), confidence: number.confidence });
     }
 }
 

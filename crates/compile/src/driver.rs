@@ -561,7 +561,7 @@ fn report(
         .map(|part| CoreUsage { core: placed.core(part), resources: partitioned.parts()[part as usize].usage.clone() })
         .collect();
     // Tables that are small by nature (profiles, formats, entries) are full without binding anything.
-    let binds = fullest(&core_usage, |u| ["C01", "C02", "C03", "C05", "C11"].contains(&u.code));
+    let binds = fullest(&core_usage, |u| ["C01", "C02", "C03", "C05", "C11", "C27"].contains(&u.code));
     let warnings = quantization.findings.iter().filter(|f| f.severity == Severity::Warning).cloned().collect();
     CompileReport {
         network: net.name.clone(),

@@ -71,6 +71,7 @@ pub fn certificate(q: &Quantized, target: &Target, copies: bool, kernels: Kernel
     let (graph, mut limits) = problem(q, &wiring, target);
     if copies {
         (limits.out_entries, limits.out_per_neuron) = (FREE, FREE);
+        limits.memory.iter_mut().for_each(|memory| memory.out_entry = 0);
     }
     let populations: Vec<&str> = q.net.populations.iter().filter(|p| !p.is_input() && !p.is_empty()).map(|p| p.name.as_str()).collect();
     let name = |v: u32| {
@@ -231,7 +232,7 @@ fn words_table(memory: &SynapseMemory, (weight_bits, delay_bits, one_list): (u8,
 /// Sums over cores of the resources that a core has much of, the fullest first.
 fn totals(usage: &[CoreUsage]) -> Vec<Total> {
     let mut totals: Vec<Total> = Vec::new();
-    for u in usage.iter().flat_map(|c| &c.resources).filter(|u| ["C01", "C02", "C03", "C05"].contains(&u.code)) {
+    for u in usage.iter().flat_map(|c| &c.resources).filter(|u| ["C01", "C02", "C03", "C05", "C27"].contains(&u.code)) {
         match totals.iter_mut().find(|t| t.resource == u.resource) {
             Some(t) => (t.used, t.available, t.fullest) = (t.used + u.used, t.available + u.available, t.fullest.max(u.used)),
             None => {
@@ -277,6 +278,7 @@ mod tests {
     use crate::testnets::{random_net, rng};
     use crate::{CompileOptions, Input, compile};
     use rand::Rng;
+    use spikec_chip::target::Packed;
     use spikec_net::{FixedNeuron, WeightFormat};
 
     /// Fewest cores over all partitions; `None` when none fits.
@@ -301,6 +303,16 @@ mod tests {
         best
     }
 
+    /// Bytes that a core's things share, a little more than one neuron with so many inputs takes.
+    fn budget(p: &mut Packed, r: &mut rand_chacha::ChaCha8Rng, inputs: u32) {
+        let bytes = [64, 12, 5, 3, 4, 6].map(|most| r.random_range(0..=most));
+        let c = &mut p.core;
+        (c.program_bytes.value, c.neuron_bytes.value, c.current_bytes.value) = (bytes[0], bytes[1], bytes[2]);
+        (c.delay_slot_bytes.value, c.in_axon_bytes.value, c.out_axon_entry_bytes.value) = (bytes[3], bytes[4], bytes[5]);
+        let alone = bytes[0] + bytes[1] + bytes[2] + 8 * bytes[3] + inputs * (bytes[4] + 8) + 2 * bytes[5];
+        c.core_bytes.value = alone + r.random_range(0..=3 * alone);
+    }
+
     #[test]
     fn no_partition_beats_a_bound() {
         let (mut fit, mut met) = (0, 0);
@@ -309,7 +321,10 @@ mod tests {
             let (inputs, hidden, outputs) = (r.random_range(2..8u32), r.random_range(1..5u32), r.random_range(1..3u32));
             let mut b = Builder::new();
             let input = b.input(inputs);
-            let neuron = |r: &mut rand_chacha::ChaCha8Rng| FixedNeuron { threshold: 100 + r.random_range(0..3), ..NEURON };
+            let neuron = |r: &mut rand_chacha::ChaCha8Rng| {
+                let decay_u = if r.random_bool(0.5) { 4096 } else { 100 };
+                FixedNeuron { threshold: 100 + r.random_range(0..3), decay_u, ..NEURON }
+            };
             let middle = b.neurons("middle", 0, (0..hidden).map(|_| neuron(&mut r)).collect());
             let output = b.neurons("output", 1, (0..outputs).map(|_| neuron(&mut r)).collect());
             let density = r.random_range(0.3..1.0);
@@ -339,6 +354,9 @@ mod tests {
                     p.synapse_memory.compressions.value = vec![Compression::Sparse];
                     p.synapse_memory.max_words_per_axon.value = r.random_range(1..4);
                 }
+                if r.random_bool(0.4) {
+                    budget(p, &mut r, inputs);
+                }
             });
             let found = certificate(&q, &target, false, Kernels::Auto);
             if let Some(fewest) = fewest(&q, &target) {
@@ -364,6 +382,9 @@ mod tests {
                 if r.random_bool(0.4) {
                     p.synapse_memory.compressions.value = vec![Compression::Sparse];
                     p.synapse_memory.entry_align_bits.value = 64;
+                }
+                if seed % 3 == 1 {
+                    budget(p, &mut r, 20);
                 }
             });
             let (input, options) = (Input::Trained { net: &net, digest: [0; 32] }, CompileOptions::default());

@@ -71,6 +71,8 @@ pub struct FitOptions {
     pub widths: Vec<Width>,
     /// Error of a neuron's potential against what its spikes do; see [`Options::balance`].
     pub balances: Vec<f32>,
+    /// Kernels go synapse by synapse (the network must be unrolled, [`spikec_net::Network::unrolled`], to be written back).
+    pub unroll: bool,
     /// Options of the compiler, but for widths, signs, quantizer, teacher and calibration.
     pub compile: CompileOptions,
 }
@@ -379,7 +381,8 @@ impl<'a, F> Fitter<'a, F> {
         }
         for (p, population) in net.populations.iter().enumerate() {
             let (id, limit) = (PopulationId::from(p), LARGEST_FEATURES);
-            let features = Ties::of(net, id).map_or_else(|| Features::at_most(net, id), |ties| ties.tap_count());
+            let ties = Ties::of(net, id).filter(|_| !options.unroll);
+            let features = ties.map_or_else(|| Features::at_most(net, id), |ties| ties.tap_count());
             if features > limit {
                 return Err(FitFailure::TooWide { population: population.name.clone(), features, limit });
             }
@@ -390,7 +393,7 @@ impl<'a, F> Fitter<'a, F> {
         let steps = options.compile.default_steps;
         let taught = Recording::of_floats(net, &used, steps)?;
         let wanted = Recording::of_floats(net, &held_back, steps)?;
-        let layers = Layer::all(net, &taught);
+        let layers = Layer::all(net, &taught, options.unroll);
         let spikes: usize = net.projections.iter().map(|p| taught.spikes(p.pre)).sum();
         if spikes == 0 {
             return Err(FitFailure::Silent);

@@ -33,18 +33,18 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Of all populations of a net that have synapses.
-    pub fn all(net: &Net<Float>, taught: &Recording) -> Vec<Self> {
+    /// Of all populations of a net that have synapses; with `unroll`, rows are neurons where they might be kernels.
+    pub fn all(net: &Net<Float>, taught: &Recording, unroll: bool) -> Vec<Self> {
         let with_synapses = |p: &usize| net.projections.iter().any(|q| q.post.index() == *p && !q.synapses.is_empty());
-        let of = |p| Layer::of(net, PopulationId::from(p), taught);
+        let of = |p| Layer::of(net, PopulationId::from(p), taught, unroll);
         let mut layers: Vec<Layer> = (0..net.populations.len()).filter(with_synapses).map(of).collect();
         let sources: Vec<Vec<Vec<u32>>> = layers.iter().map(|layer| sources(net, &layers, layer)).collect();
         layers.iter_mut().zip(sources).for_each(|(layer, sources)| layer.sources = sources);
         layers
     }
 
-    fn of(net: &Net<Float>, population: PopulationId, taught: &Recording) -> Self {
-        let ears = Ears::of(net, population, Ties::of(net, population));
+    fn of(net: &Net<Float>, population: PopulationId, taught: &Recording, unroll: bool) -> Self {
+        let ears = Ears::of(net, population, Ties::of(net, population).filter(|_| !unroll));
         let neurons = net.population(population).neurons();
         let trains = ears.trains(net, taught);
         let moments = Moments::of(&trains, None, mean_kernel(neurons), DAMPING);

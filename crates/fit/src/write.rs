@@ -14,7 +14,7 @@ pub enum WriteBack {
     Matrices(String, usize),
     /// A chain with an operator that shares its weights, or moves values.
     #[error(
-        "projection {0} has a {1}: a fit changes synapses one by one, or kernels, and they can't be written back as it; unroll it into a Linear first"
+        "projection {0} has a {1}: a fit changes synapses one by one, or kernels, and they can't be written back as it; take synapses one by one (fit --unroll)"
     )]
     Operator(String, &'static str),
     /// A projection that the network file does not have.
@@ -23,7 +23,7 @@ pub enum WriteBack {
     /// A kernel whose places are not alike.
     #[error(
         "projection {0}: the neurons that its kernel reaches differ within a channel (in threshold, leak, gain or scale), or hear something else \
-         that is no kernel, so that the kernel can't be pruned as one; unroll it into a Linear first"
+         that is no kernel, so that the kernel can't be pruned as one; take synapses one by one (fit --unroll)"
     )]
     Untied(String),
     /// Synapses of one weight of a kernel that have become different.

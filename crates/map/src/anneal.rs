@@ -90,8 +90,8 @@ struct Visit {
     price: f32,
     steep: f32,
     anywhere: bool,
-    /// Weight of a neuron, an out entry and a word, in slots.
-    weights: [f32; 3],
+    /// Weight of a neuron, an out entry, a word and a byte, in slots.
+    weights: [f32; 4],
     /// Words of an axon's first synapse on a core, and of one more on the mean. They decide prices alone: `State` counts.
     words: [f32; 2],
     hits: Vec<(u32, u32)>,
@@ -110,7 +110,7 @@ impl Visit {
             price: 1.0,
             steep: 0.0,
             anywhere: false,
-            weights: [weight(l.neurons), weight(l.out_entries), weight(l.words)],
+            weights: [weight(l.neurons), weight(l.out_entries), weight(l.words), weight(l.memory.as_ref().map_or(u32::MAX, |m| m.bytes))],
             words: [table.get(1).map_or(0.0, |&words| words as f32), each],
             hits: Vec::new(),
             scratch: vec![0; state.cores() as usize],
@@ -132,16 +132,31 @@ impl Visit {
         let own = state.out_entries(neuron, from) as f32;
         let fixed = state.fixed(neuron);
         let (fixed_slots, fixed_words) = (fixed.in_slots as f32, fixed.words as f32);
-        let [weight_n, weight_o, weight_w] = self.weights;
+        let [weight_n, weight_o, weight_w, weight_b] = self.weights;
         let [first, each] = self.words;
         let words = |new: f32| first * new + each * (axons.len() as f32 - new).max(0.0);
         let (price, steep) = (self.price, self.steep);
         let over = |used: i64, add: f32, limit: u32| (add - ((i64::from(limit) - used) as f32).max(0.0)).max(0.0);
+        // Bytes that others share: neuron, axons, entries and words together.
+        let memory = limits.memory.as_ref();
+        let own_bytes = memory.map_or(0, |m| m.own(neuron));
+        let bytes = |used: &Use, new: f32| {
+            let Some(m) = memory else { return 0.0 };
+            let add = Use {
+                neurons: 1,
+                in_slots: (fixed_slots + new) as i64,
+                out_entries: own as i64,
+                words: (fixed_words + words(new)) as i64,
+                own: own_bytes,
+            };
+            over(m.taken(used, 0), m.taken(&add, 0) as f32, m.bytes)
+        };
         let cost = |used: Use, new: f32| {
             let excess = over(used.in_slots, fixed_slots + new, limits.in_slots)
                 + weight_n * over(used.neurons, 1.0, limits.neurons)
                 + weight_o * over(used.out_entries, own, limits.out_entries)
-                + weight_w * over(used.words, fixed_words + words(new), limits.words);
+                + weight_w * over(used.words, fixed_words + words(new), limits.words)
+                + weight_b * bytes(&used, new);
             let already = (used.in_slots - i64::from(limits.in_slots)).max(0) as f32;
             new + price * excess + steep * excess * (excess + 2.0 * already)
         };
@@ -151,6 +166,7 @@ impl Visit {
         used.in_slots -= i64::from(alone) + fixed.in_slots;
         used.out_entries -= own as i64;
         used.words -= words(alone as f32) as i64 + fixed.words;
+        used.own -= own_bytes;
         let mut least = cost(used, alone as f32);
         self.costs.push((least, from));
         let reach = UNLIKELY * self.temperature;

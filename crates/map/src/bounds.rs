@@ -1,7 +1,7 @@
 //! Lower bounds of the number of cores, by resource.
 
 use crate::hypergraph::Hypergraph;
-use crate::limits::Limits;
+use crate::limits::{Limits, Memory};
 use serde::Serialize;
 
 /// A lower bound: no assignment takes fewer cores.
@@ -18,7 +18,7 @@ pub struct Bound {
 }
 
 /// Bounds by resource. Input axons: each axon with a post takes a slot at least; out entries: each neuron's axon with a post one entry; words:
-/// the least words that an axon's synapses take over all ways to spread them over cores.
+/// the least words that an axon's synapses take over all ways to spread them over cores; bytes: all of these together.
 pub fn lower_bounds(graph: &Hypergraph, limits: &Limits) -> Vec<Bound> {
     let mut synapses = vec![0u32; graph.axons() as usize];
     for v in 0..graph.neurons() {
@@ -41,12 +41,22 @@ pub fn lower_bounds(graph: &Hypergraph, limits: &Limits) -> Vec<Bound> {
         per_core: per_core.into(),
         cores: need.div_ceil(u64::from(per_core).max(1)),
     };
-    vec![
+    let entries = senders * u64::from(limits.entry_cost);
+    let mut bounds = vec![
         bound("neurons", graph.neurons().into(), limits.neurons),
         bound("input axons", used, limits.in_slots),
-        bound("out entries", senders * u64::from(limits.entry_cost), limits.out_entries),
+        bound("out entries", entries, limits.out_entries),
         bound("words", words, limits.words),
-    ]
+    ];
+    bounds.extend(limits.memory.as_ref().map(|m| bound("bytes", bytes(m, graph.neurons(), used, entries, words), m.bytes)));
+    bounds
+}
+
+/// Bytes of so many things, on however many cores: the slots of a neuron are those of the lowest level.
+pub(crate) fn bytes(m: &Memory, neurons: u32, in_slots: u64, out_entries: u64, words: u64) -> u64 {
+    let own: u64 = m.own.iter().map(|&bytes| u64::from(bytes)).sum();
+    let each = [(u64::from(neurons), m.neuron + m.slot), (in_slots, m.in_slot), (out_entries, m.out_entry), (words, m.word)];
+    own + each.iter().map(|&(n, bytes)| n * u64::from(bytes)).sum::<u64>()
 }
 
 /// Words of the cheapest synapse over all counts, times the synapses: no way to spread them takes fewer.

@@ -53,6 +53,7 @@ pub fn count(graph: &Hypergraph, limits: &Limits, parts: &[u32], cores: u32, chi
         }
         uses[core as usize].neurons = list.len() as i64;
         uses[core as usize].in_slots = axons.len() as i64;
+        uses[core as usize].own = limits.memory.as_ref().map_or(0, |m| list.iter().map(|&v| m.own(v)).sum());
         for axon in axons {
             uses[core as usize].words += i64::from(limits.words(axon, synapses[axon as usize]));
             synapses[axon as usize] = 0;
@@ -66,10 +67,8 @@ pub fn count(graph: &Hypergraph, limits: &Limits, parts: &[u32], cores: u32, chi
     }
     for core in 0..cores {
         let (used, list) = (uses[core as usize], &members[core as usize]);
-        let most = limits.levels.as_ref().map_or(limits.neurons, |levels| {
-            let highest = list.iter().map(|&v| levels.of_neuron[v as usize]).max().unwrap_or(0);
-            levels.most_neurons[usize::from(highest)].min(limits.neurons)
-        });
+        let highest = limits.levels.as_ref().and_then(|levels| list.iter().map(|&v| levels.of_neuron[v as usize]).max()).unwrap_or(0);
+        let most = limits.levels.as_ref().map_or(limits.neurons, |levels| levels.most_neurons[usize::from(highest)].min(limits.neurons));
         let mut check = |resource, used: i64, available: u32| {
             if used > i64::from(available) {
                 violations.push(Violation { core, resource, used, available: available.into() });
@@ -79,6 +78,15 @@ pub fn count(graph: &Hypergraph, limits: &Limits, parts: &[u32], cores: u32, chi
         check("input axons", used.in_slots, limits.in_slots);
         check("out entries", used.out_entries, limits.out_entries);
         check("words", used.words, limits.words);
+        if let Some(m) = &limits.memory {
+            let parts = [
+                (used.neurons, i64::from(m.neuron) + (i64::from(m.slot) << highest)),
+                (used.in_slots, m.in_slot.into()),
+                (used.out_entries, m.out_entry.into()),
+                (used.words, m.word.into()),
+            ];
+            check("bytes", used.own + parts.iter().map(|(n, bytes)| n * bytes).sum::<i64>(), m.bytes);
+        }
         let widest = list.iter().map(|&v| destinations[v as usize]).max().unwrap_or(0);
         check("destinations of a neuron", widest.into(), limits.out_per_neuron);
         for labels in &limits.labels {

@@ -6,6 +6,7 @@
 //! weigh more.
 
 use crate::hypergraph::Hypergraph;
+use crate::limits::Limits;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -39,6 +40,80 @@ pub struct Room {
     pub in_slots: u32,
     /// Out entries.
     pub out_entries: f64,
+    /// Bytes that all of it shares.
+    pub bytes: Option<Bytes>,
+}
+
+/// What things take of a core's bytes, on the mean: blocks are a beginning, the counts of [`crate::state`] decide.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytes {
+    most: f64,
+    neuron: f64,
+    /// An axon with its first synapse.
+    in_slot: f64,
+    /// A synapse more.
+    synapse: f64,
+    out_entry: f64,
+}
+
+/// What a block uses.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Load {
+    /// Neurons.
+    pub neurons: u32,
+    /// Input axons.
+    pub in_slots: u32,
+    /// Synapses; parallel ones count one.
+    pub synapses: u64,
+    /// Out entries.
+    pub out_entries: f64,
+}
+
+impl Load {
+    /// With a neuron of so many axons more, of which `new` are not there yet.
+    pub fn with(self, axons: usize, new: u32, out_entries: f64) -> Load {
+        Load {
+            neurons: self.neurons + 1,
+            in_slots: self.in_slots + new,
+            synapses: self.synapses + axons as u64,
+            out_entries: self.out_entries + out_entries,
+        }
+    }
+}
+
+impl Room {
+    /// A core, with so many out entries at most.
+    pub fn of(limits: &Limits, out_entries: f64) -> Room {
+        let bytes = limits.memory.as_ref().map(|m| {
+            let table = limits.words_of.first().map_or(&[][..], Vec::as_slice);
+            let word = f64::from(m.word);
+            let each = table.last().map_or(0.0, |&words| word * f64::from(words) / (table.len() - 1).max(1) as f64);
+            let first = table.get(1).map_or(0.0, |&words| word * f64::from(words));
+            let own = m.own.iter().map(|&bytes| f64::from(bytes)).sum::<f64>() / m.own.len().max(1) as f64;
+            Bytes {
+                most: m.bytes.into(),
+                neuron: f64::from(m.neuron) + f64::from(m.slot) + own,
+                in_slot: f64::from(m.in_slot) + (first - each).max(0.0),
+                synapse: each,
+                out_entry: m.out_entry.into(),
+            }
+        });
+        Room { neurons: limits.neurons, in_slots: limits.in_slots, out_entries, bytes }
+    }
+
+    /// True when a block fits.
+    pub fn holds(&self, load: Load) -> bool {
+        load.neurons <= self.neurons
+            && load.in_slots <= self.in_slots
+            && load.out_entries <= self.out_entries
+            && self.bytes.is_none_or(|b| {
+                let taken = f64::from(load.neurons) * b.neuron
+                    + f64::from(load.in_slots) * b.in_slot
+                    + load.synapses as f64 * b.synapse
+                    + load.out_entries * b.out_entry;
+                taken <= b.most
+            })
+    }
 }
 
 /// Grows cores; keeps its scratch between calls.
@@ -79,7 +154,7 @@ impl<'a> Grower<'a> {
 
     /// Blocks within `room` (a neuron beyond it is a block by itself); `out` tells the out entries of a neuron.
     pub fn grow(&mut self, neurons: &[u32], room: Room, out: &dyn Fn(u32) -> f64) -> Vec<Vec<u32>> {
-        let Room { neurons: most, in_slots, out_entries } = room;
+        let most = room.neurons;
         let graph = self.graph;
         for &v in neurons {
             self.free[v as usize] = true;
@@ -97,7 +172,7 @@ impl<'a> Grower<'a> {
                 self.shared[v as usize] = 0.0;
             }
             heap.clear();
-            let (block, mut used, mut entries, mut failures) = (self.blocks, 0u32, 0f64, 0);
+            let (block, mut load, mut failures) = (self.blocks, Load::default(), 0);
             self.blocks += 1;
             let mut members: Vec<u32> = Vec::new();
             let mut seed = left;
@@ -110,7 +185,8 @@ impl<'a> Grower<'a> {
                 let Some(v) = next else { break };
                 let axons = graph.in_axons(v);
                 let new = axons.iter().filter(|&&a| self.entered[a as usize] != block).count() as u32;
-                if !members.is_empty() && (used + new > in_slots || entries + out(v) > out_entries) {
+                let with = load.with(axons.len(), new, out(v));
+                if !members.is_empty() && !room.holds(with) {
                     failures += 1;
                     if self.shared[v as usize] == 0.0 {
                         rim.push(v); // it came from the list of free neurons, which won't name it again
@@ -123,8 +199,7 @@ impl<'a> Grower<'a> {
                 }
                 self.free[v as usize] = false;
                 members.push(v);
-                used += new;
-                entries += out(v);
+                load = with;
                 for &a in axons {
                     if std::mem::replace(&mut self.entered[a as usize], block) == block {
                         continue;

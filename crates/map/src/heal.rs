@@ -25,6 +25,7 @@ fn excess<P: Pairs>(state: &State<P>, core: u32) -> f64 {
         + over(used.in_slots, l.in_slots.into())
         + over(used.out_entries, l.out_entries.into())
         + over(used.words, l.words.into())
+        + if l.memory.is_some() { l.bytes_over(&used, state.level(core, None)) } else { 0.0 }
         + state.labels_over(core) as f64
 }
 

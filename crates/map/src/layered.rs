@@ -6,7 +6,7 @@
 //! Why: a layer alone binds one resource. A layer whose neurons share no axons (a first layer that a constant drives) loses nothing when it
 //! is spread: it fills what the others leave. Layers that are full of out entries are cut so that this fits.
 
-use crate::grow::{Grower, Room};
+use crate::grow::{Grower, Load, Room};
 use crate::hypergraph::Hypergraph;
 use crate::limits::Limits;
 use crate::pairs::Pairs;
@@ -285,7 +285,7 @@ struct Cutter<'a> {
 impl Cutter<'_> {
     /// Some of a layer's neurons, in the order of its tiles, in blocks of at most `entries` out entries.
     fn cut_some(&mut self, l: usize, neurons: &[u32], entries: f64, out: &dyn Fn(u32) -> f64) -> Vec<Vec<u32>> {
-        let room = Room { neurons: self.limits.neurons, in_slots: self.limits.in_slots, out_entries: entries };
+        let room = Room::of(self.limits, entries);
         let fitted = self.next_fit(room, neurons, out).blocks;
         let least = neurons.len().div_ceil(self.limits.neurons.max(1) as usize);
         if self.shapes && self.graph.layers()[l].shape.is_some() && fitted.len() <= least {
@@ -298,7 +298,7 @@ impl Cutter<'_> {
     /// Blocks of at most `entries` out entries, which `out` tells.
     fn cut(&mut self, l: usize, entries: f64, out: &dyn Fn(u32) -> f64) -> Blocks {
         let layer = &self.graph.layers()[l];
-        let room = Room { neurons: self.limits.neurons, in_slots: self.limits.in_slots, out_entries: entries };
+        let room = Room::of(self.limits, entries);
         let order = (self.shapes && layer.shape.is_some()).then(|| tiles::order(layer, self.limits.neurons));
         let tiled = order.map(|order| self.next_fit(room, &order, out));
         let neurons: Vec<u32> = (layer.first..layer.first + layer.neurons).collect();
@@ -321,20 +321,18 @@ impl Cutter<'_> {
     /// Cuts an order where the next neuron does not fit.
     fn next_fit(&mut self, room: Room, order: &[u32], out: &dyn Fn(u32) -> f64) -> Blocks {
         let mut blocks: Vec<Vec<u32>> = Vec::new();
-        let (mut in_slots, mut used, mut entries) = (0u64, 0u32, 0f64);
+        let (mut in_slots, mut load) = (0u64, Load::default());
         for &v in order {
             let axons = self.graph.in_axons(v);
             let new = axons.iter().filter(|&&a| self.entered[a as usize] != self.mark).count() as u32;
             match blocks.last_mut() {
-                Some(last) if last.len() < room.neurons as usize && used + new <= room.in_slots && entries + out(v) <= room.out_entries => {
+                Some(last) if room.holds(load.with(axons.len(), new, out(v))) => {
                     last.push(v);
-                    used += new;
-                    entries += out(v);
+                    load = load.with(axons.len(), new, out(v));
                 }
                 _ => {
-                    in_slots += u64::from(used);
-                    used = axons.len() as u32;
-                    entries = out(v);
+                    in_slots += u64::from(load.in_slots);
+                    load = Load::default().with(axons.len(), axons.len() as u32, out(v));
                     blocks.push(vec![v]);
                     self.mark += 1;
                 }
@@ -345,7 +343,7 @@ impl Cutter<'_> {
         }
         // The next order begins with a block of its own.
         self.mark += 1;
-        Blocks { blocks, in_slots: in_slots + u64::from(used) }
+        Blocks { blocks, in_slots: in_slots + u64::from(load.in_slots) }
     }
 
     /// Input slots of blocks.

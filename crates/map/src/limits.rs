@@ -2,9 +2,10 @@
 //!
 //! Invariant: a core within these limits can be packed by the target's own rules; the words are those of the encoding that is always there.
 
+use crate::state::Use;
 use spikec_chip::cost;
 use spikec_chip::image::SynapseFormat;
-use spikec_chip::target::{Compression, Family, Sign, SynapseMemory, Target};
+use spikec_chip::target::{Compression, Family, Packed, Sign, SynapseMemory, Target};
 
 /// A format in which every list of posts below `neurons` can be stored.
 pub fn guaranteed_format(memory: &SynapseMemory, neurons: u32, weight_bits: u8, delay_bits: u8) -> SynapseFormat {
@@ -50,6 +51,56 @@ pub struct Levels {
     pub most_neurons: Vec<u32>,
 }
 
+/// Bytes that all of a core shares: what each thing takes of them.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    /// Bytes of a core, less what every core takes.
+    pub bytes: u32,
+    /// Of a neuron's state.
+    pub neuron: u32,
+    /// More of each neuron; empty: nothing.
+    pub own: Vec<u32>,
+    /// Of each of the 2^level slots of a neuron.
+    pub slot: u32,
+    /// Of an input axon.
+    pub in_slot: u32,
+    /// Of an output axon entry.
+    pub out_entry: u32,
+    /// Of a word.
+    pub word: u32,
+}
+
+impl Memory {
+    /// Of a target's core; `None` where it has no budget of bytes. What neurons take beside their state is left out.
+    pub fn of(packed: &Packed) -> Option<Memory> {
+        let core = &packed.core;
+        cost::budget(core).map(|_| Memory {
+            bytes: core.core_bytes.saturating_sub(*core.program_bytes),
+            neuron: *core.neuron_bytes,
+            own: Vec::new(),
+            slot: *core.delay_slot_bytes,
+            in_slot: *core.in_axon_bytes,
+            out_entry: *core.out_axon_entry_bytes,
+            word: cost::word_bytes(&packed.synapse_memory),
+        })
+    }
+
+    /// What a neuron takes beside what all do.
+    pub fn own(&self, neuron: u32) -> i64 {
+        self.own.get(neuron as usize).map_or(0, |&bytes| bytes.into())
+    }
+
+    /// Bytes of what a core holds whose highest level is `level`.
+    pub fn taken(&self, used: &Use, level: u32) -> i64 {
+        let neuron = i64::from(self.neuron) + (i64::from(self.slot) << level.min(16));
+        used.own
+            + used.neurons * neuron
+            + used.in_slots * i64::from(self.in_slot)
+            + used.out_entries * i64::from(self.out_entry)
+            + used.words * i64::from(self.word)
+    }
+}
+
 /// What a core holds.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -75,6 +126,8 @@ pub struct Limits {
     pub labels: Vec<Labels>,
     /// Levels.
     pub levels: Option<Levels>,
+    /// Bytes that everything above shares.
+    pub memory: Option<Memory>,
 }
 
 impl Limits {
@@ -96,6 +149,7 @@ impl Limits {
             class_of_axon: Vec::new(),
             labels: Vec::new(),
             levels: None,
+            memory: None,
         };
         match &target.family {
             Family::Crossbar(x) => return crossbar(*x.core.neurons, *x.core.axons),
@@ -117,6 +171,36 @@ impl Limits {
             class_of_axon: Vec::new(),
             labels: Vec::new(),
             levels: None,
+            memory: Memory::of(target.packed()),
+        }
+    }
+
+    /// True when a core that holds this has bytes for it.
+    pub fn bytes_fit(&self, used: &Use, level: u32) -> bool {
+        self.memory.as_ref().is_none_or(|m| m.taken(used, level) <= m.bytes.into())
+    }
+
+    /// Bytes beyond those of a core, as a share of them.
+    pub fn bytes_over(&self, used: &Use, level: u32) -> f64 {
+        self.memory.as_ref().map_or(0.0, |m| (m.taken(used, level) - i64::from(m.bytes)).max(0) as f64 / f64::from(m.bytes.max(1)))
+    }
+
+    /// Share of its bytes that a core uses.
+    pub fn bytes_share(&self, used: &Use, level: u32) -> f64 {
+        self.memory.as_ref().map_or(0.0, |m| m.taken(used, level) as f64 / f64::from(m.bytes.max(1)))
+    }
+
+    /// Out entries that a core can have beside what else it uses.
+    pub fn entries_beside(&self, used: &Use, level: u32) -> i64 {
+        let most = i64::from(self.out_entries);
+        match &self.memory {
+            Some(m) if m.out_entry > 0 => {
+                let free = i64::from(m.bytes) - m.taken(&Use { out_entries: 0, ..*used }, level);
+                most.min(free.div_euclid(m.out_entry.into()))
+            }
+            // Entries take none, but the others may be too many.
+            Some(_) if !self.bytes_fit(used, level) => -1,
+            _ => most,
         }
     }
 

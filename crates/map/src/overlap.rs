@@ -36,7 +36,7 @@ const SAVING: f64 = 0.96;
 /// Maps a net, with loops or without.
 pub fn overlap(graph: &Hypergraph, limits: &Limits, options: &Options) -> Mapping {
     let neurons: Vec<u32> = (0..graph.neurons()).collect();
-    let room = Room { neurons: limits.neurons, in_slots: limits.in_slots, out_entries: f64::INFINITY };
+    let room = Room::of(limits, f64::INFINITY);
     let blocks = Grower::new(graph).grow(&neurons, room, &|_| 0.0);
     let sweeps = match options.effort {
         Effort::Fast => ((ANNEALING / 8 / graph.pins().max(1)) as u32).clamp(SCOUTING, 30),
@@ -92,14 +92,18 @@ pub(crate) fn schedule(sweeps: u32) -> Schedule {
 /// Cores that the use of all cores would fill, by the resource that is used most, once annealing has brought what depends on it down to a share.
 pub(crate) fn need<P: Pairs>(state: &State<P>, share: f64) -> f64 {
     let mut all = [0i64; 4];
-    for u in (0..state.cores()).map(|c| state.used(c)) {
+    let mut bytes = 0.0;
+    let l = state.limits;
+    for (core, u) in (0..state.cores()).map(|c| (c, state.used(c))) {
         for (sum, used) in all.iter_mut().zip([u.neurons, u.in_slots, u.out_entries, u.words]) {
             *sum += used;
         }
+        if l.memory.is_some() {
+            bytes += l.bytes_share(&u, state.level(core, None));
+        }
     }
-    let l = state.limits;
     let each = all.into_iter().zip([(l.neurons, 1.0), (l.in_slots, share), (l.out_entries, share), (l.words, share)]);
-    each.map(|(sum, (limit, share))| share * sum as f64 / f64::from(limit.max(1))).fold(0.0, f64::max)
+    each.map(|(sum, (limit, share))| share * sum as f64 / f64::from(limit.max(1))).fold(share * bytes, f64::max)
 }
 
 fn annealed<P: Pairs>(
@@ -211,7 +215,8 @@ pub(crate) fn spread<P: Pairs>(state: &mut State<P>, parts: &[u32], from: u32) {
         let full = |core: u32| {
             let used = state.used(core);
             let share = |used: i64, limit: u32| (used as f64 / f64::from(limit.max(1)) - 1.0).max(0.0);
-            share(used.in_slots, limits.in_slots) + share(used.neurons, limits.neurons)
+            let bytes = if limits.memory.is_some() { limits.bytes_over(&used, state.level(core, None)) } else { 0.0 };
+            share(used.in_slots, limits.in_slots) + share(used.neurons, limits.neurons) + bytes
         };
         let score = |&(core, hits): &(u32, u32)| f64::from(hits) - 400.0 * full(core);
         let best = hits.iter().copied().max_by(|a, b| score(a).total_cmp(&score(b)).then(b.0.cmp(&a.0)));

@@ -24,6 +24,7 @@ pub fn applies(limits: &Limits) -> bool {
         && limits.words_of.iter().flatten().all(|&words| words == 0)
         && limits.labels.is_empty()
         && limits.levels.is_none()
+        && limits.memory.is_none()
 }
 
 /// Steps of all sweeps together, and sweeps at least and at most, at default effort.

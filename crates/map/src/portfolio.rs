@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::overlap::overlap;
 use crate::pairs::{Lists, Pairs};
 use crate::repair::{Repair, compact};
-use crate::state::State;
+use crate::state::{State, Use};
 use serde::Serialize;
 
 /// How hard to search.
@@ -115,9 +115,18 @@ pub(crate) fn fits_alone(graph: &Hypergraph, limits: &Limits) -> bool {
     (0..graph.neurons()).all(|v| {
         let words: u64 = graph.synapses(v).map(|(axon, synapses)| u64::from(limits.words(axon, synapses))).sum();
         let sends = !graph.out_neurons(graph.axon(v)).is_empty();
+        let alone = Use {
+            neurons: 1,
+            in_slots: graph.in_axons(v).len() as i64,
+            out_entries: if sends { limits.entry_cost.into() } else { 0 },
+            words: words as i64,
+            own: limits.memory.as_ref().map_or(0, |m| m.own(v)),
+        };
+        let level = limits.levels.as_ref().map_or(0, |levels| levels.of_neuron[v as usize].into());
         graph.in_axons(v).len() as u64 <= limits.in_slots.into()
             && words <= limits.words.into()
             && (!sends || limits.entry_cost <= limits.out_entries)
+            && limits.bytes_fit(&alone, level)
     })
 }
 

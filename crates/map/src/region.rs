@@ -7,7 +7,7 @@
 //! a visit costs does not grow with the net. Borders stand still for one round; the next grouping has them inside.
 
 use crate::hypergraph::Hypergraph;
-use crate::limits::Limits;
+use crate::limits::{Limits, Memory};
 use crate::pairs::Pairs;
 use crate::state::{State, Use};
 
@@ -114,8 +114,14 @@ impl Region {
             inside[core as usize] = NO;
         }
         seen.fill(NO);
-        // Labels and levels play no part in annealing.
-        let limits = Limits { words_of: limits.words_of.clone(), class_of_axon: classes, labels: Vec::new(), levels: None, ..*limits };
+        // Labels and levels play no part in annealing: each neuron has the slots of its own level.
+        let memory = limits.memory.as_ref().map(|m| {
+            let slots = |v: u32| limits.levels.as_ref().map_or(0, |l| (m.slot << l.of_neuron[v as usize].min(16)) - m.slot);
+            let own = neurons.iter().map(|&v| m.own(v) as u32 + slots(v)).collect();
+            Memory { own, ..*m }
+        });
+        let limits =
+            Limits { words_of: limits.words_of.clone(), class_of_axon: classes, labels: Vec::new(), levels: None, memory, ..*limits };
         Region { graph: Hypergraph::new(inputs, offsets, axons, Vec::new()), limits, neurons, cores, fixed }
     }
 

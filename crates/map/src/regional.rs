@@ -224,7 +224,7 @@ fn split<P: Pairs>(parts: &mut [u32], state: &State<P>, count: u32) {
     let mut grower = Grower::new(state.graph);
     for (&(_, core), new) in fullest.iter().take(count as usize).zip(state.cores()..) {
         let members: Vec<u32> = (0..state.graph.neurons()).filter(|&v| parts[v as usize] == core).collect();
-        let half = Room { neurons: (members.len() as u32).div_ceil(2), in_slots: u32::MAX, out_entries: f64::INFINITY };
+        let half = Room { neurons: (members.len() as u32).div_ceil(2), in_slots: u32::MAX, out_entries: f64::INFINITY, bytes: None };
         for &v in grower.grow(&members, half, &|_| 0.0).first().into_iter().flatten() {
             parts[v as usize] = new;
         }

@@ -177,7 +177,9 @@ impl Repair {
 pub(crate) fn fill<P: Pairs>(state: &State<P>, core: u32) -> f64 {
     let (u, l) = (state.used(core), state.limits);
     let share = |used: i64, limit: u32| used as f64 / f64::from(limit.max(1));
-    share(u.neurons, l.neurons).max(share(u.in_slots, l.in_slots)).max(share(u.out_entries, l.out_entries)).max(share(u.words, l.words))
+    let bytes = if l.memory.is_some() { l.bytes_share(&u, state.level(core, None)) } else { 0.0 };
+    let most = share(u.neurons, l.neurons).max(share(u.in_slots, l.in_slots)).max(share(u.out_entries, l.out_entries));
+    most.max(share(u.words, l.words)).max(bytes)
 }
 
 /// Cores with the most room, by their fullest resource.

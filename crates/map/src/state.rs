@@ -6,7 +6,7 @@
 //! Why: out entries couple the cores: a neuron that enters a new core takes an entry on the core of each of its sources.
 
 use crate::hypergraph::Hypergraph;
-use crate::limits::Limits;
+use crate::limits::{Limits, Memory};
 use crate::pairs::Pairs;
 
 /// No core.
@@ -23,6 +23,8 @@ pub struct Use {
     pub out_entries: i64,
     /// Words of synaptic memory.
     pub words: i64,
+    /// Bytes that its neurons take each by itself ([`Memory::own`]).
+    pub own: i64,
 }
 
 /// Neurons on cores.
@@ -148,6 +150,11 @@ impl<'a, P: Pairs> State<'a, P> {
         sum
     }
 
+    /// Bytes that a neuron takes by itself.
+    fn own(&self, neuron: u32) -> i64 {
+        self.limits.memory.as_ref().map_or(0, |m: &Memory| m.own(neuron))
+    }
+
     /// Puts an unassigned neuron on a core, within limits or not.
     pub fn assign(&mut self, neuron: u32, core: u32) {
         let graph = self.graph;
@@ -162,8 +169,9 @@ impl<'a, P: Pairs> State<'a, P> {
         }
         self.part[neuron as usize] = core;
         self.count_fixed(neuron, core, 1);
-        self.uses[core as usize].out_entries += self.out_entries(neuron, core);
-        self.uses[core as usize].neurons += 1;
+        let (entries, own) = (self.out_entries(neuron, core), self.own(neuron));
+        let used = &mut self.uses[core as usize];
+        (used.out_entries, used.neurons, used.own) = (used.out_entries + entries, used.neurons + 1, used.own + own);
         for (l, labels) in self.limits.labels.iter().enumerate() {
             let count = &mut self.labels[l][core as usize * usize::from(labels.kinds) + usize::from(labels.of_neuron[neuron as usize])];
             *count += 1;
@@ -178,8 +186,9 @@ impl<'a, P: Pairs> State<'a, P> {
     pub fn unassign(&mut self, neuron: u32) {
         let graph = self.graph;
         let core = self.part[neuron as usize];
-        self.uses[core as usize].out_entries -= self.out_entries(neuron, core);
-        self.uses[core as usize].neurons -= 1;
+        let (entries, own) = (self.out_entries(neuron, core), self.own(neuron));
+        let used = &mut self.uses[core as usize];
+        (used.out_entries, used.neurons, used.own) = (used.out_entries - entries, used.neurons - 1, used.own - own);
         self.count_fixed(neuron, core, -1);
         self.part[neuron as usize] = NONE;
         for (axon, synapses) in graph.synapses(neuron) {
@@ -213,10 +222,28 @@ impl<'a, P: Pairs> State<'a, P> {
     /// Neurons that a core may hold, given the levels on it and one neuron more.
     pub fn most_neurons(&self, core: u32, more: Option<u32>) -> i64 {
         let Some(levels) = &self.limits.levels else { return self.limits.neurons.into() };
+        levels.most_neurons[self.level(core, more) as usize].min(self.limits.neurons).into()
+    }
+
+    /// The highest level on a core, and of one neuron more.
+    pub fn level(&self, core: u32, more: Option<u32>) -> u32 {
+        let Some(levels) = &self.limits.levels else { return 0 };
         let kinds = levels.most_neurons.len();
         let counts = &self.levels[core as usize * kinds..(core as usize + 1) * kinds];
-        let highest = counts.iter().rposition(|&c| c > 0).unwrap_or(0).max(more.map_or(0, |v| levels.of_neuron[v as usize].into()));
-        levels.most_neurons[highest].min(self.limits.neurons).into()
+        counts.iter().rposition(|&c| c > 0).unwrap_or(0).max(more.map_or(0, |v| levels.of_neuron[v as usize].into())) as u32
+    }
+
+    /// Out entries that a core can have beside its neurons, axons and words.
+    pub fn most_entries(&self, core: u32) -> i64 {
+        if self.limits.memory.is_none() {
+            return self.limits.out_entries.into();
+        }
+        self.limits.entries_beside(&self.uses[core as usize], self.level(core, None))
+    }
+
+    /// True when a core has the bytes for `used`, and one neuron more where it is given.
+    fn bytes_fit(&self, core: u32, used: &Use, more: Option<u32>) -> bool {
+        self.limits.memory.is_none() || self.limits.bytes_fit(used, self.level(core, more))
     }
 
     /// True when the labels of a core leave room for a neuron.
@@ -239,13 +266,14 @@ impl<'a, P: Pairs> State<'a, P> {
             && used.in_slots <= limits.in_slots.into()
             && used.out_entries <= limits.out_entries.into()
             && used.words <= limits.words.into()
+            && self.bytes_fit(core, &used, None)
             && self.present.iter().zip(&limits.labels).all(|(p, l)| p[core as usize] <= l.most)
     }
 
     /// What assigning an unassigned neuron would add to a core, the entries of its sources on that same core included; entries on other
     /// cores are in [`State::sources_fit`].
     pub fn added(&self, neuron: u32, core: u32) -> Use {
-        let mut add = Use { neurons: 1, out_entries: self.out_entries(neuron, core), ..self.fixed(neuron) };
+        let mut add = Use { neurons: 1, out_entries: self.out_entries(neuron, core), own: self.own(neuron), ..self.fixed(neuron) };
         for (axon, synapses) in self.graph.synapses(neuron) {
             let before = self.pairs.count(axon, core);
             add.words += i64::from(self.limits.words(axon, before + synapses)) - i64::from(self.limits.words(axon, before));
@@ -269,7 +297,6 @@ impl<'a, P: Pairs> State<'a, P> {
     /// True when the new entries that assigning `neuron` to `core` causes fit the cores of its sources, and no source gets more destinations
     /// than it may have. `scratch` has an entry for each core, all 0, and is left so.
     pub fn sources_fit(&self, neuron: u32, core: u32, scratch: &mut [i64]) -> bool {
-        let limit = i64::from(self.limits.out_entries);
         let few = |&axon: &u32| {
             self.graph.source(axon).is_none() || self.pairs.cores_of(axon) < self.limits.out_per_neuron || self.pairs.count(axon, core) > 0
         };
@@ -286,7 +313,7 @@ impl<'a, P: Pairs> State<'a, P> {
         };
         each(&mut |from, entries| {
             scratch[from as usize] += entries;
-            fit &= self.uses[from as usize].out_entries + scratch[from as usize] <= limit;
+            fit &= self.uses[from as usize].out_entries + scratch[from as usize] <= self.most_entries(from);
         });
         each(&mut |from, _| scratch[from as usize] = 0);
         fit
@@ -295,10 +322,18 @@ impl<'a, P: Pairs> State<'a, P> {
     /// True when a core stays within its limits with `add` more.
     pub fn room(&self, neuron: u32, core: u32, add: Use) -> bool {
         let (used, limits) = (self.uses[core as usize], self.limits);
-        used.neurons + add.neurons <= self.most_neurons(core, Some(neuron))
-            && used.in_slots + add.in_slots <= limits.in_slots.into()
-            && used.out_entries + add.out_entries <= limits.out_entries.into()
-            && used.words + add.words <= limits.words.into()
+        let both = Use {
+            neurons: used.neurons + add.neurons,
+            in_slots: used.in_slots + add.in_slots,
+            out_entries: used.out_entries + add.out_entries,
+            words: used.words + add.words,
+            own: used.own + add.own,
+        };
+        both.neurons <= self.most_neurons(core, Some(neuron))
+            && both.in_slots <= limits.in_slots.into()
+            && both.out_entries <= limits.out_entries.into()
+            && both.words <= limits.words.into()
+            && self.bytes_fit(core, &both, Some(neuron))
             && self.labels_fit(neuron, core)
     }
 }

@@ -41,7 +41,7 @@ fn small(graph: &Hypergraph) -> Limits {
 
 fn grown(graph: &Hypergraph, limits: &Limits) -> Vec<Vec<u32>> {
     let neurons: Vec<u32> = (0..graph.neurons()).collect();
-    let room = Room { neurons: limits.neurons, in_slots: limits.in_slots, out_entries: f64::INFINITY };
+    let room = Room::of(limits, f64::INFINITY);
     Grower::new(graph).grow(&neurons, room, &|_| 0.0)
 }
 

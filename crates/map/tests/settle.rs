@@ -47,6 +47,9 @@ proptest! {
             (limits.neurons, limits.in_slots) = (most(|u| u.neurons), most(|u| u.in_slots));
             (limits.out_entries, limits.words) = (most(|u| u.out_entries) + rng.random_range(0..3), most(|u| u.words));
             limits.out_per_neuron = cores;
+            if let Some(memory) = &mut limits.memory {
+                memory.bytes = counted.uses.iter().map(|u| memory.taken(u, 0)).max().unwrap_or(0) as u32;
+            }
         } else {
             let mapping = map(&graph, &limits, &Options { strategy: None, effort: Effort::Fast, seed }, &mut |_| ());
             prop_assume!(mapping.legal);

@@ -52,7 +52,7 @@ fn questions<P: Pairs>(graph: &Hypergraph, state: &State<P>) {
 }
 
 /// What `added`, `room` and `sources_fit` foretell of an assignment, then the assignment.
-fn foretold<P: Pairs>(graph: &Hypergraph, limits: &Limits, state: &mut State<P>, v: u32, core: u32) {
+fn foretold<P: Pairs>(graph: &Hypergraph, state: &mut State<P>, v: u32, core: u32) {
     let before: Vec<_> = (0..state.cores()).map(|c| state.used(c)).collect();
     let destinations: Vec<u32> = (0..graph.neurons()).map(|s| state.pairs.cores_of(graph.axon(s))).collect();
     let add = state.added(v, core);
@@ -69,7 +69,7 @@ fn foretold<P: Pairs>(graph: &Hypergraph, limits: &Limits, state: &mut State<P>,
     assert_eq!(after.words, was.words + add.words);
     assert_eq!(room, state.within(core));
     let risen = |c: u32| c != core && state.used(c).out_entries > before[c as usize].out_entries;
-    let cores_fit = (0..state.cores()).all(|c| !risen(c) || state.used(c).out_entries <= limits.out_entries.into());
+    let cores_fit = (0..state.cores()).all(|c| !risen(c) || state.used(c).out_entries <= state.most_entries(c));
     let more = |s: u32| state.pairs.cores_of(graph.axon(s)) > destinations[s as usize];
     let few = (0..graph.neurons()).all(|s| !more(s) || state.destinations_fit(s));
     assert_eq!(fit, cores_fit && few);
@@ -96,7 +96,7 @@ fn walk<P: Pairs>(graph: &Hypergraph, limits: &Limits, chips: bool, seed: u64, m
         let v = rng.random_range(0..graph.neurons());
         if state.part(v) == NONE {
             let core = rng.random_range(0..state.cores());
-            foretold(graph, limits, &mut state, v, core);
+            foretold(graph, &mut state, v, core);
         } else {
             state.unassign(v);
         }
@@ -114,7 +114,7 @@ fn walk<P: Pairs>(graph: &Hypergraph, limits: &Limits, chips: bool, seed: u64, m
     rest.shuffle(&mut rng);
     for v in rest {
         let core = rng.random_range(0..state.cores());
-        foretold(graph, limits, &mut state, v, core);
+        foretold(graph, &mut state, v, core);
     }
     questions(graph, &state);
     let counted = count(graph, limits, state.parts(), state.cores(), &of_core);

@@ -26,6 +26,7 @@ pub mod quantized;
 pub mod reference;
 pub mod synapses;
 pub mod ties;
+mod unroll;
 mod wires;
 
 pub use check::NetError;
@@ -46,4 +47,5 @@ pub use quantized::{Quantized, Scaling, Section, SectionError};
 pub use reference::{Interpreter, Observer, Recorder, ReferenceError, ReferenceRun, run_sample};
 pub use synapses::{Builder, Delays, Row, Synapses, TableError, Tables, Weight};
 pub use ties::{Kernels, Tap, Ties};
+pub use unroll::{MOST_WEIGHTS, UnrollError};
 pub use wires::Wires;

@@ -13,6 +13,7 @@ pub mod remove;
 pub mod round;
 pub mod rows;
 mod tied;
+mod together;
 pub mod tune;
 
 pub use features::{Features, Trains};

@@ -6,10 +6,11 @@
 
 use crate::features::{Features, Synapse, Trains};
 use crate::moments::{Kernel, Moments};
-use crate::own::{Importance, Own, Watched, potentials};
+use crate::own::{self, Importance, Own, potentials};
 use crate::record::Recording;
 use crate::round::{Factor, Grid, Row};
 use crate::tied;
+use crate::together::{FEW_ROWS, Together, Watched};
 use spikec_net::{Float, FloatNeuron, Net, Population, PopulationId, Ties};
 
 /// Most features of a population whose moments are taken: a matrix of that many squared is 256 MiB.
@@ -18,11 +19,6 @@ pub const LARGEST_FEATURES: usize = 8192;
 pub const DAMPING: f32 = 0.01;
 /// Largest support, of those that not all neurons share, whose factor is worth its cubic cost.
 const LARGEST_FACTOR: usize = 1024;
-/// A row has moments of its own, where it lost weights, if they cost all rows at most this many multiplications ...
-const LARGEST_OWN: f64 = 3e10;
-/// ... or if the population has at most this many neurons; the traces of a row are this many numbers at most.
-const FEW_ROWS: usize = 32;
-const LARGEST_TRACES: usize = 1 << 26;
 /// How errors weigh in moments of a row's own.
 const IMPORTANCE: Importance = Importance { width: 0.3, floor: 0.1 };
 
@@ -66,17 +62,6 @@ pub struct Rows {
     own: Option<Together>,
     kernel: Kernel,
     scales: Vec<Scale>,
-}
-
-/// What moments of a row's own are made of.
-#[derive(Debug)]
-struct Together {
-    trains: Trains,
-    their_trains: Trains,
-    /// Spikes of the teacher's neuron, by row.
-    fired: Vec<Vec<u32>>,
-    /// All rows can have moments of their own.
-    affordable: bool,
 }
 
 /// A row at work.
@@ -215,8 +200,7 @@ impl Rows {
             let own = (!std::ptr::eq(net, teacher)).then(|| {
                 let mut of = there.fired(teacher, theirs, taught);
                 let fired = indices.iter().map(|&row| std::mem::take(&mut of[row as usize])).collect();
-                let products: f64 = now.iter().map(|row| (row.len() as f64).powi(2)).sum::<f64>() * trains.column_count() as f64 / 2.0;
-                Together { trains, their_trains, fired, affordable: products <= LARGEST_OWN }
+                Together::new(Watched { trains, their_trains, fired }, now.iter().map(Vec::len))
             });
             (moments, rows, false, own)
         };
@@ -265,17 +249,13 @@ impl Rows {
     /// Moments of row j's own, where they are worth their cost.
     fn own(&self, together: &Together, j: usize) -> Option<Own> {
         let (row, scale) = (&self.now[j], self.scales[j]);
-        let few = self.now.len() <= FEW_ROWS && row.len() <= LARGEST_FACTOR;
-        let large = row.len().saturating_mul(together.trains.column_count()) > LARGEST_TRACES;
-        if row.is_empty() || !scale.fires || large || !(few || together.affordable) {
-            return None;
-        }
-        let mut fired = vec![false; together.trains.column_count()];
-        together.fired[j].iter().for_each(|&c| fired[c as usize] = true);
-        let potential = potentials(&together.their_trains, &self.teacher[j], scale.bias, self.kernel, &fired);
+        let costly = self.now.len() <= FEW_ROWS && row.len() > LARGEST_FACTOR;
+        let watched = together.watched().filter(|_| !row.is_empty() && scale.fires && !costly)?;
+        let fired = watched.fired(j);
+        let potential = potentials(&watched.their_trains, &self.teacher[j], scale.bias, self.kernel, &fired);
         let weight = potential.iter().map(|&v| IMPORTANCE.weight(v)).collect();
         let (features, prior): (Vec<u32>, Vec<f32>) = row.iter().copied().unzip();
-        Some(Own::of(&together.trains, self.kernel, &Watched { fired, potential, weight }, &features, &prior, DAMPING))
+        Some(Own::of(&watched.trains, self.kernel, &own::Watched { fired, potential, weight }, &features, &prior, DAMPING))
     }
 
     /// Rounds row j onto `grids` (one a block), with up to `sweeps` of coordinate descent; grid steps and error.
@@ -312,10 +292,9 @@ impl Rows {
     ///
     /// Why: fewer weights follow the potential less far from its mean, so that the bias of least squares makes a neuron fire too seldom.
     fn matching_biases(&self, j: usize, values: &[f32]) -> Option<(f32, f32)> {
-        let own = self.own.as_ref()?;
+        let own = &self.own.as_ref()?.all;
         let spikes = own.fired[j].len();
-        let mut fired = vec![false; own.trains.column_count()];
-        own.fired[j].iter().for_each(|&c| fired[c as usize] = true);
+        let fired = own.fired(j);
         let weights: Vec<(u32, f32)> = self.now[j].iter().zip(values).map(|(r, &x)| (r.0, x)).collect();
         let v = potentials(&own.trains, &weights, 0.0, self.kernel, &fired);
         let ramp = potentials(&own.trains, &[], 1.0, self.kernel, &fired);

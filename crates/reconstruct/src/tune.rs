@@ -20,7 +20,7 @@ const ROUNDS: usize = 30;
 /// Fewer rounds are not worth their cost.
 const LEAST_ROUNDS: usize = 2;
 /// Additions that all rounds may cost.
-const LARGEST_COST: f64 = 2.5e10;
+const LARGEST_COST: f64 = 1e11;
 /// Most weights for each output of each sample: with more, there is too little to learn from (measured: neither better nor worse at 2, worse at 18).
 const MOST_WEIGHTS: usize = 2;
 /// Numbers that a sample may keep.

@@ -3,6 +3,7 @@
 use crate::table::{count, table};
 use serde::Serialize;
 use spikec_chip::Target;
+use spikec_chip::cost::budget;
 use spikec_chip::target::{Confidence, Family};
 use std::collections::BTreeMap;
 
@@ -30,7 +31,7 @@ pub struct Summary {
     pub cores: u32,
     /// What a core holds.
     pub limits: String,
-    /// Numbers by confidence, from public to assumed.
+    /// Numbers by confidence, from public to guess.
     pub confidence: BTreeMap<Confidence, usize>,
 }
 
@@ -39,11 +40,12 @@ impl Summary {
     pub fn new(target: &Target) -> Summary {
         let limits = match &target.family {
             Family::Packed(p) => format!(
-                "{} compartments, {} input axons, {} words of {} bits",
+                "{} compartments, {} input axons, {} words of {} bits{}",
                 count((*p.core.compartments).into()),
                 count((*p.core.in_axons).into()),
                 count((*p.synapse_memory.usable_words).into()),
-                *p.synapse_memory.word_bits
+                *p.synapse_memory.word_bits,
+                budget(&p.core).map_or_else(String::new, |bytes| format!(", within {} bytes in all", count(bytes)))
             ),
             Family::Crossbar(x) => format!(
                 "{} axons of {} types x {} neurons, {}-bit potentials ({})",
@@ -76,13 +78,7 @@ impl Summary {
 /// Targets as a table.
 pub fn list(targets: &[Summary]) -> String {
     let confidence = |s: &Summary| {
-        let word = |c: &Confidence| match c {
-            Confidence::Public => "public",
-            Confidence::Calibrated => "calibrated",
-            Confidence::MeasuredOnRtl => "measured on RTL",
-            Confidence::Assumed => "assumed",
-        };
-        let words: Vec<String> = s.confidence.iter().map(|(c, n)| format!("{n} {}", word(c))).collect();
+        let words: Vec<String> = s.confidence.iter().map(|(c, n)| format!("{n} {}", c.word())).collect();
         words.join(", ")
     };
     let rows = targets.iter().map(|s| vec![s.name.clone(), s.family.into(), count(s.cores.into()), s.limits.clone(), confidence(s)]);

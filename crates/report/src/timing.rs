@@ -70,6 +70,8 @@ pub struct Figures {
     pub measured_on_rtl: u32,
     /// Assumed.
     pub assumed: u32,
+    /// Guessed.
+    pub guess: u32,
 }
 
 /// A time over the samples.
@@ -509,6 +511,7 @@ fn figures(target: &Target) -> Figures {
             Some("Public") => figures.public += 1,
             Some("Calibrated") => figures.calibrated += 1,
             Some("MeasuredOnRtl") => figures.measured_on_rtl += 1,
+            Some("Guess") => figures.guess += 1,
             Some(_) => figures.assumed += 1,
             None => map.values().for_each(|inner| walk(inner, figures)),
         }

@@ -3,6 +3,7 @@
 use crate::heat_map::{Cell, heat_map};
 use crate::table::{bar, count, energy, percent, table, time};
 use crate::timing::{CoreRow, Figures, TimingReport};
+use spikec_chip::target::Confidence;
 use spikec_sim::timing::{Bound, Level, Link};
 
 /// Rows of the tables of cores and links.
@@ -157,9 +158,12 @@ fn binds(t: &TimingReport) -> String {
 
 /// One line on how far the figures can be trusted.
 fn trust(f: &Figures, target: &str) -> String {
-    let parts = [(f.public, "public"), (f.calibrated, "calibrated"), (f.measured_on_rtl, "measured on RTL"), (f.assumed, "assumed")];
-    let shown: Vec<String> = parts.iter().filter(|p| p.0 > 0).map(|(n, name)| format!("{n} {name}")).collect();
-    format!("times and energies are estimates, not measurements: of {target}'s figures {} (docs/timing.md)\n", shown.join(", "))
+    use Confidence::{Assumed, Calibrated, Guess, MeasuredOnRtl, Public};
+    let parts =
+        [(f.public, Public), (f.calibrated, Calibrated), (f.measured_on_rtl, MeasuredOnRtl), (f.assumed, Assumed), (f.guess, Guess)];
+    let shown: Vec<String> = parts.iter().filter(|p| p.0 > 0).map(|(n, confidence)| format!("{n} {}", confidence.word())).collect();
+    let guess = if f.guess > 0 { "; confidence: guess" } else { "" };
+    format!("times and energies are estimates, not measurements: of {target}'s figures {}{guess} (docs/timing.md)\n", shown.join(", "))
 }
 
 #[cfg(test)]

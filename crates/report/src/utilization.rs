@@ -44,6 +44,7 @@ fn compiler_name(resource: &'static str) -> &'static str {
         "compartment_profiles" => "compartment profiles",
         "threshold_profiles" => "threshold profiles",
         "delay_slots" => "dendritic accumulator slots",
+        "core_bytes" => "bytes of the core's memory",
         "neuron_rows" => "rows of neurons",
         "synapse_rows" => "rows of the synapse memory",
         other => other,

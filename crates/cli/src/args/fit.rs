@@ -50,6 +50,9 @@ pub struct FitArgs {
     /// Weigh errors against synapses instead of words of memory.
     #[arg(long)]
     pub plain: bool,
+    /// Take synapses of kernels and of chains with pooling one by one: the network is written back with a matrix for each.
+    #[arg(long)]
+    pub unroll: bool,
     /// Leave the weights that stay as they are (rounded), instead of making them do the work of the others.
     #[arg(long)]
     pub no_refit: bool,
@@ -98,7 +101,7 @@ pub fn width(text: &str) -> Result<(u8, u8, bool), String> {
 
 /// `CODE=N`.
 fn core_limit(text: &str) -> Result<(String, u64), String> {
-    const CODES: [&str; 9] = ["C01", "C02", "C03", "C04", "C05", "C06", "C08", "C09", "C11"];
+    const CODES: [&str; 10] = ["C01", "C02", "C03", "C04", "C05", "C06", "C08", "C09", "C11", "C27"];
     let (code, limit) = text.split_once('=').ok_or("expected CODE=N, such as C02=1000")?;
     if !CODES.contains(&code) {
         return Err(format!("`{code}`: one of {}", CODES.join(", ")));

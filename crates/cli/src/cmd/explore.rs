@@ -33,6 +33,8 @@ struct Row {
     latency_ns: Option<f64>,
     /// Mean energy of a sample, in nanojoules.
     energy_nj: Option<f64>,
+    /// Times and energies of the target that are guesses: latency and energy are no better.
+    guessed: u32,
     /// Share of the labels that the bundle gets right.
     accuracy: Option<f64>,
     /// Share of the samples in which the bundle says the same as the network as trained.
@@ -82,6 +84,7 @@ fn row(job: &Job, set: Option<&DataSet>, trained: Option<&[u32]>) -> Result<Row,
         skew: 0,
         latency_ns: None,
         energy_nj: None,
+        guessed: 0,
         accuracy: None,
         agreement: None,
     };
@@ -105,6 +108,7 @@ fn row(job: &Job, set: Option<&DataSet>, trained: Option<&[u32]>) -> Result<Row,
         if let Some(timing) = &view.timing {
             row.latency_ns = Some(timing.latency_per_inference.mean_ps / 1e3);
             row.energy_nj = Some(timing.energy_per_inference.mean_pj / 1e3);
+            row.guessed = timing.figures.guess;
         }
         let machine = Machine::boot(bundle.loadable()).map_err(|e| failed(&e))?;
         let all = machine.run_batch(&set.samples, &run, &|| ()).map_err(|e| failed(&e))?.samples;
@@ -152,6 +156,9 @@ fn text(rows: &[Row]) -> String {
     for r in rows {
         if let Some(why) = &r.refused {
             out.push_str(&format!("\n{}: {why}", r.target));
+        }
+        if r.guessed > 0 {
+            out.push_str(&format!("\n{}: latency and energy are by {} guessed figures (confidence: guess)", r.target, r.guessed));
         }
     }
     out

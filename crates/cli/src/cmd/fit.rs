@@ -7,6 +7,7 @@ use crate::files::{self, Files};
 use crate::load::{self, Coding, Prepared};
 use crate::progress;
 use crate::save::NetworkFiles;
+use spikec_chip::cost;
 use spikec_chip::target::Family;
 use spikec_compile::{CompileOptions, Input, Signs, compile};
 use spikec_data::DataSet;
@@ -52,6 +53,11 @@ pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
         ))
         .hint("fit for a target of the packed family (`spikec target list`), or train the network for this chip"));
     }
+    if args.limits.iter().any(|l| l.0 == "C27") && cost::budget(&job.target.packed().core).is_none() {
+        let name = &job.target.name;
+        return Err(Failure::input(format!("--limit C27: target {name} has no bytes that all of a core shares (core.core_bytes)"))
+            .hint("limit its resources one by one: C01, C02, C03, C05; or give --memory"));
+    }
     let Prepared::Trained { network, net, plain, .. } = &job.prepared else {
         return Err(Failure::file(&args.network.network, "is a network in chip integers: its weights are final")
             .hint("fit the network that it was made from"));
@@ -60,6 +66,8 @@ pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
         return Err(Failure::input(format!("--input-coding {}: a fitted first layer has no place in the file", job.coding.name()))
             .hint("use spikes, or bias"));
     }
+    let unrolled = args.unroll.then(|| unrolled(network, job.coding)).transpose().map_err(|e| Failure::file(&args.network.network, e))?;
+    let (network, plain, net) = unrolled.as_ref().map_or((&**network, plain, net), |(network, plain, net)| (network, plain, net));
     spikec_fit::write::check(network, plain).map_err(|e| Failure::file(&args.network.network, e.to_string()))?;
     output.as_ref().map_or(Ok(()), |files| files.check(network, args.bundle.is_some()))?;
     let file = |fitted: &Net<Float>| filed(network, plain, fitted, job.coding);
@@ -149,18 +157,31 @@ fn options(args: &FitArgs, job: &Job, widths: &[&str]) -> FitOptions {
     let mut compile = job.options.clone();
     let chosen = ["weight-bits", "signs", "quantizer"];
     compile.provenance.retain(|(name, _)| !chosen.contains(&name.as_str()));
-    FitOptions { method: method(args), widths, balances: args.balance.clone(), compile }
+    FitOptions { method: method(args), widths, balances: args.balance.clone(), unroll: args.unroll, compile }
 }
 
-/// The fitted net as its file will be read.
-fn filed(network: &Network, plain: &Net<Float>, fitted: &Net<Float>, coding: Coding) -> Result<Filed<Network>, String> {
-    let network = network_of(network, plain, fitted).map_err(|e| e.to_string())?;
+/// The network with a matrix for each chain, and its nets without and with the coding of the inputs.
+fn unrolled(network: &Network, coding: Coding) -> Result<(Network, Net<Float>, Net<Float>), String> {
+    let network = network.unrolled().map_err(|e| e.to_string())?;
+    let (plain, net) = nets(&network, coding)?;
+    Ok((network, plain, net))
+}
+
+/// The net of a network, without and with the coding of its inputs.
+fn nets(network: &Network, coding: Coding) -> Result<(Net<Float>, Net<Float>), String> {
     let (kind, coded) = match coding {
         Coding::Spikes => (InputKind::Spikes, InputCoding::Spikes),
         _ => (InputKind::Analog, InputCoding::Bias),
     };
     let plain = network.elaborate(kind).map_err(|e| e.to_string())?;
-    let net = code_inputs(plain, coded).map_err(|e| e.to_string())?;
+    let net = code_inputs(plain.clone(), coded).map_err(|e| e.to_string())?;
+    Ok((plain, net))
+}
+
+/// The fitted net as its file will be read.
+fn filed(network: &Network, plain: &Net<Float>, fitted: &Net<Float>, coding: Coding) -> Result<Filed<Network>, String> {
+    let network = network_of(network, plain, fitted).map_err(|e| e.to_string())?;
+    let (_, net) = nets(&network, coding)?;
     Ok(Filed { digest: network.digest(), net, network })
 }
 

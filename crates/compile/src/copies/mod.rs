@@ -100,9 +100,9 @@ pub(crate) fn improve(q: &Quantized, placed: Placed, target: &Target, search: &S
     if pays && pins::violations(q, &with, &search.pins).is_empty() { (with, Some(before)) } else { (placed, None) }
 }
 
-/// Copies with which a mapping fits that passes the limits of output axons alone (C03, C04); `None` where there is something else, or where none are found.
+/// Copies with which a mapping fits that passes the limits of output axons alone (C03, C04, or C27 by their bytes); `None` where there is something else, or where none are found.
 pub(crate) fn relieve(q: &Quantized, refused: &Partitioned, findings: &[Finding], target: &Target, search: &Search) -> Option<Proposal> {
-    if findings.iter().any(|f| !matches!(f.code, "C03" | "C04")) {
+    if findings.iter().any(|f| !matches!(f.code, "C03" | "C04" | "C27")) {
         return None;
     }
     let cores = match refused.proposed_cores() {

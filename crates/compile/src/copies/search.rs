@@ -8,7 +8,7 @@
 use super::terms::Prices;
 use super::work;
 use crate::pack::wiring::registers;
-use crate::pack::{Packer, Wiring};
+use crate::pack::{Packer, Usage, Wiring};
 use crate::partition::serve::Sites;
 use crate::partition::{Partitioned, Search};
 use spikec_chip::cost;
@@ -65,6 +65,8 @@ pub(super) struct Finder<'a> {
     /// (part, input axons) of units whose links have changed, by part.
     links: BTreeMap<u32, Vec<(u32, u32)>>,
     entries: Vec<u64>,
+    /// Output axon entries that each part can have beside what else it holds.
+    rooms: Vec<u64>,
     busy: Vec<Busy>,
     busiest: f64,
     /// The pins of each part.
@@ -85,7 +87,8 @@ impl<'a> Finder<'a> {
     ) -> Self {
         let (parts, wiring) = (base.parts(), base.wiring());
         let ns = &target.packed().timing_ns;
-        let entries = parts.iter().map(|p| p.usage.iter().filter(|u| u.code == "C03").map(|u| u.used).sum()).collect();
+        let entries: Vec<u64> = parts.iter().map(|p| p.usage.iter().filter(|u| u.code == "C03").map(|u| u.used).sum()).collect();
+        let rooms = parts.iter().map(|p| entries_beside(target, &p.pack.usage)).collect();
         let busy: Vec<Busy> = parts
             .iter()
             .enumerate()
@@ -114,6 +117,7 @@ impl<'a> Finder<'a> {
             packed: BTreeMap::new(),
             links: BTreeMap::new(),
             entries,
+            rooms,
             busy,
             busiest,
             pins: parts.iter().map(|p| p.pack.units.first().and_then(|&u| pin(u))).collect(),
@@ -167,9 +171,8 @@ impl<'a> Finder<'a> {
                 return false;
             }
         }
-        let room = u64::from(*core.out_axon_entries);
         for part in 0..self.entries.len() {
-            if self.entries[part] <= room {
+            if self.entries[part] <= self.rooms[part] {
                 continue;
             }
             // Those that send most for each input that their copy needs.
@@ -181,16 +184,16 @@ impl<'a> Finder<'a> {
                 .collect();
             units.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
             for (_, unit) in units {
-                if self.entries[part] <= room || self.left == 0 {
+                if self.entries[part] <= self.rooms[part] || self.left == 0 {
                     break;
                 }
                 self.spread(unit, false);
             }
-            if self.entries[part] > room {
+            if self.entries[part] > self.rooms[part] {
                 return false;
             }
         }
-        self.entries.iter().all(|&n| n <= room)
+        self.entries.iter().zip(&self.rooms).all(|(n, room)| n <= room)
     }
 
     /// True for a neuron that nothing drives but a bias beyond its threshold, in every step.
@@ -347,15 +350,16 @@ impl<'a> Finder<'a> {
         }
         let touch = touched.entry(part).or_default();
         (touch.sending, touch.receiving) = (touch.sending + new.sending, touch.receiving + new.receiving);
-        let beyond = |n: i64, limit: u32| (n - i64::from(limit)).max(0);
+        let beyond = |n: i64, limit: i64| (n - limit).max(0);
         let mut excess: i64 = touched
             .iter()
             .map(|(&part, touch)| {
-                let before = self.entries[part as usize] as i64;
-                beyond(before + touch.entries, *core.out_axon_entries) - beyond(before, *core.out_axon_entries)
+                let (before, room) = (self.entries[part as usize] as i64, self.rooms[part as usize] as i64);
+                beyond(before + touch.entries, room) - beyond(before, room)
             })
             .sum();
-        let over = |loads: &BTreeMap<u32, u64>| loads.values().map(|&n| beyond(n as i64, *core.out_axons_per_neuron)).sum::<i64>();
+        let most = i64::from(*core.out_axons_per_neuron);
+        let over = |loads: &BTreeMap<u32, u64>| loads.values().map(|&n| beyond(n as i64, most)).sum::<i64>();
         excess += over(&after) - over(loads);
         Change { part, excess, gain, touched }
     }
@@ -377,6 +381,13 @@ impl<'a> Finder<'a> {
         if pack.usage.iter().any(|u| u.used > u.available) {
             return false;
         }
+        // The copy may leave fewer bytes for output axons: no more may be beyond than were.
+        let room = entries_beside(self.target, &pack.usage);
+        let (had, sent) = (self.entries[part as usize], change.touched.get(&part).map_or(0, |touch| touch.entries));
+        let beyond = had.saturating_add_signed(sent).saturating_sub(room);
+        if room < self.rooms[part as usize] && beyond > had.saturating_sub(self.rooms[part as usize]) {
+            return false;
+        }
         let after = grouped(pack.in_axons.iter().map(|a| a.source));
         let changed: Vec<(u32, u32)> = after.iter().copied().filter(|a| before.binary_search(a).is_err()).collect();
         for &(source, axons) in changed.iter().filter(|c| c.0 != unit) {
@@ -394,6 +405,7 @@ impl<'a> Finder<'a> {
             let busy = &mut self.busy[part as usize];
             (busy.sending, busy.receiving) = (busy.sending + touch.sending, busy.receiving + touch.receiving);
         }
+        self.rooms[part as usize] = room;
         self.seats.entry(unit).or_default().push(part);
         self.added[part as usize] = added;
         for (source, axons) in changed {
@@ -406,6 +418,18 @@ impl<'a> Finder<'a> {
         }
         self.packed.insert(part, after);
         true
+    }
+}
+
+/// Output axon entries that a core can have beside what is packed: those of its table, or fewer where bytes are short.
+fn entries_beside(target: &Target, packed: &[Usage]) -> u64 {
+    let core = &target.packed().core;
+    let most = u64::from(*core.out_axon_entries);
+    match packed.iter().find(|u| u.code == "C27") {
+        Some(bytes) if *core.out_axon_entry_bytes > 0 => {
+            most.min(bytes.available.saturating_sub(bytes.used) / u64::from(*core.out_axon_entry_bytes))
+        }
+        _ => most,
     }
 }
 

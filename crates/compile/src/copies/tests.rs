@@ -150,3 +150,26 @@ fn annealed_placements_keep_their_copies() {
     let placed = place(partitioned, &target, &options).unwrap();
     assert_eq!(placed.partitioned().copies().len(), 1);
 }
+
+#[test]
+fn copies_relieve_a_core_whose_output_axons_take_too_many_bytes() {
+    let q = star(16);
+    let of = |bytes: u32, neuron: u32| {
+        let target = changed(|p| {
+            (p.core.core_bytes.value, p.core.neuron_bytes.value) = (bytes, neuron);
+            (p.core.in_axon_bytes.value, p.core.out_axon_entry_bytes.value) = (4, 10);
+            (p.synapse_memory.usable_words.value, p.synapse_memory.max_words_per_axon.value) = (8, 8);
+        });
+        let cores = Proposal { cores: Some((0..16).collect()), ..one_each(16) };
+        let (counted, findings) = Partitioned::counted(&q, &cores, &target);
+        // Two neurons, an input axon with its word, 16 entries.
+        let seen: Vec<_> = findings.iter().map(|f| (f.code, f.core, f.need)).collect();
+        assert_eq!(seen, [("C27", Some(0), f64::from(2 * neuron + 4 + 8 + 160))]);
+        relieve(&q, &counted, &findings, &target, &Search::default()).map(|proposal| Partitioned::new(&q, proposal, &target))
+    };
+    let relieved = of(130, 10).expect("found").unwrap_or_else(|e| panic!("{e}"));
+    let copies = relieved.copies().len();
+    assert!((1..8).contains(&copies), "{copies} copies");
+    // A copy and the entry to its own core take two bytes more than there are.
+    assert!(of(100, 40).is_none());
+}

@@ -137,6 +137,8 @@ pub(crate) struct Need {
     pub in_axons: u64,
     /// Words of the longest axon.
     pub longest_axon: u32,
+    /// Bytes of the core's budget, with the output axon entries that were charged; 0 without a budget.
+    pub bytes: u64,
     /// (source, input axons) of axons that are cut.
     pub cut: Vec<(u32, u32)>,
 }
@@ -185,6 +187,10 @@ pub(crate) struct Packer<'a> {
     least_bits: u64,
     /// Largest delay of the neurons up to each.
     delays: Vec<u32>,
+    /// Neurons up to each whose current outlives a step.
+    currents: Vec<u32>,
+    /// Output axon entries of the neurons up to each, as they were charged.
+    entries: Vec<u64>,
     /// First compartment that a class of the net enters, `u32::MAX` = none.
     class_first: Vec<u32>,
     /// (sign, exponent) of the classes seen: no two of them can share a format.
@@ -210,6 +216,8 @@ impl<'a> Packer<'a> {
             max_delay: 0,
             least_bits: 0,
             delays: Vec::new(),
+            currents: Vec::new(),
+            entries: Vec::new(),
             class_first: vec![u32::MAX; wiring.classes().len()],
             kinds: Vec::new(),
             lists: Lists::default(),
@@ -230,6 +238,8 @@ impl<'a> Packer<'a> {
         self.max_delay = 0;
         self.least_bits = 0;
         self.delays.clear();
+        self.currents.clear();
+        self.entries.clear();
         self.class_first.fill(u32::MAX);
         self.kinds.clear();
     }
@@ -275,7 +285,30 @@ impl<'a> Packer<'a> {
             }
         }
         self.delays.push(self.max_delay);
+        let keeps = u32::from(cost::keeps_current(&self.target.neuron, neuron.decay_u));
+        self.currents.push(self.currents.last().unwrap_or(&0) + keeps);
+        self.entries.push(self.entries.last().copied().unwrap_or(0));
         self.within_bounds()
+    }
+
+    /// Charges the last neuron with output axon entries: they count in [`Need::bytes`], and nowhere else.
+    pub fn charge(&mut self, entries: u64) {
+        if let Some(sum) = self.entries.last_mut() {
+            *sum = sum.saturating_add(entries);
+        }
+    }
+
+    /// What a number of neurons are charged with.
+    fn charged(&self, neurons: usize, delay_bits: u8, in_axons: u64, words: u64) -> cost::Charged {
+        let last = neurons.checked_sub(1);
+        cost::Charged {
+            compartments: neurons as u64,
+            currents: last.map_or(0, |last| self.currents[last].into()),
+            delay_bits,
+            in_axons,
+            out_entries: last.map_or(0, |last| self.entries[last]),
+            words,
+        }
     }
 
     /// False when the neurons cannot fit, however they are packed.
@@ -285,7 +318,10 @@ impl<'a> Packer<'a> {
         // Axons that share words have no least of their own.
         let apart = self.least_bits.div_ceil(u64::from(*memory.word_bits).max(1)).max(self.used as u64);
         let words = if self.wiring.shares() { 0 } else { apart };
-        n <= u64::from(*core.compartments)
+        let least = memory.delay_bits.iter().copied().min().unwrap_or(0);
+        let bytes = || cost::core_bytes(self.target, &self.charged(self.units.len(), least, self.used as u64, words));
+        cost::budget(core).is_none_or(|budget| bytes() <= budget)
+            && n <= u64::from(*core.compartments)
             && (self.wiring.shares() || cost::index_bits(memory, n as u32 - 1).is_some())
             && self.used as u64 <= u64::from(*core.in_axons)
             && cost::delay_slots(n as u32, self.delay_bits(self.max_delay)) <= u64::from(*core.delay_slots_total)
@@ -364,13 +400,15 @@ impl<'a> Packer<'a> {
             in_axons += (pieces.len() * members.len()) as u64;
             cut.extend(members.iter().map(|m| (self.axons[m.0 as usize].source, pieces.len() as u32)));
         }
-        (Need { plan, clusters, words, in_axons, longest_axon, cut }, merged)
+        let bytes = cost::core_bytes(self.target, &self.charged(neurons, plan.delay_bits, in_axons, words));
+        (Need { plan, clusters, words, in_axons, longest_axon, bytes, cut }, merged)
     }
 
-    /// True when the need is within the limits that depend on the encoding (C02, C05, C06, C08).
+    /// True when the need is within the limits that depend on the encoding (C02, C05, C06, C08, C27).
     pub fn fits(&self, need: &Need) -> bool {
         let memory = &self.target.synapse_memory;
-        need.words <= u64::from(*memory.usable_words)
+        cost::budget(&self.target.core).is_none_or(|budget| need.bytes <= budget)
+            && need.words <= u64::from(*memory.usable_words)
             && need.in_axons <= u64::from(*self.target.core.in_axons)
             && need.longest_axon <= *memory.max_words_per_axon
             && need.plan.format_count() <= *memory.max_formats as usize
@@ -381,26 +419,28 @@ impl<'a> Packer<'a> {
     /// It is the largest where more neurons need more. With shared words they may need less (one more makes lists translates of each other); then this
     /// is a number that fits and whose next one doesn't, or the first probe that fits.
     pub fn largest(&mut self, most: usize) -> (usize, Need) {
-        let usable = f64::from(*self.target.synapse_memory.usable_words);
+        // What grows with the neurons: bytes where all share them, else words.
+        let budget = cost::budget(&self.target.core);
+        let usable = budget.map_or_else(|| f64::from(*self.target.synapse_memory.usable_words), |bytes| bytes as f64);
+        let size = |need: &Need| if budget.is_some() { need.bytes as f64 } else { need.words as f64 };
         let need = self.need(most);
         if most <= 1 || self.fits(&need) {
             return (most, need);
         }
-        let (mut low, mut low_words, mut found) = (0, 0.0, None);
-        let (mut high, mut high_words) = (most, need.words as f64);
+        let (mut low, mut low_size, mut found) = (0, 0.0, None);
+        let (mut high, mut high_size) = (most, size(&need));
         let mut round = 0;
         while high - low > 1 {
-            // Words grow almost in proportion to the neurons: interpolate, and halve when that does not get on.
-            let share = (usable - low_words) / (high_words - low_words);
-            let guess =
-                if round < 3 && high_words > usable { low + (share * (high - low) as f64) as usize } else { low + (high - low) / 2 };
+            // They grow almost in proportion to the neurons: interpolate, and halve when that does not get on.
+            let share = (usable - low_size) / (high_size - low_size);
+            let guess = if round < 3 && high_size > usable { low + (share * (high - low) as f64) as usize } else { low + (high - low) / 2 };
             let guess = guess.clamp(low + 1, high - 1);
             round += 1;
             let need = self.need(guess);
             if self.fits(&need) {
-                (low, low_words, found) = (guess, need.words as f64, Some(need));
+                (low, low_size, found) = (guess, size(&need), Some(need));
             } else {
-                (high, high_words) = (guess, need.words as f64);
+                (high, high_size) = (guess, size(&need));
             }
         }
         match found {
@@ -466,6 +506,7 @@ impl<'a> Packer<'a> {
                 threshold_profiles: self.threshold_profiles.len() as u64,
                 max_delay: self.max_delay.into(),
                 delay_slots: cost::delay_slots(neurons as u32, plan.delay_bits),
+                bytes: need.bytes,
             },
         );
         CorePack {

@@ -98,7 +98,11 @@ proptest! {
     /// A pack holds every synapse once, its counts are those of the bits, and it is no larger than any uniform encoding.
     #[test]
     fn a_pack_is_whole_counted_and_small(seed: u64) {
-        let (q, target) = (random_core(seed), changed(|p| p.synapse_memory.max_formats.value = 15));
+        let (q, target) = (random_core(seed), changed(|p| {
+            p.synapse_memory.max_formats.value = 15;
+            (p.core.core_bytes.value, p.core.program_bytes.value, p.core.neuron_bytes.value) = (1 << 20, 77, 12);
+            (p.core.current_bytes.value, p.core.delay_slot_bytes.value, p.core.in_axon_bytes.value) = (3, 2, 5);
+        }));
         let wiring = Wiring::new(&q, &target, Kernels::Auto);
         let pack = filled(&q, &wiring, &target).pack();
         prop_assert_eq!(listed_in_pack(&pack), listed_in_net(&q, &wiring));
@@ -108,6 +112,9 @@ proptest! {
         prop_assert_eq!(used("C05"), Some(pack.words()));
         prop_assert_eq!(used("C02"), Some(pack.in_axons.len() as u64));
         prop_assert_eq!(used("C08"), Some(pack.formats.len() as u64));
+        let n = pack.units.len() as u64;
+        let bytes = 77 + n * (12 + (2 << pack.delay_bits)) + 5 * pack.in_axons.len() as u64 + 8 * pack.words();
+        prop_assert_eq!(used("C27"), Some(bytes));
         // One encoding for everything, by the cost model alone.
         let memory = &target.packed().synapse_memory;
         let n = pack.units.len() as u32;
@@ -152,25 +159,37 @@ proptest! {
     /// What is needed by the first k neurons of a filled packer is what a packer of k neurons needs; and the search finds
     /// the largest k that fits.
     #[test]
-    fn prefixes_are_exact_and_the_search_is_right(seed: u64, usable in 3u32..400) {
+    fn prefixes_are_exact_and_the_search_is_right(seed: u64, usable in 3u32..400, bytes: bool) {
         let q = random_core(seed);
         let target = changed(|p| {
             p.synapse_memory.usable_words.value = usable;
             p.synapse_memory.max_words_per_axon.value = usable.min(20);
+            if bytes {
+                // Neurons, axons and entries take as many bytes as words may.
+                (p.core.core_bytes.value, p.core.neuron_bytes.value, p.core.in_axon_bytes.value) = (8 * usable + 40, 9, 4);
+                (p.core.delay_slot_bytes.value, p.core.out_axon_entry_bytes.value) = (1, 6);
+            }
         });
+        let entries = |unit: u32| u64::from(unit % 3);
         let wiring = Wiring::new(&q, &target, Kernels::Auto);
-        let mut packer = filled(&q, &wiring, &target);
+        let charged = |most: usize| {
+            let mut packer = Packer::new(&q, &wiring, &target);
+            for unit in wiring.neuron_units().take(most) {
+                packer.push(unit);
+                packer.charge(entries(unit));
+            }
+            packer
+        };
+        let mut packer = charged(usize::MAX);
         let n = packer.len();
         let mut largest = 0;
         for k in 1..=n {
             let need = packer.need(k);
             if k % 17 == 1 {
-                let mut alone = Packer::new(&q, &wiring, &target);
-                for unit in wiring.neuron_units().take(k) {
-                    alone.push(unit);
-                }
-                let pack = alone.pack();
+                let pack = charged(k).pack();
                 prop_assert_eq!((need.words, need.in_axons), (pack.words(), pack.in_axons.len() as u64));
+                let used = pack.usage.iter().find(|u| u.code == "C27").map_or(0, |u| u.used);
+                prop_assert_eq!(need.bytes, used);
             }
             if packer.fits(&need) {
                 largest = k;
@@ -179,12 +198,8 @@ proptest! {
         let (found, need) = packer.largest(n);
         prop_assert!(packer.fits(&need) || found == 1);
         // Words hardly ever shrink when a neuron is added, but they can: then the search may stop one short.
-        prop_assert!(found == largest.max(1) || !packer.fits(&packer_need(&q, &wiring, &target, found + 1)), "{} {}", found, largest);
+        prop_assert!(found == largest.max(1) || !packer.fits(&charged(usize::MAX).need(found + 1)), "{} {}", found, largest);
     }
-}
-
-fn packer_need(q: &Quantized, wiring: &Wiring, target: &Target, neurons: usize) -> Need {
-    filled(q, wiring, target).need(neurons)
 }
 
 /// Posts and the compression of their single list, for 8-bit weights among 100 compartments.

@@ -7,6 +7,9 @@ use spikec_chip::target::Packed;
 /// The resource that a delay needs.
 pub const DELAY_REGISTER: &str = "delay register (chip steps)";
 
+/// The resource that everything in a core shares, where the target has a budget of bytes.
+pub const CORE_BYTES: &str = "bytes of the core's memory";
+
 /// Need and limit of one resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Usage {
@@ -41,16 +44,17 @@ pub(super) struct CoreNeed {
     pub threshold_profiles: u64,
     pub max_delay: u64,
     pub delay_slots: u64,
+    pub bytes: u64,
 }
 
-/// All resources of a core but the output axons, by code.
+/// All resources of a core but the output axons, by code. Bytes are those of everything but output axons.
 pub(super) fn of_core(target: &Packed, n: &CoreNeed) -> Vec<Usage> {
     let (core, memory) = (&target.core, &target.synapse_memory);
     let usage = |code, resource, used, available| Usage { code, resource, used, available };
     let indices = memory.index_bits.iter().map(|&b| 1u64 << b.min(16)).max().unwrap_or(1);
     let delay = memory.delay_bits.iter().map(|&b| u64::from(spikec_chip::cost::delay_limit(b))).max().unwrap_or(0);
     // The image's own fields are 16 bits (axons) and 8 bits (profiles) wide.
-    vec![
+    let mut all = vec![
         usage("C01", "compartments", n.compartments, (*core.compartments).into()),
         usage("C02", "input axons", n.in_axons, u64::from(*core.in_axons).min(1 << 16)),
         usage("C05", "synaptic memory words", n.words, (*memory.usable_words).into()),
@@ -62,7 +66,9 @@ pub(super) fn of_core(target: &Packed, n: &CoreNeed) -> Vec<Usage> {
         usage("C11", DELAY_REGISTER, n.max_delay, delay.min((*memory.max_delay).into()).min(255)),
         usage("C11", "dendritic accumulator slots", n.delay_slots, (*core.delay_slots_total).into()),
         usage("C15", "indices of compartments", n.compartments, indices),
-    ]
+    ];
+    all.extend(spikec_chip::cost::budget(core).map(|budget| usage("C27", CORE_BYTES, n.bytes, budget)));
+    all
 }
 
 /// What to do when a limit is passed by the best that the compiler can do.
@@ -80,6 +86,7 @@ pub fn remedy(code: &str) -> &'static str {
         "C10" => "quantize the network for this target",
         "C11" => "use shorter delays, or put fewer neurons on the core",
         "C15" => "put fewer neurons on the core: indices do not reach the last ones",
+        "C27" => "prune, store narrower weights (--weight-bits), or put fewer neurons on the core: state, axons and words share its bytes",
         "C16" => "use a larger board, prune, or store narrower weights",
         _ => "",
     }

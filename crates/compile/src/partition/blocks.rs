@@ -1,7 +1,8 @@
 //! Blocks of convolutions whose axons share words: which channels, rows and columns of a layer a core holds.
 //!
 //! In: a `Quantized` whose cores share words ([`Wiring::shares`]), and the target. Out: parts, or nothing where words are not shared.
-//! Invariant: every part but one of a single neuron keeps the limits of its own neurons (C01, C02, C05-C09, C11, C15), by exact packing.
+//! Invariant: every part but one of a single neuron keeps the limits of its own neurons (C01, C02, C05-C09, C11, C15, and C27 with the output axons
+//! that are known by then), by exact packing.
 //! Cost: a few hundred packs of a core for each layer.
 //! Why: unrolled, a core holds as many positions as its memory has kernels; shared, it holds a kernel once, and its distinct edges, whatever the
 //! positions. Then few channels at many positions are better than all channels at few, as far as input and output axons allow. Layers are cut
@@ -143,6 +144,8 @@ struct Cut {
     innermost: bool,
     /// Input axons of a block from each layer, in the order of layers.
     sources: Vec<u32>,
+    /// Bytes of a block but for its output axons; 0 without a budget.
+    bytes: u64,
 }
 
 impl Cut {
@@ -152,7 +155,7 @@ impl Cut {
     fn blocks(&self, layer: &Layer) -> u64 {
         (0..3).map(|k| u64::from(layer.size[k].div_ceil(self.size[k]))).product()
     }
-    /// The same with fewer channels.
+    /// The same with fewer channels; their bytes are not asked for again.
     fn with_channels(&self, channels: u32) -> Cut {
         Cut { size: [channels, self.size[1], self.size[2]], ..self.clone() }
     }
@@ -179,14 +182,17 @@ struct Cutter<'a> {
 }
 
 impl Cutter<'_> {
-    /// True when these neurons keep a core's own limits, with their words.
-    fn fits(&mut self, units: &[u32]) -> Option<u64> {
+    /// Words and bytes of these neurons where they keep a core's own limits; `entries`: output axon entries of each unit, empty: none.
+    fn fits(&mut self, units: &[u32], entries: &[u64]) -> Option<(u64, u64)> {
         self.packer.clear();
-        if !units.iter().all(|&u| self.packer.push(u)) {
-            return None;
+        for &u in units {
+            if !self.packer.push(u) {
+                return None;
+            }
+            self.packer.charge(entries.get(u as usize).copied().unwrap_or(0));
         }
         let need = self.packer.need(units.len());
-        self.packer.fits(&need).then_some(need.words)
+        self.packer.fits(&need).then_some((need.words, need.bytes))
     }
 
     /// A block of that size in the middle of a layer.
@@ -249,13 +255,14 @@ impl Cutter<'_> {
             // The largest number of channels that fits, in either order of compartments. Words that are shared need not grow with the channels: where they
             // shrink, the number that is found fits, and a larger one that fits may be missed.
             let best = [false, true].into_iter().filter_map(|innermost| {
-                let k = able.partition_point(|&c| self.fits(&self.middle(l, [c, h, w], innermost)).is_none());
+                let k = able.partition_point(|&c| self.fits(&self.middle(l, [c, h, w], innermost), &[]).is_none());
                 able.get(k).map(|&c| (c, innermost))
             });
             let best = best.max_by_key(|&(c, innermost)| (c, !innermost));
             if let Some((c, innermost)) = best {
-                let sources = self.sources(&self.middle(l, [c, h, w], innermost));
-                cuts.push(Cut { size: [c, h, w], innermost, sources });
+                let middle = self.middle(l, [c, h, w], innermost);
+                let (sources, bytes) = (self.sources(&middle), self.fits(&middle, &[]).map_or(0, |fits| fits.1));
+                cuts.push(Cut { size: [c, h, w], innermost, sources, bytes });
             }
         }
         cuts
@@ -263,7 +270,8 @@ impl Cutter<'_> {
 
     /// Parts of all layers, small ones joined. `entry_cost`: output axon entries of a message.
     fn parts(&mut self, plans: &[Vec<Cut>], entry_cost: u32) -> Vec<Vec<u32>> {
-        let limit = u64::from(*self.target.packed().core.out_axon_entries);
+        let core = &self.target.packed().core;
+        let (limit, entry_bytes, budget) = (u64::from(*core.out_axon_entries), *core.out_axon_entry_bytes, cost::budget(core));
         let alone: Vec<u64> = (0..plans.len()).map(|l| plans[l].iter().map(|c| c.blocks(&self.layers[l])).min().unwrap_or(1)).collect();
         let mut entries = vec![0u64; self.wiring.units() as usize];
         let mut of_layer: Vec<Vec<Vec<u32>>> = vec![Vec::new(); plans.len()];
@@ -272,6 +280,11 @@ impl Cutter<'_> {
             let own: u64 = layer.grid.iter().filter(|&&u| u != u32::MAX).map(|&u| entries[u as usize]).sum();
             let mean = (own as f64 / layer.neurons.max(1) as f64).max(1e-9);
             let room = (limit as f64 / mean).min(f64::from(u32::MAX)) as u32;
+            // Channels whose bytes and those of their output axons a core has, by the mean.
+            let within_bytes = |cut: &Cut, entries: f64| {
+                let each = cut.bytes as f64 / f64::from(cut.size[0].max(1)) + entries * f64::from(entry_bytes);
+                budget.map_or(u32::MAX, |budget| (budget as f64 / each.max(1e-9)) as u32)
+            };
             let score = |cut: &Cut| {
                 let blocks = cut.blocks(layer);
                 let before = cut.sources.iter().enumerate().filter(|(_, n)| **n > 0).map(|(s, &n)| {
@@ -282,11 +295,12 @@ impl Cutter<'_> {
                 (blocks + before.sum::<u64>(), blocks * links)
             };
             let within = plans[l].iter().filter_map(|cut| {
-                let channels = (room / (cut.size[1] * cut.size[2]).max(1)).min(cut.size[0]);
+                let area = (cut.size[1] * cut.size[2]).max(1);
+                let channels = (room / area).min(cut.size[0]).min(within_bytes(cut, mean * f64::from(area)));
                 (channels > 0).then(|| cut.with_channels(channels))
             });
             let chosen = within.min_by_key(|cut| (score(cut), std::cmp::Reverse(cut.neurons())));
-            let chosen = chosen.unwrap_or(Cut { size: [1, 1, 1], innermost: false, sources: Vec::new() });
+            let chosen = chosen.unwrap_or(Cut { size: [1, 1, 1], innermost: false, sources: Vec::new(), bytes: 0 });
             let mut parts = Vec::new();
             for block in self.layers[l].blocks(chosen.size, chosen.innermost) {
                 self.cut_to_fit(block, &entries, limit, &mut parts);
@@ -302,7 +316,7 @@ impl Cutter<'_> {
     /// Halves a block until its parts fit.
     fn cut_to_fit(&mut self, block: Vec<u32>, entries: &[u64], limit: u64, parts: &mut Vec<Vec<u32>>) {
         let sent: u64 = block.iter().map(|&u| entries[u as usize]).sum();
-        if block.len() < 2 || (sent <= limit && self.fits(&block).is_some()) {
+        if block.len() < 2 || (sent <= limit && self.fits(&block, entries).is_some()) {
             parts.push(block);
             return;
         }
@@ -327,7 +341,7 @@ impl Cutter<'_> {
             let mut sources = 0;
             self.each_source(&units, |_, _| sources += 1);
             let sent = units.iter().map(|&u| entries[u as usize]).sum();
-            let words = self.fits(&units).unwrap_or(u64::MAX / 4);
+            let words = self.fits(&units, entries).map_or(u64::MAX / 4, |fits| fits.0);
             items.push(Bin { units, need: [sent, sources, words], first });
         }
         items.sort_by_key(|b| (std::cmp::Reverse(b.units.len()), b.first));
@@ -340,7 +354,7 @@ impl Cutter<'_> {
             let mut home = None;
             for k in (0..bins.len()).filter(|&k| room(&bins[k])).take(4).collect::<Vec<_>>() {
                 let both: Vec<u32> = bins[k].units.iter().chain(&item.units).copied().collect();
-                if self.fits(&both).is_some() {
+                if self.fits(&both, entries).is_some() {
                     home = Some((k, both));
                     break;
                 }

@@ -2,6 +2,7 @@
 
 use crate::pack::Wiring;
 use crate::pack::kernels::Kernels;
+use crate::pack::usage::CORE_BYTES;
 use serde::Serialize;
 use spikec_chip::cost;
 use spikec_chip::target::{Sign, Target};
@@ -27,7 +28,8 @@ pub struct Bound {
 ///
 /// Input axons: each source with a synapse takes one at least. Output axons: each such neuron one entry. Words: the
 /// lists of a source are at least its weights and delays, rounded up once, wherever they are. Tables (C08, C09): no core
-/// holds more distinct records. Where axons share words, only every distinct synapse is stored once at least.
+/// holds more distinct records. Where axons share words, only every distinct synapse is stored once at least. Bytes (C27): all of these together,
+/// at the narrowest delays, beside what every core takes.
 pub fn lower_bounds(q: &Quantized, target: &Target, kernels: Kernels) -> Vec<Bound> {
     let wiring = Wiring::new(q, target, kernels);
     let (core, memory) = (&target.packed().core, &target.packed().synapse_memory);
@@ -61,6 +63,17 @@ pub fn lower_bounds(q: &Quantized, target: &Target, kernels: Kernels) -> Vec<Bou
     let mut thresholds: Vec<u32> = all().map(|n| n.threshold).collect();
     thresholds.sort_unstable();
     thresholds.dedup();
+    let entries = senders * u64::from(cost::out_axon_entries(core, false));
+    let charged = cost::Charged {
+        compartments: wiring.neuron_units().count() as u64,
+        currents: all().filter(|n| cost::keeps_current(&target.packed().neuron, n.decay_u)).count() as u64,
+        delay_bits: memory.delay_bits.iter().copied().min().unwrap_or(0),
+        in_axons: sources,
+        out_entries: entries,
+        words,
+    };
+    let program = u64::from(*core.program_bytes);
+    let bytes = cost::core_bytes(target.packed(), &charged).saturating_sub(program);
     let bound = |code, resource, need: u64, per_core: u32| Bound {
         code,
         resource,
@@ -68,13 +81,15 @@ pub fn lower_bounds(q: &Quantized, target: &Target, kernels: Kernels) -> Vec<Bou
         per_core: per_core.into(),
         cores: need.div_ceil(u64::from(per_core).max(1)),
     };
-    vec![
+    let mut bounds = vec![
         bound("C01", "compartments", wiring.neuron_units().count() as u64, *core.compartments),
         bound("C02", "input axons", sources, *core.in_axons),
-        bound("C03", "output axon entries", senders * u64::from(cost::out_axon_entries(core, false)), *core.out_axon_entries),
+        bound("C03", "output axon entries", entries, *core.out_axon_entries),
         bound("C05", "synaptic memory words", words, *memory.usable_words),
         bound("C08", "synapse formats", kinds.len() as u64, *memory.max_formats),
         bound("C09", "compartment profiles", profiles.len() as u64, *core.compartment_profiles),
         bound("C09", "threshold profiles", thresholds.len() as u64, *core.threshold_profiles),
-    ]
+    ];
+    bounds.extend(cost::budget(core).map(|_| bound("C27", CORE_BYTES, bytes, *core.core_bytes - *core.program_bytes)));
+    bounds
 }

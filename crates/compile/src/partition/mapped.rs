@@ -76,6 +76,9 @@ impl Mapped {
         let mut view = View::new(q, wiring, target, &search.pins, encoding)?;
         let all = view.limits.words;
         view.limits.words = (f64::from(all) * share) as u32;
+        if let Some(memory) = &mut view.limits.memory {
+            memory.bytes = (f64::from(memory.bytes) * share) as u32;
+        }
         if far {
             // Each of them may need a compartment anywhere.
             let (graph, most) = (&view.graph, view.limits.out_per_neuron as usize);
@@ -103,7 +106,8 @@ impl Mapped {
             parts[core as usize].push(wiring.reference(units[v]));
         }
         let counted = spikec_map::check::count(graph, limits, &mapping.parts, mapping.cores, &[]);
-        let fullest = counted.uses.iter().map(|u| u.words as f64 / f64::from(all.max(1))).fold(0.0, f64::max);
+        let full = |u: &spikec_map::state::Use| (u.words as f64 / f64::from(all.max(1))).max(limits.bytes_share(u, 0));
+        let fullest = counted.uses.iter().map(full).fold(0.0, f64::max);
         Some((Proposal { parts, cores: Some(physical), copies: Vec::new(), kernels: search.kernels }, fullest))
     }
 }

@@ -236,6 +236,9 @@ impl Partitioned {
         for (index, size) in units.iter().map(Vec::len).enumerate() {
             let [entries, most] = all.out_axon_usage(target, index as u32);
             let part = &mut all.parts[index];
+            // What is packed knows the bytes of everything but the entries.
+            let bytes = part.usage.iter_mut().find(|u| u.code == "C27");
+            bytes.into_iter().for_each(|b| b.used += entries.used * u64::from(*target.packed().core.out_axon_entry_bytes));
             part.usage.extend([entries, most]);
             part.usage.sort_by_key(|u| u.code);
             let part = &all.parts[index];
@@ -352,12 +355,12 @@ fn links_of(wiring: &Wiring, packs: &[CorePack]) -> (Vec<u32>, Vec<Link>) {
 /// A neuron that fills a core by itself can't share it with fewer: its own fan-in is too large.
 fn alone(finding: Finding, q: &Quantized, wiring: &Wiring, units: &[u32]) -> Finding {
     let &[unit] = units else { return finding };
-    if !matches!(finding.code, "C02" | "C05") {
+    if !matches!(finding.code, "C02" | "C05" | "C27") {
         return finding;
     }
     let neuron = wiring.reference(unit);
     let trained = q.net.population(neuron.population).origin[neuron.neuron as usize];
-    let narrower = if finding.code == "C05" { ", or store narrower weights (--weight-bits)" } else { "" };
+    let narrower = if finding.code != "C02" { ", or store narrower weights (--weight-bits)" } else { "" };
     let fan_in = wiring.fan_in(unit);
     Finding { remedy: format!("neuron {trained} alone needs more than a core: prune its fan-in of {fan_in} synapses{narrower}"), ..finding }
 }

@@ -1,7 +1,8 @@
 //! Next-fit by exact packing, and the coupling of cores by output axons.
 //!
 //! In: units in an order. Out: ranges of it, one for each part.
-//! Invariant: a part passes no limit that depends on its own neurons only (C01, C02, C05-C09, C11, C15) unless it is one neuron.
+//! Invariant: a part passes no limit that depends on its own neurons only (C01, C02, C05-C09, C11, C15; C27 but for its output axons) unless it is
+//! one neuron.
 //! Why: output axons (C03) depend on where all the others are. Splitting violators raises everybody's fan-out, so the packing is repeated
 //! with the last round's fan-outs as one more resource; only what then remains is split.
 
@@ -20,7 +21,9 @@ pub(super) struct Cut {
     pub ranges: Vec<Range<usize>>,
     /// For each part: (source, input axons) of axons that are cut.
     cut: Vec<Vec<(u32, u32)>>,
-    /// True when C03 holds everywhere.
+    /// For each part: bytes of everything but output axons; 0 without a budget.
+    bytes: Vec<u64>,
+    /// True when C03 and C27 hold everywhere.
     pub legal: bool,
 }
 
@@ -32,7 +35,7 @@ pub(super) struct NextFit<'a> {
 }
 
 impl NextFit<'_> {
-    /// Packs with at most `cap` neurons a part until C03 holds, or the board is full.
+    /// Packs with at most `cap` neurons a part until C03 and C27 hold, or the board is full.
     pub fn solve(&self, packer: &mut Packer, cap: usize) -> Cut {
         let mut proposal = self.pack(packer, cap, None);
         for _ in 0..ROUNDS {
@@ -56,18 +59,21 @@ impl NextFit<'_> {
 
     /// One pass of next-fit; `entries` are output axon entries of each unit to reckon with.
     fn pack(&self, packer: &mut Packer, cap: usize, entries: Option<&[u32]>) -> Cut {
-        let limit = u64::from(*self.target.packed().core.out_axon_entries);
-        let (mut ranges, mut cut) = (Vec::new(), Vec::new());
+        let core = &self.target.packed().core;
+        let limit = u64::from(*core.out_axon_entries);
+        let (mut ranges, mut cut, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
         let mut start = 0;
         while start < self.order.len() {
             packer.clear();
             let mut sum = 0u64;
             let mut most = 0;
             for &unit in &self.order[start..] {
-                sum += entries.map_or(0, |e| u64::from(e[unit as usize]));
+                let sent = entries.map_or(0, |e| u64::from(e[unit as usize]));
+                sum += sent;
                 if most == cap || (most > 0 && sum > limit) || !packer.push(unit) {
                     break;
                 }
+                packer.charge(sent);
                 most += 1;
             }
             if packer.len() == 0 {
@@ -75,10 +81,12 @@ impl NextFit<'_> {
             }
             let (taken, need) = packer.largest(most.max(1));
             ranges.push(start..start + taken);
+            let sent: u64 = entries.map_or(0, |e| self.order[start..start + taken].iter().map(|&u| u64::from(e[u as usize])).sum());
+            bytes.push(need.bytes.saturating_sub(sent * u64::from(*core.out_axon_entry_bytes)));
             cut.push(need.cut);
             start += taken;
         }
-        Cut { ranges, cut, legal: false }
+        Cut { ranges, cut, bytes, legal: false }
     }
 
     /// Output axon entries of each unit (0 for input channels).
@@ -116,11 +124,17 @@ impl NextFit<'_> {
         entries
     }
 
-    /// Parts that pass C03 and have more than one neuron.
+    /// Parts that pass C03, or C27 with their output axons, and have more than one neuron.
     fn violators(&self, proposal: &Cut, entries: &[u32]) -> Vec<usize> {
-        let limit = u64::from(*self.target.packed().core.out_axon_entries);
+        let core = &self.target.packed().core;
+        let limit = u64::from(*core.out_axon_entries);
         let sum = |r: &Range<usize>| self.order[r.clone()].iter().map(|&u| u64::from(entries[u as usize])).sum::<u64>();
-        (0..proposal.ranges.len()).filter(|&i| proposal.ranges[i].len() > 1 && sum(&proposal.ranges[i]) > limit).collect()
+        let over = |i: usize| {
+            let sent = sum(&proposal.ranges[i]);
+            let bytes = proposal.bytes[i] + sent * u64::from(*core.out_axon_entry_bytes);
+            sent > limit || cost::budget(core).is_some_and(|budget| bytes > budget)
+        };
+        (0..proposal.ranges.len()).filter(|&i| proposal.ranges[i].len() > 1 && over(i)).collect()
     }
 
     /// Splits violators in two, at half of their entries, and counts again until none is left or the board is full.
@@ -132,7 +146,7 @@ impl NextFit<'_> {
             if proposal.legal || self.beyond_board(&proposal) {
                 return proposal;
             }
-            let mut next = Cut { ranges: Vec::new(), cut: Vec::new(), legal: false };
+            let mut next = Cut { ranges: Vec::new(), cut: Vec::new(), bytes: Vec::new(), legal: false };
             for (i, range) in proposal.ranges.iter().enumerate() {
                 let mut halves = vec![range.clone()];
                 if violators.binary_search(&i).is_ok() {
@@ -150,7 +164,9 @@ impl NextFit<'_> {
                     for &unit in &self.order[half.clone()] {
                         packer.push(unit);
                     }
-                    next.cut.push(packer.need(half.len()).cut);
+                    let need = packer.need(half.len());
+                    next.cut.push(need.cut);
+                    next.bytes.push(need.bytes);
                     next.ranges.push(half);
                 }
             }

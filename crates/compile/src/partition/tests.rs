@@ -1,6 +1,7 @@
 use super::*;
 use crate::fixednets::*;
-use spikec_net::{FixedNeuron, SignMode, WeightFormat};
+use rand::{Rng, SeedableRng};
+use spikec_net::{FixedNeuron, Role, SignMode, WeightFormat};
 
 fn propose(q: &Quantized, target: &Target) -> Vec<Vec<NeuronRef>> {
     Sequential { effort: Effort::Default, kernels: Kernels::Auto }.propose(q, target).parts
@@ -249,6 +250,111 @@ fn c07_entries_are_cut() {
     let lengths: Vec<usize> = part.pack.lists[0].list.entries.iter().map(|e| e.synapses.len()).collect();
     assert_eq!(lengths, [60, 60, 1]);
     assert!(part.usage.iter().any(|u| (u.code, u.used, u.available) == ("C07", 60, 60)));
+}
+
+#[test]
+fn c27_bytes_that_all_of_a_core_shares() {
+    // 20 bytes of a neuron, its slot, an input axon, a word: 34 each, beside 100 of the program.
+    let target = changed(|p| {
+        (p.core.core_bytes.value, p.core.program_bytes.value, p.core.neuron_bytes.value) = (3500, 100, 20);
+        (p.core.delay_slot_bytes.value, p.core.in_axon_bytes.value, p.core.current_bytes.value) = (2, 4, 7);
+        (p.synapse_memory.usable_words.value, p.synapse_memory.max_words_per_axon.value) = (425, 256);
+    });
+    assert_eq!(target.check(), []);
+    split_by(&one_to_one(vec![NEURON; 201]), &target, ("C27", "bytes of the core's memory"), (100 + 201 * 34, 3500), 3);
+    assert_eq!(sizes(&propose(&one_to_one(vec![NEURON; 200]), &target)), [100; 2]);
+    // A current takes 7 more: 82 neurons with one.
+    let leaky = FixedNeuron { decay_u: 4095, ..NEURON };
+    split_by(&one_to_one(vec![leaky; 83]), &target, ("C27", "bytes of the core's memory"), (100 + 83 * 41, 3500), 2);
+    assert!(Partitioned::new(&one_to_one(vec![leaky; 82]), together(&one_to_one(vec![leaky; 82])), &target).is_ok());
+    // One neuron alone is too much: it is named.
+    let mut b = Builder::new();
+    let input = b.input(300);
+    let layer = b.neurons("wide", 0, vec![NEURON; 2]);
+    b.connect((input, layer), MIXED8, (0..300).map(|i| (i, 1, 2, 0)).chain([(0, 0, 2, 0)]).collect());
+    let q = b.build();
+    let findings = refused(&q, propose(&q, &target), &target);
+    let expected = "error C27 core 1, wide: bytes of the core's memory: need 3722, limit 3500; neuron 1 alone needs more than a core: prune its fan-in of 300 synapses, or store narrower weights (--weight-bits)";
+    assert_eq!(findings.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
+fn c27_output_axons_share_the_bytes() {
+    let target = changed(|p| {
+        (p.core.core_bytes.value, p.core.neuron_bytes.value) = (229, 10);
+        (p.core.in_axon_bytes.value, p.core.out_axon_entry_bytes.value) = (4, 6);
+        p.synapse_memory.max_axon_base.value = 0;
+        (p.synapse_memory.usable_words.value, p.synapse_memory.max_words_per_axon.value) = (28, 28);
+    });
+    // On two cores, everyone reaches both: 5 neurons of 10 bytes, 10 axons with their words, 10 entries.
+    let q = complete(10);
+    let halves: Vec<Vec<NeuronRef>> = together(&q)[0].chunks(5).map(|c| c.to_vec()).collect();
+    let findings = refused(&q, halves.clone(), &target);
+    let seen: Vec<_> = findings.iter().map(|f| (f.code, f.core, f.need, f.limit)).collect();
+    assert_eq!(seen, [("C27", Some(0), 230.0, 229.0), ("C27", Some(1), 230.0, 229.0)]);
+    let mut enough = target.clone();
+    enough.packed_mut().core.core_bytes.value = 230;
+    assert!(Partitioned::new(&q, halves, &enough).is_ok());
+    // Blocks of 4 that reach each other and the next block: 6 fit without their entries, 4 with them.
+    let mut b = Builder::new();
+    let all = b.neurons("blocks", 0, vec![NEURON; 16]);
+    let near = |i: u32, j: u32| j / 4 == i / 4 || j / 4 == (i / 4 + 1) % 4;
+    b.connect((all, all), MIXED8, (0..16).flat_map(|i| (0..16).filter(move |&j| near(i, j)).map(move |j| (i, j, 2, 1))).collect());
+    let q = b.build();
+    let parts = propose(&q, &target);
+    assert_eq!(sizes(&parts), [4; 4]);
+    assert!(Partitioned::new(&q, parts, &target).is_ok());
+}
+
+/// Whatever the budget: what any partitioner proposes and the recount takes is what the codec writes, byte for byte.
+#[test]
+fn every_partitioner_keeps_budgets_of_any_size() {
+    let (mut fit, mut split) = (0, 0);
+    for seed in 0..60u64 {
+        let rng = &mut rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let n = rng.random_range(10..60);
+        let mut q = recurrent(seed, n, rng.random_range(1..n as usize / 2));
+        if let Role::Neurons(neurons) = &mut q.net.populations[1].role {
+            neurons.iter_mut().for_each(|neuron| neuron.decay_u = if rng.random() { 4096 } else { 7 });
+        }
+        let target = changed(|p| {
+            let c = &mut p.core;
+            (c.program_bytes.value, c.neuron_bytes.value, c.current_bytes.value) = (64, rng.random_range(0..40), rng.random_range(0..9));
+            (c.delay_slot_bytes.value, c.in_axon_bytes.value) = (rng.random_range(0..4), rng.random_range(0..8));
+            (c.out_axon_entry_bytes.value, c.core_bytes.value) = (rng.random_range(0..8), rng.random_range(300..6000));
+            let words = (c.core_bytes.value - 64) / 8;
+            (p.synapse_memory.usable_words.value, p.synapse_memory.max_words_per_axon.value) = (words, words.min(256));
+        });
+        for name in PARTITIONERS.into_iter().filter(|name| suits(name, &q, &target).is_ok()) {
+            for partitioner in partitioners(name, &Search::default(), q.net.synapse_count()).unwrap() {
+                let Ok(partitioned) = Partitioned::new(&q, partitioner.propose(&q, &target), &target) else { continue };
+                let cores = (0..partitioned.parts().len() as u32).collect::<Vec<_>>();
+                (fit, split) = (fit + 1, split + usize::from(cores.len() > 1));
+                for part in partitioned.parts() {
+                    let of = |code| part.usage.iter().find(|u| u.code == code).unwrap();
+                    let (bytes, entries) = (of("C27"), of("C03").used);
+                    let keeps = part.pack.units.iter().filter(|&&u| {
+                        let n = partitioned.wiring().reference(u);
+                        q.net.population(n.population).neurons()[n.neuron as usize].decay_u < 4096
+                    });
+                    let core = &target.packed().core;
+                    let slots = (part.pack.units.len() as u64) << part.pack.delay_bits;
+                    let sum = [
+                        (1, *core.program_bytes),
+                        (part.pack.units.len() as u64, *core.neuron_bytes),
+                        (keeps.count() as u64, *core.current_bytes),
+                        (slots, *core.delay_slot_bytes),
+                        (part.pack.in_axons.len() as u64, *core.in_axon_bytes),
+                        (entries, *core.out_axon_entry_bytes),
+                        (part.pack.words(), 8),
+                    ];
+                    assert_eq!(bytes.used, sum.iter().map(|&(n, each)| n * u64::from(each)).sum::<u64>(), "seed {seed}, {name}");
+                    assert!(bytes.used <= bytes.available);
+                }
+            }
+        }
+    }
+    assert!(fit > 100 && split > 60, "{fit} fit, {split} on several cores");
 }
 
 /// Eight layers with weights of different exponents, from one channel each.

@@ -11,7 +11,7 @@ use spikec_chip::cost;
 use spikec_chip::image::SynapseFormat;
 use spikec_chip::target::{Compression, Target};
 use spikec_map::hypergraph::{Hypergraph, Layer, Shape};
-use spikec_map::limits::{Labels, Levels, Limits, guaranteed_format, words_table};
+use spikec_map::limits::{Labels, Levels, Limits, Memory, guaranteed_format, words_table};
 use spikec_net::{PopulationId, Quantized};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -102,6 +102,11 @@ impl View {
             class_of_axon: Vec::new(),
             labels,
             levels: levels(wiring, target, &units, neurons),
+            memory: Memory::of(target.packed()).map(|memory| {
+                let keeps = |u: u32| cost::keeps_current(&target.packed().neuron, registers(net, wiring.reference(u)).decay_u);
+                let own = units.iter().map(|&u| if keeps(u) { *core.current_bytes } else { 0 }).collect();
+                Memory { own, ..memory }
+            }),
         };
         View { graph, limits, units, axon_units }
     }
@@ -150,7 +155,8 @@ fn levels(wiring: &Wiring, target: &Target, units: &[u32], neurons: u32) -> Opti
     let of_neuron: Vec<u8> = units.iter().map(|&u| bits_of(u)).collect();
     let most = of_neuron.iter().copied().max().unwrap_or(0);
     let most_neurons: Vec<u32> = (0..=most).map(|bits| (*core.delay_slots_total >> bits.min(31)).min(neurons)).collect();
-    most_neurons.iter().any(|&n| n < neurons).then_some(Levels { of_neuron, most_neurons })
+    let dear = *core.delay_slot_bytes > 0 && cost::budget(core).is_some() && most > 0;
+    (dear || most_neurons.iter().any(|&n| n < neurons)).then_some(Levels { of_neuron, most_neurons })
 }
 
 /// Tables of words, and the table of each axon.

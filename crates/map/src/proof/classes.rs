@@ -15,6 +15,7 @@ use super::{Budget, Proof, plural};
 use crate::bounds::Bound;
 use crate::hypergraph::Hypergraph;
 use crate::limits::Limits;
+use crate::state::Use;
 use std::collections::BTreeMap;
 
 /// Classes of a proof at most.
@@ -36,6 +37,8 @@ struct Class {
     entries: u64,
     /// Level of each at least.
     level: u8,
+    /// Bytes that each takes by itself at least.
+    own: i64,
 }
 
 /// Axons that enter each class equally often.
@@ -83,16 +86,27 @@ impl<'a> Core<'a> {
         self.classes.iter().map(|c| c.members.len() as u32).collect()
     }
 
+    /// The highest level present.
+    fn level(&self, counts: &[u32]) -> u8 {
+        self.classes.iter().zip(counts).filter(|(_, n)| **n > 0).map(|(c, _)| c.level).max().unwrap_or(0)
+    }
+
     /// Most neurons beside the highest level present.
     fn places(&self, counts: &[u32]) -> u64 {
         let Some(levels) = &self.limits.levels else { return self.limits.neurons.into() };
-        let present = self.classes.iter().zip(counts).filter(|(_, n)| **n > 0);
-        let highest = present.map(|(c, _)| c.level).max().unwrap_or(0);
-        levels.most_neurons[usize::from(highest)].min(self.limits.neurons).into()
+        levels.most_neurons[usize::from(self.level(counts))].min(self.limits.neurons).into()
+    }
+
+    /// Bytes, and those that there are.
+    fn bytes(&self, counts: &[u32], [neurons, in_slots, out_entries, words]: [u64; 4]) -> (u64, u64) {
+        let Some(m) = &self.limits.memory else { return (0, 0) };
+        let own = self.classes.iter().zip(counts).map(|(c, &n)| c.own * i64::from(n)).sum();
+        let [neurons, in_slots, out_entries, words] = [neurons, in_slots, out_entries, words].map(|n| n as i64);
+        (m.taken(&Use { neurons, in_slots, out_entries, words, own }, self.level(counts).into()) as u64, m.bytes.into())
     }
 
     /// Need and limit of each resource.
-    fn needs(&self, counts: &[u32]) -> [Over; 4] {
+    fn needs(&self, counts: &[u32]) -> [Over; 5] {
         let neurons = counts.iter().map(|&n| u64::from(n)).sum();
         let entries = self.classes.iter().zip(counts).map(|(c, &n)| c.entries * u64::from(n)).sum();
         let (mut slots, mut words) = (0u64, 0u64);
@@ -104,11 +118,13 @@ impl<'a> Core<'a> {
             }
         }
         let l = self.limits;
+        let (bytes, budget) = self.bytes(counts, [neurons, slots, entries, words]);
         [
             ("neurons", neurons, self.places(counts)),
             ("input axons", slots, l.in_slots.into()),
             ("out entries", entries, l.out_entries.into()),
             ("words", words, l.words.into()),
+            ("bytes", bytes, budget),
         ]
     }
 
@@ -150,13 +166,14 @@ fn classes(graph: &Hypergraph, limits: &Limits, spread: &Spread) -> Vec<Class> {
         let first = classes.len();
         for &(_, v) in same_hash {
             let equal = |c: &Class| graph.synapses(c.members[0]).eq(graph.synapses(v));
+            let own = limits.memory.as_ref().map_or(0, |m| m.own(v));
             let (entries, level) = (spread.entries(graph, limits, v), limits.levels.as_ref().map_or(0, |l| l.of_neuron[v as usize]));
             match classes[first..].iter_mut().rev().take(COMPARED).find(|c| equal(c)) {
                 Some(class) => {
                     class.members.push(v);
-                    (class.entries, class.level) = (class.entries.min(entries), class.level.min(level));
+                    (class.entries, class.level, class.own) = (class.entries.min(entries), class.level.min(level), class.own.min(own));
                 }
-                None => classes.push(Class { members: vec![v], entries, level }),
+                None => classes.push(Class { members: vec![v], entries, level, own }),
             }
         }
     }

@@ -121,6 +121,7 @@ fn simple(bound: Bound) -> Proof {
         "neurons" => "Each neuron takes a place",
         "input axons" => "Each axon with a post takes an input axon on one core at least",
         "out entries" => "Each neuron with a post takes out entries for one core at least",
+        "bytes" => "Neurons, input axons, out entries and words share the bytes of a core, and none takes fewer than by its own bound",
         _ => "However the synapses of each axon are spread over cores, they take no fewer words",
     };
     let argument =

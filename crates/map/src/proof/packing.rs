@@ -43,6 +43,7 @@ fn proof(costs: &Costs) -> Option<Proof> {
     let resource = match costs.resource {
         "input axons" => "input axons (by neuron)",
         "words" => "words (by neuron)",
+        "bytes" => "bytes (by neuron)",
         _ => "out entries (by neuron)",
     };
     let sum: u64 = kinds.iter().map(|&(c, n)| value(of, c) * n).sum();

@@ -9,7 +9,7 @@
 
 use super::{Proof, at_least, bound};
 use crate::hypergraph::Hypergraph;
-use crate::limits::Limits;
+use crate::limits::{Limits, Memory};
 
 /// One unit of a resource, for the parts that neurons take.
 pub(super) const ONE: u64 = 1 << 20;
@@ -96,20 +96,30 @@ impl Spread {
     }
 
     /// Costs by resource.
-    pub fn costs(&self, graph: &Hypergraph, limits: &Limits) -> [Costs; 3] {
+    pub fn costs(&self, graph: &Hypergraph, limits: &Limits) -> Vec<Costs> {
         let axons = 0..graph.axons() as usize;
         let slot: Vec<u64> = axons.clone().map(|a| ONE / u64::from(self.together[a])).collect();
         let word: Vec<u64> = axons.map(|a| self.rate(limits, a)).map(|(words, n)| words * ONE / n).collect();
         let neurons = 0..graph.neurons();
-        let slots = neurons.clone().map(|v| graph.in_axons(v).iter().map(|&a| slot[a as usize]).sum());
-        let words = neurons.clone().map(|v| graph.synapses(v).map(|(a, n)| word[a as usize] * u64::from(n)).sum());
-        let entries = neurons.clone().map(|v| self.entries(graph, limits, v) * ONE);
+        let slots: Vec<u64> = neurons.clone().map(|v| graph.in_axons(v).iter().map(|&a| slot[a as usize]).sum()).collect();
+        let words: Vec<u64> = neurons.clone().map(|v| graph.synapses(v).map(|(a, n)| word[a as usize] * u64::from(n)).sum()).collect();
+        let entries: Vec<u64> = neurons.clone().map(|v| self.entries(graph, limits, v) * ONE).collect();
         let costs = |resource, per_core: u32, of_neuron| Costs { resource, per_core: u64::from(per_core) * ONE, of_neuron };
-        [
-            costs("input axons", limits.in_slots, slots.collect()),
-            costs("words", limits.words, words.collect()),
-            costs("out entries", limits.out_entries, entries.collect()),
-        ]
+        let bytes = limits.memory.as_ref().map(|m| {
+            let of = |v: u32| {
+                let i = v as usize;
+                let parts = [(slots[i], m.in_slot), (words[i], m.word), (entries[i], m.out_entry), (ONE, m.neuron + m.slot)];
+                m.own(v) as u64 * ONE + parts.iter().map(|&(n, bytes)| n * u64::from(bytes)).sum::<u64>()
+            };
+            costs("bytes", m.bytes, neurons.map(of).collect())
+        });
+        let mut all = vec![
+            costs("input axons", limits.in_slots, slots),
+            costs("words", limits.words, words),
+            costs("out entries", limits.out_entries, entries),
+        ];
+        all.extend(bytes);
+        all
     }
 
     /// Fewer posts of an axon on a core: its lightest ones are those that fit. True if any axon's became fewer.
@@ -171,11 +181,14 @@ impl Spread {
         if several == 0 {
             return Vec::new();
         }
-        vec![
+        let mut proofs = vec![
             proof("input axons (spread)", slots, limits.in_slots),
             proof("out entries (spread)", entries, limits.out_entries),
             proof("words (spread)", words, limits.words),
-        ]
+        ];
+        let bytes = |m: &Memory| proof("bytes (spread)", crate::bounds::bytes(m, graph.neurons(), slots, entries, words), m.bytes);
+        proofs.extend(limits.memory.as_ref().map(bytes));
+        proofs
     }
 }
 

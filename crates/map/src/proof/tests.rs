@@ -1,7 +1,7 @@
 use super::*;
 use crate::check::count;
 use crate::instance::Instance;
-use crate::limits::{Labels, Levels};
+use crate::limits::{Labels, Levels, Memory};
 use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -19,6 +19,7 @@ fn limits(neurons: u32, in_slots: u32, out_entries: u32, words: u32, table: Vec<
         class_of_axon: Vec::new(),
         labels: Vec::new(),
         levels: None,
+        memory: None,
     }
 }
 
@@ -102,6 +103,13 @@ fn tight(rng: &mut SmallRng, graph: &Hypergraph) -> Limits {
         let first = rng.random_range(2..6u32);
         let most_neurons = vec![first, first - 1, (first - 1).div_ceil(2)];
         l.levels = Some(Levels { of_neuron: (0..graph.neurons()).map(|_| rng.random_range(0..3)).collect(), most_neurons });
+    }
+    if rng.random_bool(0.4) {
+        let mut bytes = |most: u32| rng.random_range(0..=most);
+        let (neuron, slot, in_slot, out_entry, word) = (bytes(6), bytes(2), bytes(4), bytes(4), bytes(4));
+        let own = if bytes(1) == 0 { Vec::new() } else { (0..graph.neurons()).map(|_| bytes(4)).collect() };
+        let most = 14 + widest * (in_slot + word * most) + 4 * out_entry;
+        l.memory = Some(Memory { bytes: most + bytes(2 * most), neuron, own, slot, in_slot, out_entry, word });
     }
     l
 }

@@ -84,8 +84,10 @@ impl<'s, 'a, P: Pairs> Settle<'s, 'a, P> {
     fn sources_within(&self, v: u32) -> bool {
         let graph = self.state.graph;
         let sources = graph.in_axons(v).iter().filter_map(|&a| graph.source(a));
-        let fits =
-            |s| self.state.destinations_fit(s) && self.state.used(self.state.part(s)).out_entries <= self.state.limits.out_entries.into();
+        let fits = |s| {
+            let core = self.state.part(s);
+            self.state.destinations_fit(s) && self.state.used(core).out_entries <= self.state.most_entries(core)
+        };
         sources.into_iter().all(fits)
     }
 

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use spikec_map::check::{Counted, count};
 use spikec_map::hypergraph::{Hypergraph, Layer, Shape};
-use spikec_map::limits::{Labels, Levels, Limits};
+use spikec_map::limits::{Labels, Levels, Limits, Memory};
 use spikec_map::portfolio::{Effort, Options, map};
 use spikec_map::state::{NONE, Use};
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,6 +104,7 @@ pub fn tight(graph: &Hypergraph, slack: f64, rng: &mut Random) -> Limits {
         class_of_axon,
         labels: Vec::new(),
         levels: None,
+        memory: None,
     };
     let mut above = |least: u32| (f64::from(least.max(1)) * rng.random_range(1.0..slack)).ceil() as u32;
     let most = |f: &dyn Fn(u32) -> u32| (0..graph.neurons()).map(f).max().unwrap_or(0);
@@ -125,7 +126,24 @@ fn table(rng: &mut Random) -> Vec<u32> {
     (0..=rng.random_range(2..9)).map(|n| if n == 0 { 0 } else { (header + n * each).div_ceil(word) }).collect()
 }
 
-/// The same limits with labels and levels.
+/// The same limits with bytes that all of a core shares: a few times what the neediest neuron takes alone.
+pub fn budgeted(graph: &Hypergraph, mut limits: Limits, rng: &mut Random) -> Limits {
+    let mut bytes = |most: u32| rng.random_range(0..=most);
+    let (neuron, slot, in_slot, out_entry, word) = (bytes(6), bytes(3), bytes(4), bytes(4), bytes(8));
+    let own = (0..graph.neurons()).map(|_| bytes(5)).collect();
+    let memory = Memory { bytes: 0, neuron, own, slot, in_slot, out_entry, word };
+    let alone = |v: u32| {
+        let words = graph.synapses(v).map(|(a, n)| i64::from(limits.words(a, n))).sum();
+        let posts = graph.out_neurons(graph.axon(v)).len().div_ceil(2) as i64;
+        let out_entries = posts * i64::from(limits.entry_cost + limits.off_chip_extra);
+        memory.taken(&Use { neurons: 1, in_slots: graph.in_axons(v).len() as i64, out_entries, words, own: memory.own(v) }, 2)
+    };
+    let most = (0..graph.neurons()).map(alone).max().unwrap_or(0).max(1) as u32;
+    limits.memory = Some(Memory { bytes: rng.random_range(most..=3 * most), ..memory });
+    limits
+}
+
+/// The same limits with labels, levels and, for half of the nets, a budget of bytes.
 pub fn labelled(graph: &Hypergraph, mut limits: Limits, rng: &mut Random) -> Limits {
     for kinds in [2u16, 3] {
         let of_neuron = (0..graph.neurons()).map(|_| rng.random_range(0..kinds)).collect();
@@ -133,7 +151,7 @@ pub fn labelled(graph: &Hypergraph, mut limits: Limits, rng: &mut Random) -> Lim
     }
     let most_neurons = vec![limits.neurons, limits.neurons.div_ceil(2), 1];
     limits.levels = Some(Levels { of_neuron: (0..graph.neurons()).map(|_| rng.random_range(0..3)).collect(), most_neurons });
-    limits
+    if rng.random_bool(0.5) { budgeted(graph, limits, rng) } else { limits }
 }
 
 pub fn rates(graph: &Hypergraph, rng: &mut Random) -> Vec<f32> {
@@ -154,8 +172,9 @@ pub fn pairs(graph: &Hypergraph, parts: &[u32]) -> BTreeMap<(u32, u32), u32> {
 /// Use of each core by an assignment that may be incomplete.
 pub fn uses(graph: &Hypergraph, limits: &Limits, parts: &[u32], cores: u32, chips: &[u32]) -> Vec<Use> {
     let mut uses = vec![Use::default(); cores as usize];
-    for &core in parts.iter().filter(|&&c| c != NONE) {
+    for (v, &core) in parts.iter().enumerate().filter(|p| *p.1 != NONE) {
         uses[core as usize].neurons += 1;
+        uses[core as usize].own += limits.memory.as_ref().and_then(|m| m.own.get(v)).map_or(0, |&bytes| i64::from(bytes));
     }
     for ((axon, core), synapses) in pairs(graph, parts) {
         uses[core as usize].in_slots += 1;

@@ -130,7 +130,7 @@ macro_rules! kinds {
 kinds! {
     Compression: Sparse, RunLength, Dense;
     Sign: Mixed, Excitatory, Inhibitory;
-    Confidence: Public, Calibrated, MeasuredOnRtl, Assumed;
+    Confidence: Public, Calibrated, MeasuredOnRtl, Assumed, Guess;
     TopologyKind: ConcentratedMesh, Mesh;
     Routing: DimensionOrderXy;
     Flush: AfterUpdate, WithUpdate;

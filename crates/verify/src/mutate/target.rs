@@ -5,8 +5,8 @@
 
 use super::{Catch, Edit, Mutator, Nudge, Random, fields};
 use spikec_chip::bundle::Bundle;
-
-use spikec_chip::image::Image;
+use spikec_chip::codec::decode_core;
+use spikec_chip::image::{CoreImage, Image};
 use spikec_chip::target::{
     EnergyPj, Family, NeuronSpec, Packed, PackedCore, Sourced, SynapseMemory, Target, TimingNs, Topology, WeightSpec,
 };
@@ -72,6 +72,28 @@ fn other_neuron_hop(bundle: &Bundle, seed: u64) -> Option<Bundle> {
     (fed && mutant.target.topology.neuron_hop_steps.nudge(&mut Random::new(seed))).then_some(mutant)
 }
 
+/// Bytes of a neuron with which a few of them are more than all words of any target here.
+const DEAR: u32 = 1 << 16;
+
+/// A budget of bytes that everything of the bundle but its fullest core keeps; that one has `short` bytes too many. `None` where cores are too small.
+pub(super) fn budgeted(bundle: &Bundle, short: u32) -> Option<Bundle> {
+    let (Image::Packed(image), mut mutant) = (&bundle.image, bundle.clone()) else { return None };
+    let Family::Packed(packed) = &mut mutant.target.family else { return None };
+    let charges = [&packed.core.in_axon_bytes, &packed.core.out_axon_entry_bytes, &packed.core.delay_slot_bytes];
+    let given = charges.iter().any(|bytes| ***bytes > 0) || *packed.core.core_bytes > 0;
+    let bytes = |core: &CoreImage| -> Option<u32> {
+        let neurons = decode_core(core, &bundle.target).ok()?.compartments.len() as u32;
+        Some(neurons.checked_mul(DEAR)? + core.synapse_memory.len() as u32 / 8)
+    };
+    let most = image.cores.iter().map(bytes).collect::<Option<Vec<u32>>>()?.into_iter().max()?;
+    (packed.core.neuron_bytes.value, packed.core.core_bytes.value) = (DEAR, most - short);
+    (!given && mutant.target.check().is_empty()).then_some(mutant)
+}
+
+fn beyond_budget(bundle: &Bundle, _: u64) -> Option<Bundle> {
+    budgeted(bundle, 1)
+}
+
 pub(super) fn push(out: &mut Vec<Mutator>) {
     fields!(out, Target, target, {
         name: Statement,
@@ -103,6 +125,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
     });
     out.push(Mutator { name: "Topology.input_hop_steps, with synapses from inputs", catch: Catch::Refusal, apply: other_input_hop });
     out.push(Mutator { name: "Topology.neuron_hop_steps, with synapses from neurons", catch: Catch::Refusal, apply: other_neuron_hop });
+    out.push(Mutator { name: "PackedCore.core_bytes, a byte less than a core takes", catch: Catch::Refusal, apply: beyond_budget });
     fields!(out, SourcedU32, sourced, {
         value: Statement,
         source: Statement,
@@ -128,6 +151,13 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         compartment_profiles: Statement,
         threshold_profiles: Statement,
         delay_slots_total: Statement,
+        core_bytes: Statement,
+        program_bytes: Statement,
+        neuron_bytes: Statement,
+        current_bytes: Statement,
+        delay_slot_bytes: Statement,
+        in_axon_bytes: Statement,
+        out_axon_entry_bytes: Statement,
     });
     fields!(out, SynapseMemory, memory, {
         words: Statement,
@@ -177,6 +207,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         refractory: Statement,
         resets: Statement => |n, r| only_kind(&mut n.resets, r),
         soft_reset_compartments: Statement,
+        payload_bits: Statement,
     });
     fields!(out, TimingNs, timing, {
         neuron_access: Statement,

@@ -32,6 +32,29 @@ fn clean_toys_verify_and_are_valid_containers() {
     assert!(shared > 10 && based > 100, "{shared} shared lists, {based} bases");
 }
 
+/// The bytes that a core has are recounted from its image: as many as it takes are enough, one less is refused as such.
+#[test]
+fn a_core_keeps_its_budget_to_the_byte() {
+    let mut seen = 0;
+    for (kind, seed) in KINDS.into_iter().flat_map(|kind| (0..6).map(move |seed| (kind, seed))) {
+        let toy = Toy::new(kind, seed);
+        let (Some(enough), Some(short)) = (target::budgeted(&toy.bundle, 0), target::budgeted(&toy.bundle, 1)) else { continue };
+        let verdict = toy.with_given(&enough, |given| check_image(&enough, given)).unwrap();
+        assert!(verdict.holds() && Bundle::from_bytes(&enough.to_bytes()).is_ok(), "{kind:?} {seed}");
+        Machine::boot(enough.loadable()).unwrap_or_else(|e| panic!("{kind:?} {seed}: {e}"));
+        let refused = [
+            toy.with_given(&short, |given| check_image(&short, given)).unwrap_err().to_string(),
+            Bundle::from_bytes(&short.to_bytes()).unwrap_err().to_string(),
+            Machine::boot(short.loadable()).map(|_| ()).unwrap_err().to_string(),
+        ];
+        let limit = *short.target.packed().core.core_bytes;
+        let why = format!("bytes of the core's memory: {} needed, limit {limit}", limit + 1);
+        assert!(refused.iter().all(|e| e.contains(&why)), "{kind:?} {seed}: {refused:#?}");
+        seen += 1;
+    }
+    assert!(seen > 10, "{seen} toys with cores of a few neurons");
+}
+
 /// Toys of each kind, and mutants that each mutator makes of each.
 const TOYS: u64 = 6;
 const SEEDS: u64 = 4;
