@@ -358,6 +358,7 @@ impl Checker {
         self.range("timing_cycles.per_spike", *cycles.per_spike, 0, 1 << 16);
         self.range("timing_cycles.push", *cycles.push, 0, 1 << 16);
         self.range("timing_cycles.pop", *cycles.pop, 0, 1 << 16);
+        self.range("timing_cycles.reference", *cycles.reference, 0, 1 << 16);
         self.cost("energy_pj.synapse", *e.synapse, 0.0);
         self.cost("energy_pj.leak", *e.leak, 0.0);
         self.cost("energy_pj.host_spike", *e.host_spike, 0.0);

@@ -212,7 +212,7 @@ macro_rules! numbers {
                 group!($visitor, "core", core, EventCore { neurons, rows, fifo_depth, always_all_neurons });
                 group!($visitor, "weights", weights, EventWeights { stored_bits, weight_bits, sign });
                 group!($visitor, "neuron", neuron, EventNeuronSpec { word_bits, potential_bits, signed, threshold_bits, leak_bits });
-                group!($visitor, "timing_cycles", timing_cycles, EventTiming { cycle_ns, per_neuron, per_spike, push, pop });
+                group!($visitor, "timing_cycles", timing_cycles, EventTiming { cycle_ns, per_neuron, per_spike, push, pop, reference });
                 group!($visitor, "energy_pj", energy_pj, EventEnergy { synapse, leak, host_spike });
             }
         }

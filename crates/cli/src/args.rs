@@ -347,7 +347,7 @@ pub enum ExportFormatArg {
     SanaFe,
     /// RANC's simulator: input.json, config.json and, with a sample, expected.json.
     RancJson,
-    /// RANC's RTL: csram_NNN.mem and tc_NNN.mem of every core of the grid ($readmemb).
+    /// RANC's RTL: csram_NNN.mem and tc_NNN.mem of every core of the grid ($readmemb) and, with a sample, events.json and expected.json.
     RancMem,
     /// tinyODIN: spi.txt, neurons.mem, synapses.mem ($readmemh), host.json and, with a sample, events.json and expected.json.
     TinyodinSpi,

@@ -130,9 +130,10 @@ impl Spi {
         Ok(Spi { chip, tables, neurons, synapses, host: text(&host(&bundle)), events, expected })
     }
 
-    /// All writes, in their order: activity gated, registers, neurons, synapses, activity on.
+    /// All writes, in their order: activity gated, registers, neurons, synapses, the loop closed where the image's is, activity on.
     pub fn writes(&self) -> Vec<SpiWrite> {
-        let mut out = vec![(0, 1), (1, u32::from(self.tables.open_loop))];
+        // A word that is half written can make the neuron fire: the loop stays open until all is written.
+        let mut out = vec![(0, 1), (1, 1)];
         match self.chip {
             // Spikes leave from the neuron at once; events stop after the last neuron.
             Chip::TinyOdin => out.extend([(2, 0), (3, u32::from(self.tables.last_neuron))]),
@@ -150,6 +151,9 @@ impl Spi {
         for (k, word) in self.synapses.iter().enumerate() {
             let bytes = word.to_le_bytes();
             out.extend(bytes.iter().enumerate().map(|(byte, &value)| (SYNAPSE | (byte as u32) << 13 | k as u32, u32::from(value))));
+        }
+        if !self.tables.open_loop {
+            out.push((1, 0));
         }
         out.push((0, 0));
         out

@@ -21,7 +21,7 @@ fn random(seed: u64, open_loop: bool) -> (Bundle, EventTables, SpikeTrain) {
     let neurons = rng.random_range(2..40);
     s.core.neurons.value = neurons;
     s.core.rows.value = rng.random_range(neurons..80);
-    s.core.fifo_depth.value = rng.random_range(1..6);
+    s.core.fifo_depth.value = rng.random_range(2..7);
     let (s, rows) = (s.clone(), *s.core.rows);
     let mut t = core(&target);
     t.open_loop = open_loop;
@@ -83,6 +83,8 @@ fn naive(b: &Bundle, t: &EventTables, train: &SpikeTrain) -> Seen {
         let mut host: VecDeque<u16> = due.range((step, 0)..(step + 1, 0)).flat_map(|((_, row), &k)| vec![*row; k as usize]).collect();
         let mut fifo = VecDeque::new();
         while let Some(row) = fifo.pop_front().or_else(|| host.pop_front()) {
+            // The event has its place until it is done.
+            let places = *s.core.fifo_depth as usize - 1;
             let mut out = Vec::new();
             for (k, v) in v[..updated].iter_mut().enumerate() {
                 *v = (*v + i32::from(t.weights[usize::from(row) * n + k])).max(least).min(most);
@@ -101,7 +103,7 @@ fn naive(b: &Bundle, t: &EventTables, train: &SpikeTrain) -> Seen {
                 if t.open_loop {
                     continue;
                 }
-                if fifo.len() < *s.core.fifo_depth as usize { fifo.push_back(k) } else { dropped += 1 }
+                if fifo.len() < places { fifo.push_back(k) } else { dropped += 1 }
             }
         }
         for (v, word) in v[..updated].iter_mut().zip(&t.neurons) {

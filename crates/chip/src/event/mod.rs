@@ -87,12 +87,14 @@ pub struct EventTiming {
     pub cycle_ns: Sourced<f64>,
     /// Each neuron that an event or a time reference updates.
     pub per_neuron: Sourced<u32>,
-    /// Each spike that leaves the core, at a receiver that answers at once.
+    /// Each spike that leaves the core, at a receiver that answers a cycle later.
     pub per_spike: Sourced<u32>,
     /// Each event that comes into the scheduler, with the handshake of its sender.
     pub push: Sourced<u32>,
     /// Each event that leaves the scheduler.
     pub pop: Sourced<u32>,
+    /// Each time reference, for the handshake of its sender.
+    pub reference: Sourced<u32>,
 }
 
 /// Energies in picojoules.

@@ -44,7 +44,7 @@ fn cycles_of_an_event() {
     let target = target("tinyodin");
     let spec = spec(&target);
     assert_eq!([0, 1, 4, 64].map(|spikes| spec.event_cycles(255, spikes)), [512, 520, 544, 1024]);
-    assert_eq!((spec.event_cycles(9, 0), *spec.timing_cycles.pop), (20, 1));
+    assert_eq!((spec.event_cycles(9, 0), *spec.timing_cycles.pop), (20, 2));
     assert_eq!(self::spec(&self::target("odin")).event_cycles(9, 0), 512);
 }
 

@@ -46,7 +46,7 @@ pub fn run(args: &ExportArgs, as_json: bool) -> Result<u8, Failure> {
     let written = match args.format {
         ExportFormatArg::SanaFe => sana_fe(args, &bundle, sample),
         ExportFormatArg::RancJson => ranc_json(args, &bundle, sample),
-        ExportFormatArg::RancMem => ranc_mem(args, &bundle),
+        ExportFormatArg::RancMem => ranc_mem(args, &bundle, sample),
         ExportFormatArg::TinyodinSpi => spi(args, &bundle, Chip::TinyOdin, sample),
         ExportFormatArg::OdinSpi => spi(args, &bundle, Chip::Odin, sample),
         ExportFormatArg::Nir => nir(args, &bundle),
@@ -135,8 +135,8 @@ fn ranc_json(args: &ExportArgs, bundle: &Bundle, sample: Option<Sample>) -> Resu
     })
 }
 
-fn ranc_mem(args: &ExportArgs, bundle: &Bundle) -> Result<Written, Failure> {
-    let export = RancMem::new(bundle.loadable()).map_err(refused(args))?;
+fn ranc_mem(args: &ExportArgs, bundle: &Bundle, sample: Option<Sample>) -> Result<Written, Failure> {
+    let export = RancMem::new(bundle.loadable(), sample).map_err(refused(args))?;
     let (cores, used) = export.size();
     let mut files: Vec<File> = Vec::new();
     let export = &export;
@@ -145,6 +145,8 @@ fn ranc_mem(args: &ExportArgs, bundle: &Bundle) -> Result<Written, Failure> {
         files.push((csram, Box::new(move |out| export.csram(core, out))));
         files.push((types, Box::new(move |out| export.types(core, out))));
     }
+    files.extend(export.events().map(|e| text("events.json", e)));
+    files.extend(export.expected().map(|e| text("expected.json", e)));
     Ok(Written {
         names: write(args, files)?,
         size: format!("{cores} cores, {used} of them in use"),

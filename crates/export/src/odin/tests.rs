@@ -84,6 +84,18 @@ fn tinyodin_is_written_as_by_hand() {
     assert_eq!(spi.size(), (1, 3));
 }
 
+/// While words are written the RTL compares potentials with thresholds of which some bytes are still 0: with a closed loop such spikes enter the scheduler.
+#[test]
+fn the_loop_is_closed_when_all_is_written() {
+    for (name, chip) in [("tinyodin", Chip::TinyOdin), ("odin", Chip::Odin)] {
+        let bundle = bundle(find(name), |t| t.open_loop = false);
+        let writes = Spi::new(bundle.loadable(), chip, None).expect("it fits").writes();
+        let of_loop: Vec<(usize, u32)> = writes.iter().enumerate().filter(|w| w.1.0 == 1).map(|(k, w)| (k, w.1)).collect();
+        assert_eq!(of_loop, [(1, 1), (writes.len() - 2, 0)], "{name}");
+        assert_eq!(writes.last(), Some(&(0, 0)));
+    }
+}
+
 #[test]
 fn odin_is_written_as_by_hand() {
     let bundle = bundle(find("odin"), |t| {

@@ -172,7 +172,7 @@ fn bounds_by_hand() {
 #[test]
 fn memories_are_as_by_hand() {
     let bundle = bundle(small("ranc256"));
-    let export = RancMem::new(bundle.loadable()).expect("it is of the RTL's kind");
+    let export = RancMem::new(bundle.loadable(), None).expect("it is of the RTL's kind");
     assert_eq!(
         (export.size(), export.names(0), export.names(3)),
         ((4, 1), ["csram_000.mem", "tc_000.mem"].map(String::from), ["csram_003.mem", "tc_003.mem"].map(String::from))
@@ -216,7 +216,8 @@ fn memories_are_as_by_hand() {
     assert_eq!(written(|out| export.types(0, out)), "01\n00\n11\n");
     assert_eq!(written(|out| export.csram(2, out)), format!("{unused}\n{unused}\n"));
     assert_eq!(written(|out| export.types(2, out)), "00\n00\n00\n");
-    let e = RancMem::new(self::bundle(small("ranc256_sim")).loadable()).expect_err("the RTL wraps");
+    assert_eq!((export.events(), export.expected()), (None, None));
+    let e = RancMem::new(self::bundle(small("ranc256_sim")).loadable(), None).expect_err("the RTL wraps");
     assert_eq!(e.to_string(), "the format ranc-mem has an overflow of Wrap, the target Unbounded");
     // RANC's own size: 368 bits a row.
     let Family::Crossbar(spec) = spikec_chip::find("ranc256").expect("it is built in").family else { panic!("another family") };
@@ -317,4 +318,30 @@ fn every_finding_is_named_by_core_and_neuron() {
     assert_eq!(read("{\"packets\": 3}"), "line 1, column 13: invalid type: integer `3`, expected a sequence");
     let other = spikec_chip::find("tinyodin").expect("it is built in");
     assert!(matches!(super::read(b"{}", "net", &other, true, None), Err(RancError::Family { .. })));
+}
+
+#[test]
+fn packets_of_the_rtl_are_as_by_hand() {
+    let mut bundle = bundle(small("ranc256"));
+    // The core is the one of column 1, row 0 now, below the bus.
+    let Family::Crossbar(spec) = &bundle.target.family else { panic!("another family") };
+    let neuron = CrossbarRow { destination: Destination { dx: 0, ..row().destination }, ..row() };
+    let tables = CrossbarTables { core: 1, types: vec![1, 0, 3], neurons: vec![neuron, CrossbarRow::unused(spec)] };
+    bundle.image = Image::Crossbar(CrossbarImage { cores: vec![encode_core(&tables, spec).expect("it fits")] });
+    bundle.host.input_axons[0][0].core = 1;
+    bundle.host.injections[0].to.core = 1;
+    bundle.symbols.populations[1].neurons[0].1.core = 1;
+    bundle.host.decoder.outputs[1] = Some(Place { core: 1, index: 0 });
+    let stimulus = spikes(2, &[&[0, 1], &[0]]);
+    let sample = Sample { index: 4, stimulus: &stimulus, steps: None };
+    let export = RancMem::new(bundle.loadable(), Some(sample)).expect("it is of the RTL's kind");
+    let read = |text: Option<&str>| -> Value { serde_json::from_str(text.expect("there is a sample")).expect("JSON") };
+    // dx 1, dy 0, two bits of axon, four of delay: axon 0 in steps 0 and 1; axon 2 two steps after channel 1.
+    let (first, delayed) = (1u64 << 15, 1 << 15 | 2 << 4);
+    assert_eq!(read(export.events()), json!({ "sample": 4, "network_steps": 2, "packets": [[first], [first], [delayed], []] }));
+    let expected = read(export.expected());
+    assert_eq!((&expected["format"], &expected["sample"]), (&json!("ranc-mem"), &json!(4)));
+    let twice = spikes(2, &[&[0, 0]]);
+    let e = RancMem::new(bundle.loadable(), Some(Sample { index: 0, stimulus: &twice, steps: None })).expect_err("an axon is active once");
+    assert!(e.to_string().contains("input channel 0"), "{e}");
 }

@@ -242,7 +242,8 @@ impl EventMachine {
         for &neuron in &seat.spikes {
             seat.times[usize::from(neuron)] += 1;
             match self.scheduler {
-                Some(depth) if seat.queue.len() >= depth => count.dropped += 1,
+                // The event that is processed keeps its place until it is done.
+                Some(depth) if seat.queue.len() + 1 >= depth => count.dropped += 1,
                 Some(_) => seat.queue.push_back(neuron),
                 None => {}
             }

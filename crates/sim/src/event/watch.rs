@@ -23,7 +23,8 @@ pub(super) struct Plan {
     event: u64,
     /// Cycles of a spike.
     spike: u64,
-    /// Cycles of a time reference.
+    /// Cycles of a time reference's handshake, and of the time reference.
+    handshake: u64,
     reference: u64,
     /// Layer of each lane.
     layers: Vec<u32>,
@@ -47,11 +48,12 @@ impl Plan {
             push: (*t.push).into(),
             event: u64::from(*t.pop) + reference,
             spike: (*t.per_spike).into(),
+            handshake: (*t.reference).into(),
             reference,
             layers: layers.into_iter().map(|p| p.min(populations as u32)).collect(),
             populations,
         };
-        let need = (plan.push + plan.event + plan.reference).saturating_mul(plan.cycle_ps);
+        let need = (plan.push + plan.event + plan.handshake + plan.reference).saturating_mul(plan.cycle_ps);
         if need > STEP_LIMIT_PS {
             return Err(BootError::StepTime { what: "the cycles of an event", need_ps: need, limit_ps: STEP_LIMIT_PS });
         }
@@ -137,6 +139,7 @@ impl Watch {
 
     /// A step ends with a time reference.
     pub(super) fn after(&mut self, machine: &EventMachine, plan: &Plan, chip_step: u32) -> Result<(), RunError> {
+        self.host += plan.handshake;
         self.core += plan.reference;
         self.step.neuron_accesses = machine.updated as u64;
         self.step.neuron_updates = machine.updated as u64;

@@ -128,6 +128,7 @@ pub(super) fn push(out: &mut Vec<Mutator>) {
         per_spike: Statement,
         push: Statement,
         pop: Statement,
+        reference: Statement,
     });
     fields!(out, EventEnergy, spec_energy, {
         synapse: Statement,
