@@ -4,9 +4,10 @@
 //! failure here is our bug and panics. Nothing is chosen here: cores, encodings and numbers are those of the placement.
 //! Cost: linear in synapses.
 
+use crate::families;
 use crate::partition::Link;
 use crate::place::Placed;
-use spikec_chip::bundle::{BiasWrite, Bundle, Decoder, DecoderKind, Encoder, Host, HostMap, Place, PopulationSymbols, Provenance, Symbols};
+use spikec_chip::bundle::{BiasWrite, Bundle, Decoder, DecoderKind, Encoder, Host, HostMap, Place, Provenance};
 use spikec_chip::image::{Compartment, CoreTables, Image, OutAxon, PackedImage};
 use spikec_chip::{Target, encode_core};
 use spikec_net::{HostProjection, PopulationId, Quantized, Role};
@@ -34,7 +35,7 @@ pub fn emit(q: &Quantized, placed: &Placed, target: &Target, host: HostOptions, 
         target: target.clone(),
         image: Image::Packed(PackedImage { cores }),
         host: emitter.host(host),
-        symbols: emitter.symbols(),
+        symbols: families::symbols(&q.net, &|p, k| emitter.places(p, k)),
         provenance,
         reference: q.to_bytes(),
     }
@@ -51,12 +52,13 @@ impl Emitter<'_> {
         Place { core: self.placed.core(part), index: compartment }
     }
 
-    /// Places of a neuron's copies, by core.
-    fn copies(&self, population: PopulationId, neuron: u32) -> Vec<Place> {
+    /// Places of a neuron, and of its copies by core.
+    fn places(&self, population: PopulationId, neuron: u32) -> Vec<Place> {
         let partitioned = self.placed.partitioned();
         let seats = partitioned.copies_of(partitioned.wiring().unit(population, neuron));
-        let mut places: Vec<Place> = seats.iter().map(|s| Place { core: self.placed.core(s.part), index: s.compartment }).collect();
-        places.sort_unstable();
+        let mut places = vec![self.place(population, neuron)];
+        places.extend(seats.iter().map(|s| Place { core: self.placed.core(s.part), index: s.compartment }));
+        places[1..].sort_unstable();
         places
     }
 
@@ -132,8 +134,8 @@ impl Emitter<'_> {
             }
             for (k, neuron) in population.neurons().iter().enumerate().filter(|(_, n)| n.bias.mantissa != 0) {
                 let (mantissa, exponent) = (neuron.bias.mantissa, neuron.bias.exponent);
-                let places = std::iter::once(self.place(id, k as u32)).chain(self.copies(id, k as u32));
-                bias_writes.extend(places.map(|place| BiasWrite { chip_step: population.skew, place, mantissa, exponent }));
+                let places = self.places(id, k as u32);
+                bias_writes.extend(places.into_iter().map(|place| BiasWrite { chip_step: population.skew, place, mantissa, exponent }));
             }
         }
         let output = net.population(net.output);
@@ -176,7 +178,7 @@ impl Emitter<'_> {
         };
         for k in 0..net.population(h.post).len() {
             let terms = h.offsets[k] as usize..h.offsets[k + 1] as usize;
-            for place in self.copies(h.post, k as u32) {
+            for &place in &self.places(h.post, k as u32)[1..] {
                 map.targets.push(place);
                 map.channels.extend(h.channels[terms.clone()].iter().map(|&c| origin[c as usize]));
                 map.weights.extend(&h.weights[terms.clone()]);
@@ -186,24 +188,5 @@ impl Emitter<'_> {
             }
         }
         map
-    }
-
-    fn symbols(&self) -> Symbols {
-        let net = &self.q.net;
-        let populations = net.populations.iter().enumerate().map(|(p, population)| {
-            let id = PopulationId::from(p);
-            let trained = || population.origin.iter().enumerate().filter(|_| !population.is_input());
-            let neurons = trained().map(|(k, &origin)| (origin, self.place(id, k as u32))).collect();
-            let copies = trained().flat_map(|(k, &origin)| self.copies(id, k as u32).into_iter().map(move |place| (origin, place)));
-            PopulationSymbols {
-                name: population.name.clone(),
-                shape: population.shape.clone(),
-                skew: population.skew,
-                input: population.is_input(),
-                neurons,
-                copies: copies.collect(),
-            }
-        });
-        Symbols { populations: populations.collect(), output: net.output.0 }
     }
 }

@@ -6,11 +6,11 @@
 
 use crate::features::{Features, Synapse, Trains};
 use crate::moments::{Kernel, Moments};
-use crate::own::{self, Importance, Own, potentials};
+use crate::own::{Importance, Own, Watched, potentials};
 use crate::record::Recording;
 use crate::round::{Factor, Grid, Row};
 use crate::tied;
-use crate::together::{FEW_ROWS, Together, Watched};
+use crate::together::{FEW_ROWS, Heard, Together};
 use spikec_net::{Float, FloatNeuron, Net, Population, PopulationId, Ties};
 
 /// Most features of a population whose moments are taken: a matrix of that many squared is 256 MiB.
@@ -200,7 +200,7 @@ impl Rows {
             let own = (!std::ptr::eq(net, teacher)).then(|| {
                 let mut of = there.fired(teacher, theirs, taught);
                 let fired = indices.iter().map(|&row| std::mem::take(&mut of[row as usize])).collect();
-                Together::new(Watched { trains, their_trains, fired }, now.iter().map(Vec::len))
+                Together::new(Heard { trains, their_trains, fired }, now.iter().map(Vec::len))
             });
             (moments, rows, false, own)
         };
@@ -250,12 +250,12 @@ impl Rows {
     fn own(&self, together: &Together, j: usize) -> Option<Own> {
         let (row, scale) = (&self.now[j], self.scales[j]);
         let costly = self.now.len() <= FEW_ROWS && row.len() > LARGEST_FACTOR;
-        let watched = together.watched().filter(|_| !row.is_empty() && scale.fires && !costly)?;
-        let fired = watched.fired(j);
-        let potential = potentials(&watched.their_trains, &self.teacher[j], scale.bias, self.kernel, &fired);
+        let heard = together.taken().filter(|_| !row.is_empty() && scale.fires && !costly)?;
+        let fired = heard.fired(j);
+        let potential = potentials(&heard.their_trains, &self.teacher[j], scale.bias, self.kernel, &fired);
         let weight = potential.iter().map(|&v| IMPORTANCE.weight(v)).collect();
         let (features, prior): (Vec<u32>, Vec<f32>) = row.iter().copied().unzip();
-        Some(Own::of(&watched.trains, self.kernel, &own::Watched { fired, potential, weight }, &features, &prior, DAMPING))
+        Some(Own::of(&heard.trains, self.kernel, &Watched { fired, potential, weight }, &features, &prior, DAMPING))
     }
 
     /// Rounds row j onto `grids` (one a block), with up to `sweeps` of coordinate descent; grid steps and error.

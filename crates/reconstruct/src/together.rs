@@ -19,21 +19,29 @@ const LEAST_COLUMNS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Together {
     /// All samples.
-    pub all: Watched,
-    /// The samples that moments are taken from, where those are not all; `None` where they would be too few.
-    thin: Option<Option<Watched>>,
+    pub all: Heard,
+    taken: Taken,
+}
+
+/// The samples that moments are taken from.
+#[derive(Debug)]
+enum Taken {
+    All,
+    Thinned(Heard),
+    /// They would be too few.
+    None,
 }
 
 /// What rows heard, and when the teacher's neurons fired.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub(crate) struct Heard {
     pub trains: Trains,
     pub their_trains: Trains,
     /// Spikes of the teacher's neuron, by row.
     pub fired: Vec<Vec<u32>>,
 }
 
-impl Watched {
+impl Heard {
     /// For each column: did row j's neuron fire?
     pub fn fired(&self, j: usize) -> Vec<bool> {
         let mut fired = vec![false; self.trains.column_count()];
@@ -42,7 +50,7 @@ impl Watched {
     }
 
     /// At most about `most` columns, of samples that are spread evenly; `None` where that is not one sample.
-    fn thinned(&self, most: usize) -> Option<Watched> {
+    fn thinned(&self, most: usize) -> Option<Heard> {
         let starts = &self.trains.starts;
         let (samples, columns) = (starts.len() - 1, self.trains.column_count());
         let keep = (samples as f64 * most as f64 / columns.max(1) as f64) as usize;
@@ -68,26 +76,34 @@ impl Watched {
             out
         };
         let fired = self.fired.iter().map(|f| moved(f)).collect();
-        Some(Watched { trains: thin(&self.trains), their_trains: thin(&self.their_trains), fired })
+        Some(Heard { trains: thin(&self.trains), their_trains: thin(&self.their_trains), fired })
     }
 }
 
 impl Together {
     /// `rows`: number of weights of each row.
-    pub fn new(all: Watched, rows: impl ExactSizeIterator<Item = usize> + Clone) -> Self {
+    pub fn new(all: Heard, rows: impl ExactSizeIterator<Item = usize> + Clone) -> Self {
         let columns = all.trains.column_count();
         let few = rows.len() <= FEW_ROWS;
         let longest = rows.clone().max().unwrap_or(0).max(1);
         let squares: f64 = rows.map(|n| (n as f64).powi(2)).sum();
         let affordable = (2.0 * if few { LARGEST_OWN.1 } else { LARGEST_OWN.0 } / squares.max(1.0)) as usize;
         let most = affordable.min(LARGEST_TRACES / longest);
-        let thin = (most < columns).then(|| if few || most >= LEAST_COLUMNS * longest { all.thinned(most) } else { None });
-        Together { all, thin }
+        let taken = match () {
+            () if most >= columns => Taken::All,
+            () if few || most >= LEAST_COLUMNS * longest => all.thinned(most).map_or(Taken::None, Taken::Thinned),
+            () => Taken::None,
+        };
+        Together { all, taken }
     }
 
     /// What moments are taken from.
-    pub fn watched(&self) -> Option<&Watched> {
-        self.thin.as_ref().map_or(Some(&self.all), Option::as_ref)
+    pub fn taken(&self) -> Option<&Heard> {
+        match &self.taken {
+            Taken::All => Some(&self.all),
+            Taken::Thinned(heard) => Some(heard),
+            Taken::None => None,
+        }
     }
 }
 
@@ -96,7 +112,7 @@ mod tests {
     use super::*;
 
     /// 10 samples of `steps` columns; feature f spikes in column f of each sample, rows fire in the last.
-    fn watched(steps: u32, features: u32) -> Watched {
+    fn heard(steps: u32, features: u32) -> Heard {
         let starts: Vec<u32> = (0..=10).map(|s| s * steps).collect();
         let mut trains = Trains { starts, offsets: vec![0], columns: Vec::new() };
         for f in 0..features {
@@ -104,25 +120,25 @@ mod tests {
             trains.offsets.push(trains.columns.len() as u32);
         }
         let fired = vec![(1..=10).map(|s| s * steps - 1).collect()];
-        Watched { their_trains: trains.clone(), trains, fired }
+        Heard { their_trains: trains.clone(), trains, fired }
     }
 
     #[test]
     fn whole_samples_are_left_out_evenly() {
-        let thin = watched(8, 3).thinned(40).unwrap();
+        let thin = heard(8, 3).thinned(40).unwrap();
         assert_eq!(thin.trains.starts, [0, 8, 16, 24, 32, 40]);
         assert_eq!(thin.trains.of_feature(2), [2, 10, 18, 26, 34]);
         assert_eq!(thin.their_trains, thin.trains);
         assert_eq!(thin.fired[0], [7, 15, 23, 31, 39]);
         assert_eq!(thin.fired(0).iter().filter(|f| **f).count(), 5);
         // Nothing left, and nothing lost.
-        assert!(watched(8, 3).thinned(7).is_none());
-        assert_eq!(watched(8, 3).thinned(80).unwrap().trains, watched(8, 3).trains);
+        assert!(heard(8, 3).thinned(7).is_none());
+        assert_eq!(heard(8, 3).thinned(80).unwrap().trains, heard(8, 3).trains);
     }
 
     #[test]
     fn large_rows_take_fewer_samples_or_none() {
-        let columns = |rows: &[usize]| Together::new(watched(80_000, 1), rows.iter().copied()).watched().map(|w| w.trains.column_count());
+        let columns = |rows: &[usize]| Together::new(heard(80_000, 1), rows.iter().copied()).taken().map(|w| w.trains.column_count());
         assert_eq!(columns(&[10; 10]), Some(800_000));
         // Few rows are bound by their traces, many by their products.
         assert_eq!(columns(&[200; 10]), Some(240_000));

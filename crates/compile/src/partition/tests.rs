@@ -158,14 +158,19 @@ fn c03_output_axon_entries() {
     let seen: Vec<_> = findings.iter().map(|f| (f.code, f.core, f.need, f.limit)).collect();
     assert_eq!(seen, [("C03", Some(0), 10.0, 8.0), ("C03", Some(1), 10.0, 8.0)]);
     // Blocks of 4 neurons that reach each other and the next block: next-fit takes 6 at first; 4 a core have 8 entries.
+    four_blocks_take_a_core_each(&target);
+}
+
+/// 4 blocks of 4 neurons that reach their own and the next block.
+fn four_blocks_take_a_core_each(target: &Target) {
     let mut b = Builder::new();
     let all = b.neurons("blocks", 0, vec![NEURON; 16]);
     let near = |i: u32, j: u32| j / 4 == i / 4 || j / 4 == (i / 4 + 1) % 4;
     b.connect((all, all), MIXED8, (0..16).flat_map(|i| (0..16).filter(move |&j| near(i, j)).map(move |j| (i, j, 2, 1))).collect());
     let q = b.build();
-    let parts = propose(&q, &target);
+    let parts = propose(&q, target);
     assert_eq!(sizes(&parts), [4; 4]);
-    assert!(Partitioned::new(&q, parts, &target).is_ok());
+    assert!(Partitioned::new(&q, parts, target).is_ok());
 }
 
 #[test]
@@ -296,14 +301,7 @@ fn c27_output_axons_share_the_bytes() {
     enough.packed_mut().core.core_bytes.value = 230;
     assert!(Partitioned::new(&q, halves, &enough).is_ok());
     // Blocks of 4 that reach each other and the next block: 6 fit without their entries, 4 with them.
-    let mut b = Builder::new();
-    let all = b.neurons("blocks", 0, vec![NEURON; 16]);
-    let near = |i: u32, j: u32| j / 4 == i / 4 || j / 4 == (i / 4 + 1) % 4;
-    b.connect((all, all), MIXED8, (0..16).flat_map(|i| (0..16).filter(move |&j| near(i, j)).map(move |j| (i, j, 2, 1))).collect());
-    let q = b.build();
-    let parts = propose(&q, &target);
-    assert_eq!(sizes(&parts), [4; 4]);
-    assert!(Partitioned::new(&q, parts, &target).is_ok());
+    four_blocks_take_a_core_each(&target);
 }
 
 /// Whatever the budget: what any partitioner proposes and the recount takes is what the codec writes, byte for byte.
