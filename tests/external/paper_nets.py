@@ -4,11 +4,11 @@ A RON model (docs/network-format.md), its arrays in NAME.npz, and NAME.data.npz 
 masks, operators, thresholds and codings are those of the papers.
 
 gradr     Gradient Rewiring on CIFAR-10 (Chen et al., IJCAI 2021): conv 3-256, two conv 256-256, max pool 2, three conv 256-256, max pool 2,
-          16384-2048-100, votes of 10; BatchNorm after each conv, no biases, LIF (tau 2, threshold 1, fires at >=, hard reset). --density is the share
-          of each layer's weights that is not 0, anywhere in its kernels.
+          16384-2048-100, votes of 10; BatchNorm after each conv, no biases, LIF (tau 2, threshold 1, fires at >=, hard reset).
 vgg16     Rate norm layers (Ding et al., IJCAI 2021) on CIFAR-10: VGG-16 with average pools, IF with soft reset, a threshold for each layer, a readout.
 resnet18  The same for PreActResNet-18: activations before the convolutions, spikes added through identity skips.
 
+--density D  share of each layer's weights that is not 0, anywhere in its kernels (gradr 0.0073 if not given, the others 1)
 --width C    channels of the first layers instead of 256 or 64 (a small version); all others scale with it
 --size S     rows and columns of the image instead of 32, a multiple of 4 (gradr) or 32 (others)
 --samples N  images in the data file
@@ -105,7 +105,7 @@ def neurons(model):
     return f"If(v_threshold: {model.random.uniform(0.5, 2.0):.3f})"
 
 
-def vgg16(model, width, size, _):
+def vgg16(model, width, size, density):
     last, channels, pool = model.population("image", (3, size, size), "Input"), 3, []
     plan = [1, 1, "P", 2, 2, "P", 4, 4, 4, "P", 8, 8, 8, "P", 8, 8, 8, "P"]
     k = 0
@@ -115,21 +115,21 @@ def vgg16(model, width, size, _):
             continue
         k, outputs = k + 1, step * width
         name = model.population(f"conv{k}", (outputs, size, size), neurons(model))
-        model.project(name, last, name, pool + [model.conv(name, outputs, channels), model.norm(f"bn{k}", outputs, 0.3, 0.1)])
+        model.project(name, last, name, pool + [model.conv(name, outputs, channels, density), model.norm(f"bn{k}", outputs, 0.3, 0.1)])
         last, channels, pool = name, outputs, []
     inputs, first = channels * size * size, pool + ["Flatten"]
     for k, outputs in enumerate((64 * width, 64 * width, 10), 1):
         name = model.population(f"fc{k}", (outputs,), neurons(model) if k < 3 else READOUT)
-        weight, bias = model.weights(f"{name}.weight", (outputs, inputs), 1.0), model.array(f"{name}.bias", model.random.normal(0.1, 0.1, outputs))
+        weight, bias = model.weights(f"{name}.weight", (outputs, inputs), density), model.array(f"{name}.bias", model.random.normal(0.1, 0.1, outputs))
         model.project(name, last, name, first + [f"Linear(weight: {weight})", f"Bias(bias: {bias})"])
         last, inputs, first = name, outputs, []
     return last
 
 
-def resnet18(model, width, size, _):
+def resnet18(model, width, size, density):
     image = model.population("image", (3, size, size), "Input")
     act = model.population("act1", (width, size, size), neurons(model))
-    model.project("conv1", image, act, [model.conv("conv1", width, 3), model.norm("bn1", width, 0.3, 0.1)])
+    model.project("conv1", image, act, [model.conv("conv1", width, 3, density), model.norm("bn1", width, 0.3, 0.1)])
     k, channels = 1, width
     for block in range(8):
         outputs = width << (block // 2)
@@ -137,15 +137,15 @@ def resnet18(model, width, size, _):
         size //= stride
         a, b = f"act{k + 1}", f"act{k + 2}"
         model.population(a, (outputs, size, size), neurons(model))
-        model.project(f"conv{k + 1}", act, a, [model.conv(f"conv{k + 1}", outputs, channels, stride=stride), model.norm(f"bn{k + 1}", outputs, 0.3, 0.1)])
+        model.project(f"conv{k + 1}", act, a, [model.conv(f"conv{k + 1}", outputs, channels, density, stride=stride), model.norm(f"bn{k + 1}", outputs, 0.3, 0.1)])
         model.population(b, (outputs, size, size), neurons(model))
-        model.project(f"conv{k + 2}", a, b, [model.conv(f"conv{k + 2}", outputs, outputs), model.norm(f"bn{k + 2}", outputs, 0.3, 0.1)])
+        model.project(f"conv{k + 2}", a, b, [model.conv(f"conv{k + 2}", outputs, outputs, density), model.norm(f"bn{k + 2}", outputs, 0.3, 0.1)])
         # The next block's BatchNorm is of the sum: its constant comes with the convolution.
-        skip = [] if outputs == channels and stride == 1 else [model.conv(f"skip{k}", outputs, channels, kernel=1, stride=stride)]
+        skip = [] if outputs == channels and stride == 1 else [model.conv(f"skip{k}", outputs, channels, density, kernel=1, stride=stride)]
         model.project(f"skip{k}", act, b, skip + [model.norm(f"skipbn{k}", outputs, 0.3, None)])
         act, k, channels = b, k + 2, outputs
     out = model.population("fc", (10,), READOUT)
-    weight = model.weights("fc.weight", (10, channels), 1.0)
+    weight = model.weights("fc.weight", (10, channels), density)
     model.project("fc", act, out, [f"AvgPool2d(kernel: {size})", "Flatten", f"Linear(weight: {weight})", f"Bias(bias: {model.array('fc.bias', np.zeros(10))})"])
     return out
 
@@ -154,7 +154,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("network", choices=("gradr", "vgg16", "resnet18"))
-    parser.add_argument("--density", type=float, default=0.0073)
+    parser.add_argument("--density", type=float)
     parser.add_argument("--width", type=int)
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--samples", type=int, default=2)
@@ -162,12 +162,13 @@ def main():
     parser.add_argument("--torch", action="store_true")
     args = parser.parse_args()
     name = args.network
+    density = args.density or (0.0073 if name == "gradr" else 1.0)
     width = args.width or (256 if name == "gradr" else 64)
     random = np.random.default_rng(args.seed)
     args.folder.mkdir(parents=True, exist_ok=True)
     model = Model(name, "spikingjelly", random, f"{name}.pth" if args.torch else f"{name}.npz")
     model.rules = "" if name == "gradr" else "reset: Subtract,"
-    output = {"gradr": gradr, "vgg16": vgg16, "resnet18": resnet18}[name](model, width, args.size, args.density)
+    output = {"gradr": gradr, "vgg16": vgg16, "resnet18": resnet18}[name](model, width, args.size, density)
     (args.folder / f"{name}.ron").write_text(model.text(output))
     if args.torch:
         import torch

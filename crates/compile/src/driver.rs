@@ -14,10 +14,10 @@ use crate::finding::{self, Finding, Severity};
 use crate::lower::{LowerOptions, LowerReport, TimingPolicy, lower_all};
 use crate::pack::kernels::Kernels;
 use crate::pack::share::words_by_projection;
-use crate::pack::usage;
+use crate::pack::{Wiring, usage};
 pub use crate::partition::Effort;
 use crate::partition::Partitioned;
-use crate::partition::{Bound, PARTITIONERS, Search, Unsuited, Usage, lower_bounds, partitioners, suits};
+use crate::partition::{Bound, FitError, PARTITIONERS, Search, Unsuited, Usage, lower_bounds, partitioners, suits, too_wide};
 use crate::pins::{self, Pin};
 use crate::place::Placed;
 use crate::placement::Placement;
@@ -455,7 +455,10 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
         kernels: options.kernels,
     };
     let certificate = OnceCell::new();
+    let wide = too_wide(&q, &Wiring::new(&q, target, options.kernels), target);
     let placed = match &options.placement {
+        // No search finds a core for these.
+        _ if !wide.is_empty() => Err(FitError { findings: wide }),
         Some(placement) => placement.apply(&q, target, &search.pins, options.kernels),
         None => {
             let strategies = partitioners(&options.partitioner, &search, q.net.synapse_count()).expect("the name is known");

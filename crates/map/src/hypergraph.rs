@@ -125,6 +125,10 @@ impl Hypergraph {
     pub fn source(&self, axon: u32) -> Option<u32> {
         axon.checked_sub(self.inputs)
     }
+    /// True when a neuron's own axon enters it.
+    pub fn enters_itself(&self, neuron: u32) -> bool {
+        self.in_axons(neuron).binary_search(&self.axon(neuron)).is_ok()
+    }
     /// Layers in the order of their neurons.
     pub fn layers(&self) -> &[Layer] {
         &self.layers

@@ -1,6 +1,7 @@
 //! Cores for nets whose layers have an order: the last layer first, so that the out entries of a neuron are known when it is placed.
 //!
-//! In: a hypergraph without loops over layers. Out: neurons on cores, within all limits where the net allows it.
+//! In: a hypergraph without loops over layers, but for neurons that enter themselves. Out: neurons on cores, within all limits where the net
+//! allows it.
 //! Invariant: layers are placed after all layers that they feed.
 //! Cost: linear in the synapses, but for layers that are grown by overlap.
 //! Why: a layer alone binds one resource. A layer whose neurons share no axons (a first layer that a constant drives) loses nothing when it
@@ -20,7 +21,8 @@ struct Blocks {
     in_slots: u64,
 }
 
-/// Layers from the last to the first, `None` where a layer feeds itself or there is a loop over several.
+/// Layers from the last to the first, `None` where a layer feeds itself or there is a loop over several. Neurons that enter themselves, as those of a
+/// soft reset do, are no such loop: wherever a neuron is, its own axon enters that core.
 pub fn reverse_order(graph: &Hypergraph) -> Option<Vec<usize>> {
     let layers = graph.layers();
     let mut of_neuron = vec![0u32; graph.neurons() as usize];
@@ -30,7 +32,7 @@ pub fn reverse_order(graph: &Hypergraph) -> Option<Vec<usize>> {
     let mut feeds = vec![BTreeSet::new(); layers.len()];
     for v in 0..graph.neurons() {
         let (to, mut last) = (of_neuron[v as usize], u32::MAX);
-        for source in graph.in_axons(v).iter().filter_map(|&a| graph.source(a)) {
+        for source in graph.in_axons(v).iter().filter_map(|&a| graph.source(a)).filter(|&source| source != v) {
             let from = of_neuron[source as usize];
             if from != last {
                 feeds[from as usize].insert(to);
@@ -95,7 +97,7 @@ impl<'a> Layered<'a> {
                     streams[chip as usize].push(Stream { neurons: here, next: 0 });
                     continue;
                 }
-                let out = |v: u32| state.out_entries(v, probes[chip as usize]) as f64;
+                let out = |v: u32| state.out_entries(v, probes[chip as usize]) as f64 + to_itself(state.graph, state.limits, v);
                 let blocks = cutter.cut_some(l, &here, f64::from(state.limits.out_entries), &out);
                 for block in blocks {
                     open[chip as usize].extend(place(state, &block, &mut |state| state.open_on(chip)));
@@ -117,7 +119,7 @@ fn pack<P: Pairs>(state: &mut State<P>, order: &[usize], cutter: &mut Cutter, la
             streams.push(Stream { neurons: layers[l].blocks.concat(), next: 0 });
             continue;
         }
-        let out = |v: u32| state.out_entries(v, 0) as f64;
+        let out = |v: u32| state.out_entries(v, 0) as f64 + to_itself(state.graph, state.limits, v);
         let most = |blocks: &[Vec<u32>]| blocks.iter().map(|b| b.iter().map(|&v| out(v)).sum::<f64>()).fold(0.0, f64::max);
         let again = (most(&layers[l].blocks) > plan.entries[l]).then(|| cutter.cut(l, plan.entries[l], &out).blocks);
         for block in again.as_ref().unwrap_or(&layers[l].blocks) {
@@ -125,6 +127,11 @@ fn pack<P: Pairs>(state: &mut State<P>, order: &[usize], cutter: &mut Cutter, la
         }
     }
     fill_all(state, open, &mut streams, &mut |state| state.open());
+}
+
+/// Entries that a neuron has on whatever core it is, for its own axon.
+fn to_itself(graph: &Hypergraph, limits: &Limits, neuron: u32) -> f64 {
+    if graph.enters_itself(neuron) { f64::from(limits.entry_cost) } else { 0.0 }
 }
 
 /// Puts a block on a core of its own, and on more where it does not fit. Those of them with places left.
@@ -255,9 +262,9 @@ fn first_cut(cutter: &mut Cutter, order: &[usize]) -> (Vec<Blocks>, Vec<f64>) {
         let layer = &graph.layers()[l];
         let range = layer.first..layer.first + layer.neurons;
         for v in range.clone() {
-            let posts = graph.out_neurons(graph.axon(v)).iter();
+            let posts = graph.out_neurons(graph.axon(v)).iter().filter(|&&post| post != v);
             let new = posts.filter(|&&post| std::mem::replace(&mut seen[block_of[post as usize]], v) != v);
-            out[v as usize] = new.count() as f64 * cost;
+            out[v as usize] = new.count() as f64 * cost + to_itself(graph, cutter.limits, v);
         }
         mean[l] = range.map(|v| out[v as usize]).sum::<f64>() / f64::from(layer.neurons.max(1));
         layers[l] = cutter.cut(l, f64::from(cutter.limits.out_entries), &|v| out[v as usize]);

@@ -7,12 +7,12 @@ use spikec_chip::mesh::Mesh;
 use spikec_map::board::Board;
 use spikec_map::bounds::lower_bounds;
 use spikec_map::check::count;
-use spikec_map::hypergraph::Hypergraph;
+use spikec_map::hypergraph::{Hypergraph, Layer, Shape};
 use spikec_map::limits::Limits;
 use spikec_map::mapper::{Job, Mapped, map_board, map_square};
 use spikec_map::messages::messages;
 use spikec_map::place::quality;
-use spikec_map::portfolio::{Effort, Mapping, Options, Strategy, map};
+use spikec_map::portfolio::{Effort, Mapping, Options, Strategy, map, suits};
 use std::collections::BTreeSet;
 use support::{KINDS, labelled, net, random, rates, recount, tight};
 
@@ -175,6 +175,53 @@ fn destinations_of_one_neuron_are_limited() {
             recount(&graph, &limits, &mapping.parts, mapping.cores).violations
         );
     }
+}
+
+/// Soft resets make synapses of neurons onto themselves: the order of layers is what it is without them, and their entries are counted.
+#[test]
+fn neurons_that_enter_themselves_are_no_loop_of_layers() {
+    let shape = Shape { channels: 4, height: 6, width: 6 };
+    let layer = |first| Layer { first, neurons: 144, shape: Some(shape), origin: Vec::new() };
+    let layers = vec![layer(0), layer(144), layer(288)];
+    let rows = |itself: bool| -> Vec<Vec<u32>> {
+        let near = |l: usize, k: u32| -> Vec<u32> {
+            let (_, y, x) = layers[l].place(shape, k);
+            let near = |&j: &u32| {
+                let (_, v, u) = layers[l].place(shape, j);
+                v.abs_diff(y) <= 1 && u.abs_diff(x) <= 1
+            };
+            let before = if l == 0 { 0 } else { 36 + layers[l - 1].first };
+            let from = if l == 0 { 36 } else { 144 };
+            (0..from).filter(near).map(|j| before + j).collect()
+        };
+        (0..3)
+            .flat_map(|l| (0..144).map(move |k| (l, k)))
+            .map(|(l, k)| {
+                let own = itself.then_some(36 + layers[l].first + k);
+                near(l, k).into_iter().chain(own).collect()
+            })
+            .collect()
+    };
+    let mut limits = tight(&support::graph(36, &rows(true), layers.clone()), 1.5, &mut random(1));
+    (limits.neurons, limits.in_slots, limits.words, limits.out_entries, limits.entry_cost) = (36, 200, 10_000, 120, 1);
+    limits.out_per_neuron = 30;
+    for strategy in [Strategy::Tiles, Strategy::Layers] {
+        let mapped = |itself: bool| {
+            let graph = support::graph(36, &rows(itself), layers.clone());
+            suits(&graph, strategy).expect("no loop of layers");
+            let mapping = map(&graph, &limits, &Options { strategy: Some(strategy), effort: Effort::Default, seed: 0 }, &mut |_| ());
+            whole(&graph, &limits, &mapping);
+            assert!(mapping.legal && mapping.strategy == strategy, "{strategy:?}");
+            mapping.cores
+        };
+        let (without, with) = (mapped(false), mapped(true));
+        assert!(with <= without + without / 3, "{without} {with}");
+    }
+    // A neuron that enters another one of its layer is a loop.
+    let mut rows = rows(true);
+    rows[0].push(36 + 1);
+    let graph = support::graph(36, &rows, layers);
+    assert!(suits(&graph, Strategy::Tiles).is_err());
 }
 
 #[test]

@@ -273,7 +273,14 @@ impl Cutter<'_> {
         let core = &self.target.packed().core;
         let (limit, entry_bytes, budget) = (u64::from(*core.out_axon_entries), *core.out_axon_entry_bytes, cost::budget(core));
         let alone: Vec<u64> = (0..plans.len()).map(|l| plans[l].iter().map(|c| c.blocks(&self.layers[l])).min().unwrap_or(1)).collect();
+        // A neuron that enters itself (soft reset) has an entry for that wherever it is.
+        let near = u64::from(cost::out_axon_entries(core, false));
+        let enters_itself = |u: u32| self.wiring.incoming(u).any(|s| s.source == u);
         let mut entries = vec![0u64; self.wiring.units() as usize];
+        for unit in self.wiring.neuron_units().filter(|&u| enters_itself(u)) {
+            entries[unit as usize] = near;
+        }
+        let (itself, mut home, mut number) = (entries.clone(), vec![0u32; entries.len()], 0);
         let mut of_layer: Vec<Vec<Vec<u32>>> = vec![Vec::new(); plans.len()];
         for l in (0..plans.len()).rev() {
             let layer = &self.layers[l];
@@ -306,7 +313,14 @@ impl Cutter<'_> {
                 self.cut_to_fit(block, &entries, limit, &mut parts);
             }
             for part in &parts {
-                self.each_source(part, |_, source| entries[source as usize] += u64::from(entry_cost));
+                number += 1;
+                part.iter().for_each(|&u| home[u as usize] = number);
+                let there = |u: u32| itself[u as usize] > 0 && home[u as usize] == number;
+                self.each_source(part, |_, source| {
+                    if !there(source) {
+                        entries[source as usize] += u64::from(entry_cost)
+                    }
+                });
             }
             of_layer[l] = parts;
         }

@@ -16,6 +16,7 @@ pub(crate) mod serve;
 #[cfg(test)]
 mod tests;
 mod view;
+mod wide;
 
 pub use crate::pack::kernels::Kernels;
 pub use crate::pack::{NeuronRef, Usage};
@@ -25,6 +26,7 @@ pub use mapped::Mapped;
 pub use sequential::Sequential;
 pub use serve::Seat;
 pub use view::View;
+pub(crate) use wide::too_wide;
 
 use crate::copies::Copies;
 use crate::finding::{Finding, sort};

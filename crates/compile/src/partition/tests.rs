@@ -1,4 +1,5 @@
 use super::*;
+use crate::driver::{CompileOptions, Input, check};
 use crate::fixednets::*;
 use rand::{Rng, SeedableRng};
 use spikec_net::{FixedNeuron, Role, SignMode, WeightFormat};
@@ -133,6 +134,34 @@ fn c02_a_neuron_with_too_many_inputs_is_named() {
     assert_eq!(findings.len(), 1);
     let expected = "error C02 core 1, wide: input axons: need 5000, limit 4096; neuron 1 alone needs more than a core: prune its fan-in of 5000 synapses";
     assert_eq!(findings[0].to_string(), expected);
+}
+
+/// What no core holds is known before any search, by layer.
+#[test]
+fn c02_layers_of_neurons_with_too_many_inputs_are_named_at_once() {
+    let mut b = Builder::new();
+    let input = b.input(5000);
+    let first = b.neurons("first", 0, vec![NEURON; 3]);
+    let second = b.neurons("second", 0, vec![NEURON; 2]);
+    // Neuron 0 hears some twice, which takes no axon more.
+    let some = (0..4096).map(|i| (i, 0, 2, 0)).chain((0..10).map(|i| (i, 0, 4, 3)));
+    b.connect((input, first), MIXED8, some.chain((0..4500).map(|i| (i, 1, 2, 0))).chain((0..5000).map(|i| (i, 2, 2, 0))).collect());
+    b.connect((input, second), MIXED8, (0..4097).map(|i| (i, 1, 2, 0)).chain([(0, 0, 2, 0)]).collect());
+    let q = b.build();
+    let (options, input) = (CompileOptions::default(), Input::Registers { net: &q.net, digest: [0; 32] });
+    let found = check(input, &loihi(), &options).expect("a question that makes sense");
+    let said: Vec<String> = found.iter().filter(|f| f.code == "C02").map(|f| f.to_string()).collect();
+    let remedy = |neurons: &str, share: &str| {
+        format!(
+            "{neurons} neurons alone need more than a core, and no board has larger ones: prune their fan-in (to {share} % where it is largest), or give \
+             them fewer inputs (a pool before a convolution is part of its kernel)"
+        )
+    };
+    let expected = [
+        format!("error C02 first: input axons of one neuron: need 5000, limit 4096; {}", remedy("2 of its 3", "81.9")),
+        format!("error C02 second: input axons of one neuron: need 4097, limit 4096; {}", remedy("1 of its 2", "99.9")),
+    ];
+    assert_eq!(said, expected);
 }
 
 /// `n` neurons that all reach each other.

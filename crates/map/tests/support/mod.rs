@@ -22,9 +22,9 @@ pub fn random(seed: u64) -> Random {
 pub enum Kind {
     /// One layer with loops, self loops too.
     Recurrent,
-    /// Layers that feed the next ones.
+    /// Layers that feed the next ones; in some nets, neurons also feed themselves.
     Layered,
-    /// Layers with shapes; each neuron sees a square of the layer before.
+    /// The same with shapes; each neuron sees a square of the layer before.
     Shaped,
 }
 
@@ -66,6 +66,10 @@ pub fn net(kind: Kind, size: u32, parallel: bool, rng: &mut Random) -> Hypergrap
             rows.push(sources.into_iter().filter(|_| rng.random_bool(density)).collect());
         }
         layers.push(here);
+    }
+    // Soft resets come as neurons that enter themselves.
+    if kind != Kind::Recurrent && rng.random_bool(0.3) {
+        rows.iter_mut().zip(inputs..).for_each(|(row, own)| row.push(own));
     }
     if parallel {
         for row in &mut rows {
