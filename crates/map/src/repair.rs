@@ -112,6 +112,7 @@ impl Repair {
         state.pairs.each(axon, |core, synapses| cores.push((synapses, core)));
         cores.sort_unstable();
         let cores: Vec<u32> = cores.into_iter().map(|c| c.1).collect();
+        let mut stay = 0;
         for (i, &core) in cores.iter().enumerate() {
             for &v in graph.out_neurons(axon) {
                 if state.destinations_fit(neuron) {
@@ -119,9 +120,17 @@ impl Repair {
                 }
                 if state.part(v) == core && state.used(core).neurons > 1 {
                     state.unassign(v);
-                    let to = self.best(state, v, core, &cores[i + 1..]).unwrap_or(core);
-                    state.assign(v, to);
+                    let to = self.best(state, v, core, &cores[i + 1..]);
+                    state.assign(v, to.unwrap_or(core));
+                    if to.is_none() {
+                        // One post that can't leave keeps the destination, wherever the others go.
+                        stay += 1;
+                        break;
+                    }
                 }
+            }
+            if stay > state.limits.out_per_neuron {
+                return;
             }
         }
     }
