@@ -148,7 +148,8 @@ fn c02_layers_of_neurons_with_too_many_inputs_are_named_at_once() {
     b.connect((input, first), MIXED8, some.chain((0..4500).map(|i| (i, 1, 2, 0))).chain((0..5000).map(|i| (i, 2, 2, 0))).collect());
     b.connect((input, second), MIXED8, (0..4097).map(|i| (i, 1, 2, 0)).chain([(0, 0, 2, 0)]).collect());
     let q = b.build();
-    let (options, input) = (CompileOptions::default(), Input::Registers { net: &q.net, digest: [0; 32] });
+    let options = CompileOptions { remove_dead: false, ..CompileOptions::default() };
+    let input = Input::Registers { net: &q.net, digest: [0; 32] };
     let found = check(input, &loihi(), &options).expect("a question that makes sense");
     let said: Vec<String> = found.iter().filter(|f| f.code == "C02").map(|f| f.to_string()).collect();
     let remedy = |neurons: &str, share: &str| {
