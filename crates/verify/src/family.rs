@@ -47,6 +47,18 @@ pub(crate) trait Registers: Dynamics<Value = i32> + Liveness {
     fn drives(net: &Net<Self>, target: &Target, values: &Values) -> Vec<Drive<Self::Analog>>;
     /// Whether the neuron, from rest, fires at a spike of this weight, is at rest again, and fires at nothing else.
     fn repeats(rules: &Self::Rules, neuron: &Self::Neuron, format: &Self::Format, weight: Self::Weight) -> bool;
+    /// Whether the neuron, from rest, fires when any of these weights come, is at rest again, and fires at nothing else: a gather.
+    fn gathers(_: &Self::Rules, _: &Self::Neuron, _: &[Self::Weight]) -> bool {
+        false
+    }
+    /// Whether a spike of this weight makes the neuron fire, whatever positive weights come beside it, and leaves nothing but what any spike does.
+    fn strikes(_: &Self::Neuron, _: Self::Weight) -> bool {
+        false
+    }
+    /// Of each population, the neurons that some weight inhibits; empty where no neuron gathers.
+    fn inhibited(_: &Net<Self>) -> Vec<Vec<bool>> {
+        Vec::new()
+    }
     /// The weight formats of projections, where the family has any.
     fn formats(net: &Net<Self>) -> Vec<(String, WeightFormat)>;
     /// How far `v` is below the potential at which the neuron fires, and how far one step of the threshold's register reaches.
@@ -199,6 +211,24 @@ impl Registers for Crossbar {
         let fires = weight >= threshold && i64::from(weight) <= most;
         let rests = if linear { weight == threshold } else { reset == 0 };
         quiet && fires && rests && (leak, start) == (0, 0)
+    }
+
+    fn gathers(rules: &CrossbarRules, n: &CrossbarNeuron, weights: &[i32]) -> bool {
+        let sum: i64 = weights.iter().map(|&w| i64::from(w)).sum();
+        weights.iter().all(|&w| Self::repeats(rules, n, &(), w)) && !n.linear && sum <= rules.range().1
+    }
+
+    fn strikes(n: &CrossbarNeuron, weight: i32) -> bool {
+        let CrossbarNeuron { leak, threshold, floor: _, reset, linear, start } = *n;
+        !linear && leak >= 0 && i64::from(start.min(reset)) + i64::from(weight) >= i64::from(threshold)
+    }
+
+    fn inhibited(net: &Net<Self>) -> Vec<Vec<bool>> {
+        let mut all: Vec<Vec<bool>> = net.populations.iter().map(|p| vec![false; p.neurons().len()]).collect();
+        for p in &net.projections {
+            p.synapses.iter().filter(|s| s.2 < 0).for_each(|s| all[p.post.index()][s.1 as usize] = true);
+        }
+        all
     }
 
     fn formats(_: &Net<Self>) -> Vec<(String, WeightFormat)> {
