@@ -232,7 +232,7 @@ fn what_a_crossbar_loses_of_weights_is_bounded() {
 fn inputs_are_left_out_by_request_alone() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let weights: Vec<String> = (0..300).map(|k| format!("{}", f64::from((k * 37) % 41 - 20) / 60.0 + 0.001)).collect();
+    let weights: Vec<String> = (0..300).map(|k| format!("{}", f64::from(1 - k % 2 * 2) * (0.2 + f64::from(k) / 3000.0))).collect();
     let net = format!(
         r#"Trained(dt: 1.0, convention: "spikingjelly", populations: [(name: "in", shape: [300], neurons: Input), (name: "out", shape: [1], neurons: If(v_threshold: 1.0))],
         projections: [(pre: "in", post: "out", chain: [Linear(weight: [{}])])], output: "out")"#,

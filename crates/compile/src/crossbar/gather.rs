@@ -19,6 +19,9 @@ use spikec_chip::target::Target;
 use spikec_net::{FireRule, Float, FloatNeuron, Net, Population, PopulationId, Projection, ResetRule, Role, Scaling, Synapses};
 use std::collections::BTreeMap;
 
+/// Weight of a gather, in units of what strikes: the largest register of a weight shall hold what passes a threshold of `>`, too.
+const STRIKE: f32 = 1.02;
+
 /// Whether a spike of this weight alone makes the neuron fire, from its reset value.
 fn strikes(fire: FireRule, n: &FloatNeuron, weight: f32) -> bool {
     let (w, needed) = (f64::from(n.gain) * f64::from(weight), f64::from(n.threshold) - f64::from(n.v_reset));
@@ -27,6 +30,9 @@ fn strikes(fire: FireRule, n: &FloatNeuron, weight: f32) -> bool {
 
 /// A synapse that strikes: projection, presynaptic neuron, net delay.
 type Strike = (usize, u32, u16);
+
+/// A unit, and the synapses that one of its gathers hears.
+type Gathered<'a> = (u32, &'a [Strike]);
 
 /// Of each unit that needs gathers, the synapses that strike; `None` where gathers are not exact for one of them, or not enough.
 fn plan(net: &Net<Float>, crowded: &[bool], (room, axons, most): (usize, usize, usize)) -> Option<BTreeMap<u32, Vec<Strike>>> {
@@ -84,7 +90,7 @@ pub fn quantize(
     if !delay_findings(&timed, target).is_empty() {
         return None;
     }
-    // Each neuron is quantized with one synapse in place of all that strike, of just the weight that does.
+    // Each neuron is quantized with one synapse in place of all that strike, of little more than the weight that does.
     let mut rest = timed.clone();
     let bases = bases(net);
     for (x, p) in rest.projections.iter_mut().enumerate().filter(|(x, _)| wanted[*x]) {
@@ -92,7 +98,7 @@ pub fn quantize(
         let kept = p.synapses.iter().filter_map(|(i, j, w, d)| match plan.get(&(bases[p.post.index()] + j)) {
             Some(strikes) if strikes.binary_search(&(x, i, d)).is_ok() => {
                 let n = &post.neurons()[j as usize];
-                (strikes[0] == (x, i, d)).then_some((i, j, (n.threshold - n.v_reset) / n.gain, d))
+                (strikes[0] == (x, i, d)).then_some((i, j, STRIKE * (n.threshold - n.v_reset) / n.gain, d))
             }
             _ => Some((i, j, w, d)),
         });
@@ -154,7 +160,7 @@ fn with_gathers(
     let mut quantized = wired.quantized.clone();
     let mut populations = quantized.net.populations.clone();
     // (projection, number) -> its neurons: (unit, sources with their delays).
-    let mut gathers: BTreeMap<(usize, usize), Vec<(u32, &[Strike])>> = BTreeMap::new();
+    let mut gathers: BTreeMap<(usize, usize), Vec<Gathered>> = BTreeMap::new();
     for (&unit, strikes) in plan {
         for own in strikes.chunk_by(|a, b| a.0 == b.0) {
             for (c, part) in own.chunks(most).enumerate() {

@@ -214,6 +214,9 @@ struct Made {
     neurons: Vec<u32>,
 }
 
+/// Presynaptic and postsynaptic neuron, weight, net delay.
+type Tuple = (u32, u32, i32, u16);
+
 /// The net with populations of splitters; `chunk(source, chip delay, post)`: the number of the splitter that a synapse takes.
 fn with_splitters(
     wired: &Wired,
@@ -223,7 +226,7 @@ fn with_splitters(
 ) -> Quantized<Crossbar> {
     let Quantized { net, scaling, network_digest } = wired.quantized.clone();
     // Which of its parts each synapse belongs to, and the smallest net delay of each part.
-    let mut pieces: BTreeMap<(usize, Option<usize>), Vec<(u32, u32, i32, u16)>> = BTreeMap::new();
+    let mut pieces: BTreeMap<(usize, Option<usize>), Vec<Tuple>> = BTreeMap::new();
     let mut least: BTreeMap<(usize, usize), u16> = BTreeMap::new();
     for (x, projection) in net.projections.iter().enumerate() {
         let (pre, post) = (projection.pre.index(), projection.post.index());
@@ -270,7 +273,7 @@ fn with_splitters(
             None => (whole.pre, tuples),
             Some(c) => {
                 let (id, index, before) = &ids[&(whole.pre.index(), c)];
-                let of = |(i, j, w, d): (u32, u32, i32, u16)| (index[i as usize].expect("it has a splitter"), j, w, d - before);
+                let of = |(i, j, w, d): Tuple| (index[i as usize].expect("it has a splitter"), j, w, d - before);
                 (*id, tuples.into_iter().map(of).collect())
             }
         };
