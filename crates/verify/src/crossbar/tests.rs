@@ -306,3 +306,26 @@ fn relays_repeat_and_nothing_else() {
     let rules = spikec_net::EventRules { v_min: -8, v_max: 7 };
     assert!(!<Event as crate::family::Registers>::repeats(&rules, &neuron, &(), 1), "events have an order");
 }
+
+#[test]
+fn gathers_are_ors_and_strikes_make_fire() {
+    use crate::family::Registers;
+    let rules = CrossbarRules { potential_bits: 9, overflow: PotentialOverflow::Wrap, floor_inclusive: false };
+    let gather = CrossbarNeuron { leak: 0, threshold: 1, floor: -256, reset: 0, linear: false, start: 0 };
+    let gathers = |n: &CrossbarNeuron, weights: &[i32]| Crossbar::gathers(&rules, n, weights);
+    assert!(gathers(&gather, &[1; 255]) && gathers(&gather, &[100, 155]));
+    assert!(!gathers(&gather, &[1; 256]) && !gathers(&gather, &[200, 56]), "all of them would wrap");
+    assert!(!gathers(&gather, &[1, 0]) && !gathers(&gather, &[1, -1]), "one of them is silent");
+    assert!(!gathers(&CrossbarNeuron { linear: true, ..gather }, &[1, 1]), "two leave one behind");
+    assert!(!gathers(&CrossbarNeuron { threshold: 2, ..gather }, &[1, 1]), "both are needed");
+    assert!(!gathers(&CrossbarNeuron { leak: 1, ..gather }, &[1, 1]), "it fires by itself");
+    let post = CrossbarNeuron { threshold: 20, reset: -3, start: 2, ..gather };
+    assert!(Crossbar::strikes(&post, 23) && !Crossbar::strikes(&post, 22), "from the reset value");
+    assert!(!Crossbar::strikes(&CrossbarNeuron { start: -4, ..post }, 23), "from the start");
+    assert!(
+        !Crossbar::strikes(&CrossbarNeuron { leak: -1, ..post }, 100) && !Crossbar::strikes(&CrossbarNeuron { linear: true, ..post }, 100)
+    );
+    // Packed chips and events have none.
+    let neuron = spikec_net::EventNeuron { threshold: 1, leak: 0, start: 0 };
+    assert!(!Event::gathers(&spikec_net::EventRules { v_min: -8, v_max: 7 }, &neuron, &[1, 1]) && !Event::strikes(&neuron, 7));
+}
