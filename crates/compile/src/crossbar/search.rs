@@ -19,8 +19,8 @@ use spikec_net::Projection;
 
 /// Destinations from which on a neuron may have a splitter; the last choice is more than a core has rows.
 const LEAST: [u32; 3] = [2, 9, 65];
-/// Synapses beyond which splitters are looked for only where copies don't fit.
-const MOST_SYNAPSES: usize = 1 << 21;
+/// Work of a partition (synapses, and the square of each layer) beyond which splitters are looked for only where copies don't fit.
+const MOST_WORK: usize = 1 << 26;
 /// Populations that are tried one by one.
 const MOST_POPULATIONS: usize = 24;
 
@@ -61,11 +61,13 @@ impl Choice<'_> {
     /// What copies alone break.
     pub fn hold(&self, wired: &Wired) -> Result<Held, Vec<Finding>> {
         let copies = self.attempt(wired, &Splits::default());
-        let populations = wired.quantized.net.populations.len();
+        let net = &wired.quantized.net;
+        let populations = net.populations.len();
+        let work = net.populations.iter().map(|p| p.neurons().len().pow(2)).fold(net.synapse_count(), usize::saturating_add);
+        let much = work > MOST_WORK;
         let (mut best, refused) = match copies {
             Ok(held) => {
-                let many = wired.quantized.net.synapse_count() > MOST_SYNAPSES || self.effort == Effort::Fast;
-                if held.cores() == 1 || many || held.parts.repeated() == 0 {
+                if held.cores() == 1 || much || self.effort == Effort::Fast || held.parts.repeated() == 0 {
                     return Ok(held);
                 }
                 (Some(held), Vec::new())
@@ -85,8 +87,8 @@ impl Choice<'_> {
         for least in LEAST.into_iter().chain([*self.spec.core.neurons / 2 + 1, *self.spec.core.neurons + 1]) {
             take(Splits { least: vec![Some(least); populations] }, &mut best, &mut chosen);
         }
-        for p in (0..populations).filter(|&p| populations <= MOST_POPULATIONS && !wired.quantized.net.populations[p].is_input()) {
-            if best.is_none() {
+        for p in (0..populations).filter(|&p| populations <= MOST_POPULATIONS && !net.populations[p].is_input()) {
+            if best.is_none() || much {
                 break;
             }
             let mut splits = if chosen.any() { chosen.clone() } else { Splits { least: vec![None; populations] } };
