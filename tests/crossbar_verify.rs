@@ -7,7 +7,7 @@ use spikec_data::{SpikeTrain, Stimulus};
 use spikec_net::{
     FireRule, Float, FloatNeuron, FloatRules, Net, Population, PopulationId, Projection, ResetRule, Role, Synapses, code_inputs,
 };
-use spikec_sim::Machine;
+use spikec_sim::{Machine, Record, RunOptions};
 use spikec_verify::{Given, check_behaviour, check_image};
 
 /// SplitMix64.
@@ -300,6 +300,17 @@ fn sources_that_strike_are_gathered() {
                 .collect();
             let verdict = check_behaviour(&done.bundle, &machine, &samples, None, &|| ()).expect("the samples fit");
             assert!(verdict.holds() && verdict.spikes > 60, "{target}: {:?}", verdict.first_divergence.map(|d| d.to_string()));
+            // On the chip the first neuron is the OR of its 500 sources, each at its own delay, and nothing else.
+            let record = Record { spikes: true, ..Record::default() };
+            let run = RunOptions { record, steps: Some(STEPS), ..RunOptions::default() };
+            for sample in &samples {
+                let Stimulus::Spikes(train) = sample else { unreachable!() };
+                let later = |t: u32, i: u32| t.checked_sub((k as u32) * (i % 3)).is_some_and(|t| train.at(t).contains(&i));
+                let expected: Vec<u32> = (0..STEPS).filter(|&t| (0..500).any(|i| later(t, i))).collect();
+                let spikes = machine.run(sample, &run).expect("it runs").spikes;
+                let found: Vec<u32> = spikes.iter().filter(|e| (e.population, e.neuron) == (1, 0)).map(|e| e.step).collect();
+                assert_eq!(found, expected, "{target}");
+            }
         }
         // A spike that takes the threshold away leaves what is above it; and an inhibited neuron may not fire.
         for net in [ors(ResetRule::Subtract, FireRule::Greater, false, 0), ors(ResetRule::ToValue, FireRule::Greater, true, 0)] {

@@ -14,7 +14,8 @@ use spikec_chip::target::{Family, Target};
 use spikec_data::{SpikeTrain, Values};
 use spikec_net::{
     Counters, Crossbar, CrossbarNeuron, CrossbarRules, Drive, Dynamics, Event, EventInterpreter, EventNeuron, EventRules, Fixed,
-    FixedNeuron, FixedRules, Interpreter, Liveness, Net, Number, Observer, Quantized, ReferenceError, WeightFormat, fixed_drive,
+    FixedNeuron, FixedRules, Interpreter, Liveness, Net, Number, Observer, PotentialOverflow, Quantized, ReferenceError, WeightFormat,
+    fixed_drive,
 };
 
 /// A number of reference sections.
@@ -55,8 +56,9 @@ pub(crate) trait Registers: Dynamics<Value = i32> + Liveness {
     fn strikes(_: &Self::Neuron, _: Self::Weight) -> bool {
         false
     }
-    /// Of each population, the neurons that some weight inhibits; empty where no neuron gathers.
-    fn inhibited(_: &Net<Self>) -> Vec<Vec<bool>> {
+    /// Of each population, the neurons that a strike may leave silent: some weight inhibits them, or a step may take their potential round its bits; empty
+    /// where no neuron gathers.
+    fn hindered(_: &Net<Self>) -> Vec<Vec<bool>> {
         Vec::new()
     }
     /// The weight formats of projections, where the family has any.
@@ -223,12 +225,21 @@ impl Registers for Crossbar {
         !linear && leak >= 0 && i64::from(start.min(reset)) + i64::from(weight) >= i64::from(threshold)
     }
 
-    fn inhibited(net: &Net<Self>) -> Vec<Vec<bool>> {
-        let mut all: Vec<Vec<bool>> = net.populations.iter().map(|p| vec![false; p.neurons().len()]).collect();
+    fn hindered(net: &Net<Self>) -> Vec<Vec<bool>> {
+        // Sum of all weights, or none where one is negative.
+        let mut sums: Vec<Vec<Option<i64>>> = net.populations.iter().map(|p| vec![Some(0); p.neurons().len()]).collect();
         for p in &net.projections {
-            p.synapses.iter().filter(|s| s.2 < 0).for_each(|s| all[p.post.index()][s.1 as usize] = true);
+            for (_, post, weight, _) in p.synapses.iter() {
+                let sum = &mut sums[p.post.index()][post as usize];
+                *sum = sum.filter(|_| weight >= 0).map(|sum| sum + i64::from(weight));
+            }
         }
-        all
+        let wraps = net.rules.overflow == PotentialOverflow::Wrap;
+        let hindered = |(n, sum): (&CrossbarNeuron, &Option<i64>)| {
+            let before = i64::from(n.threshold).max(i64::from(n.start) + 1) - 1;
+            sum.is_none_or(|sum| wraps && before + sum + i64::from(n.leak) > net.rules.range().1)
+        };
+        net.populations.iter().zip(&sums).map(|(p, sums)| p.neurons().iter().zip(sums).map(hindered).collect()).collect()
     }
 
     fn formats(_: &Net<Self>) -> Vec<(String, WeightFormat)> {

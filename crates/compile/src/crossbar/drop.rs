@@ -17,6 +17,7 @@ use spikec_chip::crossbar::Crossbar as Spec;
 use spikec_chip::target::{Family, Target};
 use spikec_chip::target_file::builtin;
 use spikec_net::{Float, Net, Synapses};
+use std::collections::BTreeMap;
 
 /// Rounds that look for as many inputs as the axons hold: how many axons an input takes is known once it is quantized.
 const ROUNDS: usize = 4;
@@ -134,7 +135,7 @@ pub fn fit(
     for round in 0..=ROUNDS {
         let (rest, dropped) = without(net, measured, &limits);
         let later = later.get_or_insert_with(|| again(&rest));
-        let wired = quantize::quantize(&rest, digest, spec, axons, later, &dropped.means);
+        let wired = quantize::quantize(&rest, digest, (spec, axons), later, &dropped.means, &BTreeMap::new());
         let mut fits = true;
         for ((limit, need), own) in limits.iter_mut().zip(needs(&wired)).zip(&wired.inputs).filter(|((_, need), _)| *need > room) {
             let less = if round + 1 >= ROUNDS { sure } else { (room * own.len() / need).max(sure) };

@@ -14,7 +14,7 @@ use super::relays::{self, Repeats};
 use crate::families::bases;
 use crate::relay::free_name;
 use crate::retime::{delay_findings, skews_with_slack};
-use spikec_chip::crossbar::Crossbar as Spec;
+use spikec_chip::crossbar::{Crossbar as Spec, Overflow};
 use spikec_chip::target::Target;
 use spikec_net::{FireRule, Float, FloatNeuron, Net, Population, PopulationId, Projection, ResetRule, Role, Scaling, Synapses};
 use std::collections::BTreeMap;
@@ -105,16 +105,50 @@ pub fn quantize(
         p.synapses = Synapses::from_tuples(p.synapses.pres(), kept.collect());
     }
     let measured = again(&rest);
-    let mut wired = quantize::quantize(&rest, digest, spec, axons, &measured, &[]);
+    let gathers_of = |strikes: &Vec<Strike>| strikes.chunk_by(|a, b| a.0 == b.0).map(|own| own.len().div_ceil(most)).sum::<usize>();
+    let reaches = reaches(&rest, &bases, &plan.iter().map(|(&unit, strikes)| (unit, gathers_of(strikes))).collect());
+    let mut wired = quantize::quantize(&rest, digest, (spec, axons), &measured, &[], &reaches);
     // The axon types by which a gather acts, and its weight.
     let mut blows = BTreeMap::new();
     for (&unit, strikes) in &plan {
         let (x, i, d) = strikes[0];
         let p = &timed.projections[x];
         let (source, delay) = (bases[p.pre.index()] + i, timed.chip_delay(p, d).max(0) as u32);
-        blows.insert(unit, blow(&mut wired, spec, unit, (source, delay))?);
+        let struck = blow(&mut wired, spec, unit, (source, delay))?;
+        if *spec.neuron.overflow == Overflow::Wrap && !held(&wired, unit, gathers_of(strikes) as i64 * i64::from(struck.1)) {
+            return None;
+        }
+        blows.insert(unit, struck);
     }
     Some(with_gathers(wired, (net, &timed), &plan, &blows, most, kind.neuron))
+}
+
+/// What the potential of a unit must hold so that no sum of its gathers and its other synapses passes its bits, in float units of v.
+fn reaches(rest: &Net<Float>, bases: &[u32], gathers: &BTreeMap<u32, usize>) -> BTreeMap<u32, f64> {
+    let mut reaches: BTreeMap<u32, f64> = BTreeMap::new();
+    for p in &rest.projections {
+        for (_, j, weight, _) in p.synapses.iter() {
+            let unit = bases[p.post.index()] + j;
+            if let Some(&gathers) = gathers.get(&unit) {
+                let n = &rest.population(p.post).neurons()[j as usize];
+                let (threshold, reset) = (f64::from(n.threshold), f64::from(n.v_reset));
+                // One synapse that strikes is counted, as many gathers will.
+                let start = threshold + f64::from(n.bias) + gathers as f64 * f64::from(STRIKE) * (threshold - reset);
+                *reaches.entry(unit).or_insert(1.05 * start) += 1.05 * f64::from(n.gain) * f64::from(weight);
+            }
+        }
+    }
+    reaches
+}
+
+/// Whether no input of a step takes a unit's potential beyond its bits, `gathers` being the sum of those.
+fn held(wired: &Wired, unit: u32, gathers: i64) -> bool {
+    let p = wired.bases.partition_point(|&b| b <= unit) - 1;
+    let n = &wired.quantized.net.populations[p].neurons()[(unit - wired.bases[p]) as usize];
+    let weights = &wired.weights[unit as usize];
+    let sum = |types: u16| (0..weights.len()).filter(|k| types >> k & 1 == 1).map(|k| i64::from(weights[k])).sum::<i64>();
+    let up: i64 = wired.inputs[unit as usize].iter().map(|i| sum(i.types).max(0)).sum();
+    i64::from(n.threshold.max(n.start + 1)) - 1 + up + gathers + i64::from(n.leak) <= wired.quantized.net.rules.range().1
 }
 
 /// Takes the synapse that stands for all that strike out of a unit's inputs, and makes its weight one that does in registers too: (types, weight).

@@ -132,7 +132,7 @@ fn stages(
         let mut refused = Vec::new();
         for axons in axons {
             progress("quantizing");
-            let mut wired = quantize::quantize(net, given.digest, spec, axons as usize, &measured, &[]);
+            let mut wired = quantize::quantize(net, given.digest, (spec, axons as usize), &measured, &[], &BTreeMap::new());
             let again = |net: &Net<Float>| Measured::new(net, &options.calibration, options.default_steps);
             let crowded: Vec<bool> = drop::needs(&wired).into_iter().map(|need| need > *spec.core.axons as usize).collect();
             if crowded.contains(&true)

@@ -16,6 +16,7 @@ use spikec_net::{
     Crossbar, CrossbarNeuron, CrossbarRules, FireRule, Float, FloatNeuron, FloatRules, Net, Population, PotentialOverflow, Projection,
     Quantized, ResetRule, Role, Scaling, Synapses,
 };
+use std::collections::BTreeMap;
 
 /// Rounds in which sources look for a better group.
 const ROUNDS: usize = 4;
@@ -144,8 +145,15 @@ struct Given {
 }
 
 /// Quantizes; `unheld` found nothing. `axons` = axons that a source may take in a core, 1 to the number of types; `means`: what each unit hears in a step
-/// on average beside its synapses, in float units of v, which its leak stands for (empty: nothing).
-pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, axons: usize, measured: &Measured, means: &[f64]) -> Wired {
+/// on average beside its synapses, in float units of v, which its leak stands for (empty: nothing); `reaches`: potentials that units must hold, besides.
+pub fn quantize(
+    net: &Net<Float>,
+    digest: [u8; 32],
+    (spec, axons): (&Spec, usize),
+    measured: &Measured,
+    means: &[f64],
+    reaches: &BTreeMap<u32, f64>,
+) -> Wired {
     let bases = bases(net);
     let units = *bases.last().unwrap_or(&0) as usize;
     let mut given: Vec<Vec<Given>> = (0..units).map(|_| Vec::new()).collect();
@@ -187,7 +195,9 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, axons: usize, m
             let (levels, codes) = sources.fit(own, 1.0, &levels::fit);
             let mean = means.get(unit).copied().unwrap_or(0.0);
             let bias = f64::from(neuron.bias) + mean - sources.drift(own, 1.0, &levels, &codes);
-            let scale = scale(neuron, &levels, bias, spec, measured.range(unit, neuron, own.iter().map(|g| g.weight)));
+            let reach = reaches.get(&(unit as u32)).copied().unwrap_or(0.0);
+            let range = measured.range(unit, neuron, own.iter().map(|g| g.weight)).max(reach);
+            let scale = scale(neuron, &levels, bias, spec, range);
             let (mut levels, mut codes) =
                 sources.fit(own, scale, &|wanted, k| levels::fit_integers(wanted, k, most(*spec.neuron.weight_bits)));
             // A sum of nothing needs no axon, and a type that the neuron hears no axon of has no weight: no bit of the image says anything for nothing.

@@ -322,7 +322,7 @@ fn splitters_change_no_spike() {
         if lowered.net.population(lowered.net.output).is_empty() || !quantize::unheld(&lowered.net, &spec).is_empty() {
             continue;
         }
-        let wired = quantize::quantize(&lowered.net, [0; 32], &spec, 1 + seed as usize % 2, &Measured::default(), &[]);
+        let wired = quantize::quantize(&lowered.net, [0; 32], (&spec, 1 + seed as usize % 2), &Measured::default(), &[], &BTreeMap::new());
         let choice = Choice { target: &target, spec: &spec, effort: Default::default() };
         let of = |splits: &Splits| {
             let held = choice.attempt(&wired, splits).ok()?;

@@ -204,7 +204,7 @@ fn contract_projections<N: Registers>(
     struck: &mut Struck,
     differences: &mut Differences,
 ) -> Vec<Projection<N>> {
-    let inhibited = if heard.iter().flatten().any(|h| h.len() > 1) { N::inhibited(net) } else { Vec::new() };
+    let hindered = if heard.iter().flatten().any(|h| h.len() > 1) { N::hindered(net) } else { Vec::new() };
     let mut gathered: Vec<(u32, u32)> = Vec::new();
     let mut used: BTreeSet<(PopulationId, u32)> = BTreeSet::new();
     let mut out: Vec<Projection<N>> = Vec::new();
@@ -231,7 +231,7 @@ fn contract_projections<N: Registers>(
             };
             if of_gather.len() > 1 {
                 let post = &net.population(p.post).neurons()[j as usize];
-                if !N::strikes(post, w) || inhibited[p.post.index()][j as usize] {
+                if !N::strikes(post, w) || hindered[p.post.index()][j as usize] {
                     added(
                         net,
                         (p.pre.index(), i as usize),
