@@ -176,7 +176,8 @@ fn inputs_that_are_left_out_are_declared_and_told() {
     };
     let calibration: Vec<Stimulus> = (0..20).map(|k| sample(&mut Random(k))).collect();
     for calibration in [Vec::new(), calibration] {
-        let options = CompileOptions { default_steps: Some(12), calibration, weight_error: 9.0, ..CompileOptions::default() };
+        let options =
+            CompileOptions { default_steps: Some(12), calibration: calibration.into(), weight_error: 9.0, ..CompileOptions::default() };
         let refused = compile(input, &target, &options, &mut |_| ()).expect_err("100 sources fit 64 axons");
         let text = refused.hint();
         let samples = !options.calibration.is_empty();

@@ -124,7 +124,7 @@ fn reconstructed_random_networks_verify_at_every_width_and_with_split_signs() {
             weight_bits: 1 + (seed % 8) as u8,
             signs: if seed % 3 == 0 { Signs::Split } else { Signs::Mixed },
             quantizer: Quantizer::Reconstruct,
-            calibration: calibration.to_vec(),
+            calibration: calibration.to_vec().into(),
             ..CompileOptions::default()
         };
         let Ok(bundle) = bundle_of(&net, digest, &options(&samples[3..])) else { continue };
@@ -172,7 +172,8 @@ fn a_population_that_hears_too_much_to_be_reconstructed_is_rounded_by_row_scale_
     let net = network(&text).elaborate(InputKind::Spikes).unwrap();
     let target = spikec_chip::find("loihi1").unwrap();
     let calibration = vec![Stimulus::Spikes(generate::random_spikes(1, 8193, 5, 0.1))];
-    let options = CompileOptions { quantizer: spikec_compile::Quantizer::Reconstruct, calibration, ..CompileOptions::default() };
+    let options =
+        CompileOptions { quantizer: spikec_compile::Quantizer::Reconstruct, calibration: calibration.into(), ..CompileOptions::default() };
     // One core has too few axons for it as well; `check` finds everything.
     let found = spikec_compile::check(Input::Trained { net: &net, digest: [0; 32] }, &target, &options).unwrap();
     let said = found.iter().find(|f| f.resource == "axons to reconstruct with").unwrap_or_else(|| panic!("{found:?}"));

@@ -33,11 +33,14 @@ use spikec_chip::target::Family;
 use spikec_data::Stimulus;
 use spikec_map::proof::Certificate;
 use spikec_net::{Fixed, Float, Net, NetError, Quantized};
+use spikec_reconstruct::Teacher;
+use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Options of a compilation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct CompileOptions {
     /// Stored width of a weight in bits (not for registers).
     pub weight_bits: u8,
@@ -49,8 +52,8 @@ pub struct CompileOptions {
     pub signs: Signs,
     /// Quantizer (not for registers).
     pub quantizer: Quantizer,
-    /// The net whose potentials reconstruction wants, elaborated and coded like the net itself; `None`: the net itself.
-    pub teacher: Option<Net<Float>>,
+    /// The net whose potentials reconstruction wants, as it ran on the calibration samples ([`teacher`]); `None`: the net itself.
+    pub teacher: Option<Arc<Teacher<'static>>>,
     /// How data become spikes and biases; the net's inputs are coded accordingly by the caller.
     pub encoder: Encoder,
     /// From outputs to a class.
@@ -64,7 +67,7 @@ pub struct CompileOptions {
     /// Layers that must be on certain cores.
     pub pins: Vec<Pin>,
     /// Samples whose spikes tell how much neurons talk; none: all alike.
-    pub calibration: Vec<Stimulus>,
+    pub calibration: Arc<Vec<Stimulus>>,
     /// A placement to use as it is, instead of a partitioner.
     pub placement: Option<Placement>,
     /// Whether neurons may stand on several cores; a given placement says so itself.
@@ -104,7 +107,7 @@ impl Default for CompileOptions {
             partitioner: PARTITIONERS[0].into(),
             effort: Effort::default(),
             pins: Vec::new(),
-            calibration: Vec::new(),
+            calibration: Arc::default(),
             placement: None,
             copies: Copies::default(),
             kernels: Kernels::default(),
@@ -118,6 +121,22 @@ impl Default for CompileOptions {
             provenance: Vec::new(),
         }
     }
+}
+
+impl CompileOptions {
+    fn lowering(&self) -> LowerOptions {
+        LowerOptions { remove_dead: self.remove_dead, timing: self.timing }
+    }
+}
+
+/// A net as it teaches those that it was pruned to: lowered for the target, and run on the options' calibration samples. It is elaborated
+/// and coded like they are.
+///
+/// # Errors
+/// A net that the target's family has no way to express, or that can't be interpreted; samples that do not fit it.
+pub fn teacher(net: &Net<Float>, target: &Target, options: &CompileOptions) -> Result<Teacher<'static>, CompileError> {
+    let lowered = lower_all(net.clone(), target, &options.lowering())?;
+    Ok(Teacher::run(Cow::Owned(lowered.net), &options.calibration, options.default_steps).map_err(QuantizeError::from)?)
 }
 
 /// The network to compile.
@@ -412,7 +431,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     if !PARTITIONERS.contains(&options.partitioner.as_str()) {
         return Err(CompileError::Partitioner(options.partitioner.clone()));
     }
-    let lower_options = LowerOptions { remove_dead: options.remove_dead, timing: options.timing };
+    let lower_options = options.lowering();
     progress("lowering");
     let (q, mut lowering, mut quantization, mut findings, timed) = match input {
         Input::Trained { net, digest } => {
@@ -431,12 +450,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
                 comparable_outputs: options.decoder == DecoderKind::Potential,
                 soft_reset: options.soft_reset,
             };
-            let teacher = options.teacher.as_ref().map(|net| lower_all(net.clone(), target, &lower_options)).transpose()?;
-            let guide = Guide {
-                samples: &options.calibration,
-                steps: options.default_steps,
-                teacher: teacher.as_ref().map_or(&lowered.net, |t| &t.net),
-            };
+            let guide = Guide { samples: &options.calibration, steps: options.default_steps, teacher: options.teacher.as_deref() };
             let (q, mut report) = reconstruct_all(&lowered.net, digest, target, &quantizing, &guide)?;
             measure_soft_resets(&mut report.findings, net, target, &options.calibration, options.default_steps, options.decoder.into());
             (q, lowered.report, report, lowered.findings, lowered.timed)

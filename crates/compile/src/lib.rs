@@ -28,7 +28,7 @@ pub mod retime;
 mod testnets;
 
 pub use copies::{Copies, CopiesReport};
-pub use driver::{CompileError, CompileOptions, CompileReport, Compiled, Effort, Input, SharedReport, check, compile};
+pub use driver::{CompileError, CompileOptions, CompileReport, Compiled, Effort, Input, SharedReport, check, compile, teacher};
 pub use finding::{Finding, Severity};
 pub use lower::TimingPolicy;
 pub use partition::{FitError, Kernels, NeuronRef, PARTITIONERS, Partitioned, Partitioner};

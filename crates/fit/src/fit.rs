@@ -17,10 +17,14 @@ use spikec_compile::{CompileError, CompileOptions, Compiled, Input, Quantizer, S
 use spikec_data::{Decode, Stimulus, predict};
 use spikec_net::{Float, Net, PopulationId, Quantized, ReferenceError, Ties};
 use spikec_reconstruct::rows::LARGEST_FEATURES;
-use spikec_reconstruct::{Features, Recording};
-use thiserror::Error;
+use spikec_reconstruct::{Features, Recording, Teacher};
+use std::borrow::Cow;
+use std::sync::Arc;
 
+mod failure;
 mod search;
+
+pub use failure::FitFailure;
 
 /// How weights are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -62,6 +66,9 @@ impl Default for Method {
     }
 }
 
+/// Share of a budget that is as good as all of it.
+pub const FILL: f64 = 0.995;
+
 /// How to fit.
 #[derive(Debug, Clone)]
 pub struct FitOptions {
@@ -73,69 +80,10 @@ pub struct FitOptions {
     pub balances: Vec<f32>,
     /// Kernels go synapse by synapse (the network must be unrolled, [`spikec_net::Network::unrolled`], to be written back).
     pub unroll: bool,
+    /// Share of a budget that is as good as all of it: larger nets are not looked for then ([`FILL`]).
+    pub fill: f64,
     /// Options of the compiler, but for widths, signs, quantizer, teacher and calibration.
     pub compile: CompileOptions,
-}
-
-/// Why nothing fits.
-#[derive(Debug, Error)]
-pub enum FitFailure {
-    /// No limit was given.
-    #[error("no budget: nothing is limited")]
-    NoBudget,
-    /// The net can't be compiled at all.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    /// Samples do not fit the net.
-    #[error("calibration: {0}")]
-    Samples(#[from] ReferenceError),
-    /// A decoder by which candidates can't be judged.
-    #[error("decoder: results are judged by spike counts")]
-    Decoder,
-    /// A population that hears too much.
-    #[error("population {population}: found {features} axons (with their delays), expected {limit} at most")]
-    TooWide {
-        /// The population.
-        population: String,
-        /// What it hears.
-        features: usize,
-        /// Most.
-        limit: usize,
-    },
-    /// Too few samples to hold some back.
-    #[error("calibration: {found} samples, expected at least {expected}")]
-    FewSamples {
-        /// As given.
-        found: usize,
-        /// Fewest.
-        expected: usize,
-    },
-    /// No sample makes a neuron fire.
-    #[error("calibration: no spike reaches a neuron in any sample")]
-    Silent,
-    /// No net of the course keeps the budget.
-    #[error("budget: the smallest network that still reaches its output takes {} {}, {} allowed", .0.used, .0.what, .0.allowed)]
-    TooSmall(Use),
-    /// Writing the net back failed.
-    #[error("{0}")]
-    WriteBack(String),
-}
-
-impl FitFailure {
-    /// A remedy.
-    pub fn hint(&self) -> String {
-        match self {
-            FitFailure::NoBudget => "give --cores, --chips, --synapses, --memory or --limit".into(),
-            FitFailure::Compile(e) => e.hint(),
-            FitFailure::Samples(e) => e.hint(),
-            FitFailure::Decoder => "fit a network whose outputs spike, with --decoder count".into(),
-            FitFailure::TooWide { .. } => "prune it by other means first, or leave the layer out of the network".into(),
-            FitFailure::FewSamples { .. } => "give some hundred samples; labels are not needed".into(),
-            FitFailure::Silent => "calibrate with data that the network was trained for, coded in the same way".into(),
-            FitFailure::TooSmall(_) => "raise the budget, or choose a target whose cores hold more".into(),
-            FitFailure::WriteBack(_) => "fit a network whose projections are one matrix each".into(),
-        }
-    }
 }
 
 /// How well a net does what the teacher does, on samples that it was not fitted to.
@@ -285,6 +233,16 @@ fn room(budget: &Budget, net: &Net<Float>, target: &Target) -> usize {
     most.min(net.synapse_count() as u64) as usize
 }
 
+/// Whether whole axons and neurons may be worth their room in a budget.
+fn suits_whole(budget: &Budget, target: &Target) -> bool {
+    budget.words(target).is_none_or(|words| words >= WHOLE_FROM)
+}
+
+/// Width of each layer's weights.
+fn layer_bits(layers: &[Layer], output: PopulationId, width: Width) -> Vec<u8> {
+    layers.iter().map(|l| if l.population == output { width.output_bits } else { width.bits }).collect()
+}
+
 /// The whole removals that leave the least error, of those by which the cores of the budgets can be dealt out.
 fn whole_course(layers: &[Layer], options: &Options, cost: Cost, target: &Target, budgets: &[Budget]) -> Option<Course> {
     if layers.iter().any(|l| l.ties.is_some()) {
@@ -330,9 +288,12 @@ pub struct Fitter<'a, F> {
     net: &'a Net<Float>,
     target: &'a Target,
     options: FitOptions,
-    used: Vec<Stimulus>,
+    used: Arc<Vec<Stimulus>>,
     held_back: Vec<Stimulus>,
-    taught: Recording,
+    /// As weights are refitted to it.
+    teacher: Teacher<'a>,
+    /// As the compiler reconstructs potentials by it.
+    lowered: Option<Arc<Teacher<'static>>>,
     wanted: Recording,
     layers: Vec<Layer>,
     courses: Vec<Way>,
@@ -387,14 +348,14 @@ impl<'a, F> Fitter<'a, F> {
                 return Err(FitFailure::TooWide { population: population.name.clone(), features, limit });
             }
         }
-        options.compile.calibration.clear();
+        options.compile.calibration = Arc::default();
         let (used, held_back) = hold_back(samples);
         progress("recording");
         let steps = options.compile.default_steps;
-        let taught = Recording::of_floats(net, &used, steps)?;
+        let teacher = Teacher::run(Cow::Borrowed(net), &used, steps)?;
         let wanted = Recording::of_floats(net, &held_back, steps)?;
-        let layers = Layer::all(net, &taught, options.unroll);
-        let spikes: usize = net.projections.iter().map(|p| taught.spikes(p.pre)).sum();
+        let layers = Layer::all(&teacher, options.unroll);
+        let spikes: usize = net.projections.iter().map(|p| teacher.recording().spikes(p.pre)).sum();
         if spikes == 0 {
             return Err(FitFailure::Silent);
         }
@@ -404,27 +365,41 @@ impl<'a, F> Fitter<'a, F> {
         let mut courses = Vec::new();
         for &balance in &options.balances {
             let how = Options { saliency: options.method.saliency, balance, start: start.unwrap_or(LARGEST_START), output: net.output };
-            let mut block: Option<Block> = None;
-            for &width in &options.widths {
-                let bits: Vec<u8> =
-                    layers.iter().map(|l| if l.population == net.output { width.output_bits } else { width.bits }).collect();
-                let cost = if options.method.chip_cost { Cost::Words(target, &bits) } else { Cost::Synapses };
-                let exact = options.method.saliency == Saliency::SecondOrder && options.method.chip_cost;
-                let for_whole = Options { balance: balance * WHOLE_BALANCE, ..how };
-                let whole = if exact { whole_course(&layers, &for_whole, cost, target, budgets) } else { None };
-                let free = whole.is_none() || start.is_some();
+            let exact = options.method.saliency == Saliency::SecondOrder && options.method.chip_cost;
+            let for_whole = Options { balance: balance * WHOLE_BALANCE, ..how };
+            let whole_of = |width: &Width| -> Option<Course> {
+                let bits = layer_bits(&layers, net.output, *width);
+                let any = budgets.iter().any(|b| suits_whole(b, target));
+                if exact && any { whole_course(&layers, &for_whole, Cost::Words(target, &bits), target, budgets) } else { None }
+            };
+            let wholes: Vec<Option<Course>> = options.widths.par_iter().map(whole_of).collect();
+            let block = (start.is_some() || wholes.iter().any(Option::is_none)).then(|| Block::new(&layers, how));
+            let free_of = |(width, whole): (&Width, &Option<Course>)| -> Option<Course> {
+                let block = block.as_ref().filter(|_| whole.is_none() || start.is_some())?;
+                let bits = layer_bits(&layers, net.output, *width);
+                Some(block.course(if options.method.chip_cost { Cost::Words(target, &bits) } else { Cost::Synapses }))
+            };
+            // By synapses all widths have the same course.
+            let different = if options.method.chip_cost { options.widths.len() } else { 1 };
+            let mut frees: Vec<Option<Course>> = options.widths[..different].par_iter().zip(&wholes[..different]).map(free_of).collect();
+            frees.resize_with(options.widths.len(), || None);
+            for k in different..frees.len() {
+                frees[k] = frees[0].clone();
+            }
+            for ((&width, whole), free) in options.widths.iter().zip(wholes).zip(frees) {
                 courses.extend(whole.map(|course| Way { balance, width, shape: Shape::Whole, course }));
-                if free {
-                    let same = courses.iter().rfind(|w| !options.method.chip_cost && w.balance == balance && w.shape == Shape::Free);
-                    let course = match same {
-                        Some(way) => way.course.clone(),
-                        None => block.get_or_insert_with(|| Block::new(&layers, how)).course(cost),
-                    };
-                    courses.push(Way { balance, width, shape: Shape::Free, course });
-                }
+                courses.extend(free.map(|course| Way { balance, width, shape: Shape::Free, course }));
             }
         }
-        Ok(Fitter { net, target, options, used, held_back, taught, wanted, layers, courses, file })
+        let used = Arc::new(used);
+        let lowered = match options.method.reconstruct {
+            true => {
+                let with_samples = CompileOptions { calibration: used.clone(), ..options.compile.clone() };
+                Some(Arc::new(spikec_compile::teacher(net, target, &with_samples)?))
+            }
+            false => None,
+        };
+        Ok(Fitter { net, target, options, used, held_back, teacher, lowered, wanted, layers, courses, file })
     }
 
     /// The best net within a budget.
@@ -437,7 +412,7 @@ impl<'a, F> Fitter<'a, F> {
         }
         // Budgets that hold much of a dense net leave no single synapse worth an index, and small ones no whole axon worth its room.
         let suits = |way: &Way| match way.shape {
-            Shape::Whole => budget.words(self.target).is_none_or(|words| words >= WHOLE_FROM),
+            Shape::Whole => suits_whole(budget, self.target),
             Shape::Free => room(budget, self.net, self.target) <= LARGEST_START,
         };
         let any = self.courses.iter().any(suits);
@@ -536,8 +511,8 @@ impl<'a, F> Fitter<'a, F> {
             layer_bits: self.layer_bits(width),
             signs: width.signs,
             quantizer,
-            calibration: if reconstruct { self.used.clone() } else { Vec::new() },
-            teacher: reconstruct.then(|| self.net.clone()),
+            calibration: if reconstruct { self.used.clone() } else { Arc::default() },
+            teacher: self.lowered.clone().filter(|_| reconstruct),
             ..self.options.compile.clone()
         }
     }

@@ -7,7 +7,7 @@
 
 use spikec_net::{Float, Net, PopulationId, Ties};
 use spikec_reconstruct::rows::DAMPING;
-use spikec_reconstruct::{Ears, Features, Moments, Recording, Scale, is_gate, matrix, mean_kernel};
+use spikec_reconstruct::{Ears, Features, Moments, Recording, Scale, Teacher, is_gate, matrix, mean_kernel};
 
 /// A population with its synapses.
 #[derive(Debug, Clone)]
@@ -33,8 +33,9 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Of all populations of a net that have synapses; with `unroll`, rows are neurons where they might be kernels.
-    pub fn all(net: &Net<Float>, taught: &Recording, unroll: bool) -> Vec<Self> {
+    /// Of all populations of the teacher that have synapses; with `unroll`, rows are neurons where they might be kernels.
+    pub fn all(teacher: &Teacher, unroll: bool) -> Vec<Self> {
+        let (net, taught) = (teacher.net(), teacher.recording());
         let with_synapses = |p: &usize| net.projections.iter().any(|q| q.post.index() == *p && !q.synapses.is_empty());
         let of = |p| Layer::of(net, PopulationId::from(p), taught, unroll);
         let mut layers: Vec<Layer> = (0..net.populations.len()).filter(with_synapses).map(of).collect();

@@ -8,7 +8,7 @@ use crate::layer::Layer;
 use rayon::prelude::*;
 use spikec_data::Stimulus;
 use spikec_net::{Builder, Float, Interpreter, Net, PopulationId, ReferenceError, Role, Synapses};
-use spikec_reconstruct::{Ears, Recording, Rows, Scale, is_gate};
+use spikec_reconstruct::{Ears, Recording, Rows, Scale, Teacher, is_gate};
 
 /// Which synapses stay: by layer, row, position (see [`Layer::rows`]).
 pub type Kept = Vec<Vec<Vec<bool>>>;
@@ -67,24 +67,25 @@ pub struct Samples<'a> {
 ///
 /// # Errors
 /// A net or samples that can't be interpreted.
-pub fn refit(teacher: &Net<Float>, taught: &Recording, mut net: Net<Float>, samples: Samples) -> Result<Net<Float>, ReferenceError> {
+pub fn refit(teacher: &Teacher, mut net: Net<Float>, samples: Samples) -> Result<Net<Float>, ReferenceError> {
     let order: Vec<PopulationId> = Interpreter::new(&net)?.order().collect();
     for p in order {
         let mut pres = net.projections.iter().filter(|q| q.post == p && !q.synapses.is_empty()).map(|q| q.pre).peekable();
         if pres.peek().is_none() {
             continue;
         }
-        let heard = match pres.all(|pre| net.population(pre).is_input()) {
-            true => None,
-            false => Some(Recording::of_floats(&net, samples.samples, samples.steps)?),
-        };
+        let inputs_alone = pres.all(|pre| net.population(pre).is_input());
         if is_gate(&net, p) {
             continue;
         }
+        let heard = match inputs_alone {
+            true => None,
+            false => Some(Recording::of_floats(&net, samples.samples, samples.steps)?),
+        };
         let neurons = net.population(p).neurons();
-        let ties = Ears::ties(&net, p, teacher);
+        let ties = Ears::ties(&net, p, teacher.net());
         let scales = Ears::scales(ties.as_ref(), neurons.iter().map(Scale::of).collect());
-        let rows = Rows::of(&net, p, ties.as_ref(), (teacher, taught), heard.as_ref(), scales.clone());
+        let rows = Rows::of(&net, p, ties.as_ref(), teacher, heard.as_ref(), scales.clone());
         let best: Vec<(Vec<f32>, f32)> = (0..rows.len())
             .into_par_iter()
             .map(|j| {

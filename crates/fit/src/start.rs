@@ -111,7 +111,7 @@ fn shared_inverse(layer: &Layer) -> Option<Vec<f32>> {
 fn inverse_of(layer: &Layer, j: usize, support: &[u32]) -> Vec<f32> {
     let (n, m) = (layer.moments.count, support.len());
     let feature = |k: u32| layer.features.rows[j][k as usize].feature as usize;
-    let h: Vec<f32> = support.iter().flat_map(|&a| support.iter().map(move |&b| layer.moments.now[feature(a) * n + feature(b)])).collect();
+    let h = matrix::part(&layer.moments.now, n, support.iter().map(|&k| feature(k)));
     matrix::inverse(&matrix::cholesky(&h, m, layer.floor()), m)
 }
 
@@ -153,8 +153,8 @@ pub fn best_weights(layer: &Layer, j: usize, support: &[u32]) -> Vec<f32> {
     let feature = |k: u32| row[k as usize].feature as usize;
     let all: Vec<(u32, f32)> = row.iter().zip(weights).map(|(s, &w)| (s.feature, w)).collect();
     let wanted = layer.moments.wanted(&all, &all);
-    let h: Vec<f32> = support.iter().flat_map(|&a| support.iter().map(move |&b| layer.moments.now[feature(a) * n + feature(b)])).collect();
-    let mut x: Vec<f32> = support.iter().map(|&k| wanted[feature(k)]).collect();
+    let h = matrix::part(&layer.moments.now, n, support.iter().map(|&k| feature(k)));
+    let mut x: Vec<f32> = support.iter().map(|&k| wanted[k as usize]).collect();
     matrix::solve(&matrix::cholesky(&h, m, layer.floor()), m, &mut x);
     x
 }

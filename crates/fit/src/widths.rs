@@ -235,7 +235,7 @@ impl Judge {
                 return Err(WidthsFailure::Silent(held_back.len()));
             }
             let judge = Judge { loss: Loss::OutputDistance, held_back, wanted: Some(wanted) };
-            return Ok((judge, CompileOptions { calibration: used, ..options.clone() }));
+            return Ok((judge, CompileOptions { calibration: used.into(), ..options.clone() }));
         };
         Ok((Judge { loss: Loss::WeightError { because }, held_back: Vec::new(), wanted: None }, options.clone()))
     }

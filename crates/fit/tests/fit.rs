@@ -6,14 +6,14 @@ use spikec_chip::Target;
 use spikec_compile::{CompileOptions, Signs};
 use spikec_data::{SpikeTrain, Stimulus};
 use spikec_fit::budget::Budget;
-use spikec_fit::fit::{Filed, FitFailure, FitOptions, Fitted, Fitter, Method, Shape, Width};
+use spikec_fit::fit::{FILL, Filed, FitFailure, FitOptions, Fitted, Fitter, Method, Shape, Width};
 use spikec_fit::layer::Layer;
 use spikec_fit::sculpt::{Block, Cost, Options, Saliency};
 use spikec_net::{
     Axis, Conv, FireRule, Float, FloatNeuron, FloatRules, Net, Population, PopulationId, Projection, Quantized, ResetRule, Role, Synapses,
     Ties,
 };
-use spikec_reconstruct::Recording;
+use spikec_reconstruct::{Recording, Teacher};
 
 const INPUTS: u32 = 40;
 const HIDDEN: u32 = 24;
@@ -66,6 +66,7 @@ fn options(method: Method) -> FitOptions {
         widths: vec![width(4, Signs::Mixed), width(3, Signs::Split)],
         balances: vec![0.5],
         unroll: false,
+        fill: FILL,
         compile: CompileOptions { default_steps: Some(8), partitioner: "sequential".into(), ..CompileOptions::default() },
     }
 }
@@ -196,7 +197,7 @@ fn the_same_on_any_number_of_threads() {
 fn a_course_takes_every_synapse_once_and_costs_fall_to_nothing() {
     let (net, samples) = (net(4), samples(4, 60, 0.6));
     let taught = Recording::of_floats(&net, &samples, None).unwrap();
-    let layers = Layer::all(&net, &taught, false);
+    let layers = Layer::all(&Teacher::of(&net, &taught), false);
     let target = loihi();
     for saliency in [Saliency::Magnitude, Saliency::LayerMagnitude, Saliency::Activity, Saliency::SecondOrder] {
         for start in [usize::MAX, 300] {
@@ -239,7 +240,7 @@ fn wide_samples(inputs: u32) -> Vec<Stimulus> {
 fn rows_too_long_for_an_inverse_lose_the_least_salient_first_and_wider_ones_are_refused() {
     let net = wide(1100);
     let taught = Recording::of_floats(&net, &wide_samples(1100), None).unwrap();
-    let layers = Layer::all(&net, &taught, false);
+    let layers = Layer::all(&Teacher::of(&net, &taught), false);
     let options = Options { saliency: Saliency::SecondOrder, balance: 0.5, start: usize::MAX, output: net.output };
     let course = Block::new(&layers, options).course(Cost::Synapses);
     let mut removed = course.removed.clone();
@@ -269,7 +270,7 @@ fn one_fitter_serves_large_and_small_budgets() {
 fn the_largest_weights_stay_by_magnitude() {
     let (net, samples) = (net(5), samples(5, 20, 0.6));
     let taught = Recording::of_floats(&net, &samples, None).unwrap();
-    let layers = Layer::all(&net, &taught, false);
+    let layers = Layer::all(&Teacher::of(&net, &taught), false);
     let block = Block::new(&layers, Options { saliency: Saliency::Magnitude, balance: 1.0, start: usize::MAX, output: net.output });
     let weight = |at: &spikec_fit::sculpt::At| layers[at.layer as usize].rows[at.row as usize][at.position as usize].abs();
     let course = block.course(Cost::Synapses);

@@ -10,7 +10,7 @@ use crate::dynamics::{Counters, Dynamics, NeuronState, ValueError};
 use crate::ids::PopulationId;
 use crate::liveness::Liveness;
 use crate::net::{Net, Number};
-use crate::reference::{Frame, Observer, ReferenceError, channels_now};
+use crate::reference::{Frame, InputChannels, Observer, ReferenceError};
 use serde::{Deserialize, Serialize};
 use spikec_data::SpikeTrain;
 use std::borrow::Cow;
@@ -133,8 +133,8 @@ pub struct EventInterpreter<'a> {
     incoming: Vec<Vec<usize>>,
     /// For each population, the longest delay that leaves it.
     reach: Vec<usize>,
-    /// Spike inputs: (population, its first channel).
-    inputs: Vec<(usize, u32)>,
+    /// Spike inputs.
+    inputs: Vec<InputChannels>,
 }
 
 impl<'a> EventInterpreter<'a> {
@@ -169,11 +169,12 @@ impl<'a> EventInterpreter<'a> {
         let u: Vec<Vec<i32>> = populations.iter().map(|p| vec![0; p.neurons().len()]).collect();
         let mut fired = Vec::new();
         for t in 0..steps {
-            for &(p, first) in &self.inputs {
+            for input in &self.inputs {
+                let p = input.population;
                 let slot = t as usize % history[p].len();
                 history[p][slot].clear();
                 let Some(train) = spikes else { continue };
-                channels_now(train.at(t), first, &populations[p].origin, populations[p].trained_len(), &mut history[p][slot]);
+                input.append(train.at(t), &mut history[p][slot]);
             }
             for &p in &self.order {
                 let neurons = populations[p].neurons();

@@ -13,7 +13,7 @@ use crate::dynamics::{Counters, Dynamics, NeuronState, ValueError};
 use crate::fixed::Fixed;
 use crate::float::Float;
 use crate::ids::PopulationId;
-use crate::net::{Net, Number, Projection, Role};
+use crate::net::{Net, Number, Population, Projection, Role};
 use crate::synapses::{Delays, FlatRow};
 use spikec_data::{SpikeTrain, Stimulus};
 use std::borrow::Cow;
@@ -166,8 +166,8 @@ pub(crate) struct Frame {
     pub order: Vec<usize>,
     /// For each population, the longest delay that leaves it.
     pub reach: Vec<usize>,
-    /// Spike inputs: (population, its first channel).
-    pub inputs: Vec<(usize, u32)>,
+    /// Spike inputs.
+    pub inputs: Vec<InputChannels>,
 }
 
 impl Frame {
@@ -184,7 +184,7 @@ impl Frame {
         let mut first = 0u32;
         let mut inputs = Vec::new();
         for (i, p) in net.populations.iter().enumerate().filter(|(_, p)| matches!(p.role, Role::SpikeInput)) {
-            inputs.push((i, first));
+            inputs.push(InputChannels::of(i, p, first));
             first = first.saturating_add(p.trained_len() as u32);
         }
         Ok(Frame { order, reach, inputs })
@@ -200,8 +200,8 @@ pub struct Interpreter<'a, N: Dynamics> {
     incoming: Vec<Vec<Table<'a, N::Acting>>>,
     /// For each population, the longest delay that leaves it.
     reach: Vec<usize>,
-    /// Spike inputs: (population, its first channel).
-    inputs: Vec<(usize, u32)>,
+    /// Spike inputs.
+    inputs: Vec<InputChannels>,
 }
 
 impl<'a, N: Dynamics> Interpreter<'a, N> {
@@ -241,11 +241,12 @@ impl<'a, N: Dynamics> Interpreter<'a, N> {
         let mut wait: Vec<Vec<u8>> = populations.iter().map(|p| vec![0; p.neurons().len()]).collect();
         let mut sums = vec![N::Sum::default(); populations.iter().map(|p| p.neurons().len()).max().unwrap_or(0)];
         for t in 0..steps {
-            for &(p, first) in &self.inputs {
+            for input in &self.inputs {
+                let p = input.population;
                 let slot = t as usize % history[p].len();
                 history[p][slot].clear();
                 let Some(train) = spikes else { continue };
-                channels_now(train.at(t), first, &populations[p].origin, populations[p].trained_len(), &mut history[p][slot]);
+                input.append(train.at(t), &mut history[p][slot]);
             }
             for &p in &self.order {
                 let neurons = populations[p].neurons();
@@ -273,9 +274,8 @@ impl<'a, N: Dynamics> Interpreter<'a, N> {
 
     /// Appends the channels (indices now) of the spike input `population` that spike in network step `t`, ascending.
     pub fn input_spikes(&self, train: &SpikeTrain, population: PopulationId, t: u32, out: &mut Vec<u32>) {
-        if let Some(&(p, first)) = self.inputs.iter().find(|(p, _)| *p == population.index()) {
-            let input = &self.net.populations[p];
-            channels_now(train.at(t), first, &input.origin, input.trained_len(), out);
+        if let Some(input) = self.inputs.iter().find(|i| i.population == population.index()) {
+            input.append(train.at(t), out);
         }
     }
 
@@ -344,13 +344,54 @@ fn accumulate<N: Dynamics>(table: &Table<N::Acting>, history: &[Vec<u32>], t: u3
     }
 }
 
-/// Appends the channels of one input population (now) that spike, given those of all inputs as trained.
-pub(crate) fn channels_now(spikes: &[u32], first: u32, origin: &[u32], trained: usize, out: &mut Vec<u32>) {
-    let of_population = spikes.iter().filter_map(|&c| c.checked_sub(first)).filter(|&c| (c as usize) < trained);
-    if origin.len() == trained {
-        out.extend(of_population);
-    } else {
-        out.extend(of_population.filter_map(|c| origin.binary_search(&c).ok()).map(|c| c as u32));
+/// The channels of a spike input, now and among those of all inputs as trained.
+pub(crate) struct InputChannels {
+    /// The population.
+    pub population: usize,
+    /// Its first channel as trained.
+    first: u32,
+    trained: u32,
+    now: Places,
+}
+
+/// Where channels are that were numbered as trained.
+enum Places {
+    /// Where they were.
+    Same,
+    /// By channel as trained, [`GONE`] where it was removed.
+    Table(Vec<u32>),
+    /// The channels that are left, ascending: where a table would be much longer.
+    Left(Vec<u32>),
+}
+
+/// A channel that was removed.
+const GONE: u32 = u32::MAX;
+/// A table has at most so many entries for each channel that is left.
+const SPARSEST_TABLE: usize = 64;
+
+impl InputChannels {
+    fn of<N: Number>(population: usize, input: &Population<N>, first: u32) -> Self {
+        let (trained, left) = (input.trained_len(), input.origin.len());
+        let now = if left == trained {
+            Places::Same
+        } else if trained / SPARSEST_TABLE > left {
+            Places::Left(input.origin.clone())
+        } else {
+            let mut places = vec![GONE; trained];
+            input.origin.iter().zip(0..).for_each(|(&origin, now)| places[origin as usize] = now);
+            Places::Table(places)
+        };
+        InputChannels { population, first, trained: trained as u32, now }
+    }
+
+    /// Appends the channels (now) that spike, given those of all inputs as trained.
+    pub fn append(&self, spikes: &[u32], out: &mut Vec<u32>) {
+        let of_population = spikes.iter().filter_map(|&c| c.checked_sub(self.first)).filter(|&c| c < self.trained);
+        match &self.now {
+            Places::Same => out.extend(of_population),
+            Places::Table(places) => out.extend(of_population.map(|c| places[c as usize]).filter(|&c| c != GONE)),
+            Places::Left(left) => out.extend(of_population.filter_map(|c| left.binary_search(&c).ok()).map(|now| now as u32)),
+        }
     }
 }
 

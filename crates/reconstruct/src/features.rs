@@ -135,6 +135,16 @@ impl Trains {
         Trains { starts, offsets, columns }
     }
 
+    /// The spikes of some features.
+    pub fn part(&self, features: &[u32]) -> Self {
+        let mut part = Trains { starts: self.starts.clone(), offsets: vec![0], columns: Vec::new() };
+        for &f in features {
+            part.columns.extend(self.of_feature(f as usize));
+            part.offsets.push(part.columns.len() as u32);
+        }
+        part
+    }
+
     /// Number of columns.
     pub fn column_count(&self) -> usize {
         *self.starts.last().expect("there is a start at 0") as usize

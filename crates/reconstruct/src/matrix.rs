@@ -39,6 +39,58 @@ pub fn add_product(a: &mut [f32], x: &[f32], y: &[f32], (n, m, columns): (usize,
     });
 }
 
+/// The lower half of `a` (n x n, row-major) += `x` (n x columns) times its transpose; of the upper half, what lies in the bands of the
+/// diagonal too. [`mirror`] makes it whole. Cost: n^2 columns / 2 multiplications.
+pub fn add_square(a: &mut [f32], x: &[f32], (n, columns): (usize, usize)) {
+    assert!(a.len() == n * n && x.len() == n * columns);
+    if columns == 0 || n == 0 {
+        return;
+    }
+    a.par_chunks_mut(BAND * n).enumerate().for_each(|(band, a)| {
+        let (first, rows) = (band * BAND, a.len() / n);
+        let m = first + rows;
+        let ours = &x[first * columns..];
+        // SAFETY: `a` has `rows` rows of n, of which the first m columns are written; `x` has m rows of `columns`, `ours` the last `rows` of them.
+        unsafe {
+            matrixmultiply::sgemm(
+                rows,
+                columns,
+                m,
+                1.0,
+                ours.as_ptr(),
+                columns as isize,
+                1,
+                x.as_ptr(),
+                1,
+                columns as isize,
+                1.0,
+                a.as_mut_ptr(),
+                n as isize,
+                1,
+            );
+        }
+    });
+}
+
+/// The rows and columns `of` of a square matrix (n x n, row-major), in their order.
+pub fn part(a: &[f32], n: usize, of: impl ExactSizeIterator<Item = usize> + Clone) -> Vec<f32> {
+    let mut out = Vec::with_capacity(of.len() * of.len());
+    for i in of.clone() {
+        let row = &a[i * n..(i + 1) * n];
+        out.extend(of.clone().map(|k| row[k]));
+    }
+    out
+}
+
+/// Copies the lower half of a square matrix (n x n, row-major) to the upper.
+pub fn mirror(a: &mut [f32], n: usize) {
+    for i in 0..n {
+        for j in i + 1..n {
+            a[i * n + j] = a[j * n + i];
+        }
+    }
+}
+
 /// The lower triangular factor L of a positive definite matrix (n x n, row-major; its lower half is read): a = L L'. The upper half of
 /// the result is 0. A pivot below `floor` counts as `floor`. Cost: n^3 / 6 multiplications.
 pub fn cholesky(a: &[f32], n: usize, floor: f32) -> Vec<f32> {
@@ -228,5 +280,17 @@ mod tests {
         assert_eq!(one, run(3));
         let by_hand: f32 = (0..columns).map(|c| x[149 * columns + c] * y[69 * columns + c]).sum();
         assert!((one[149 * m + 69] - by_hand).abs() < 1e-2);
+    }
+
+    #[test]
+    fn a_square_is_the_product_with_itself() {
+        for (n, columns) in [(1, 3), (64, 10), (65, 33), (200, 50)] {
+            let x: Vec<f32> = (0..n * columns).map(|k| (k as f32 * 0.61).cos()).collect();
+            let (mut square, mut product) = (vec![0.5; n * n], vec![0.5; n * n]);
+            add_square(&mut square, &x, (n, columns));
+            mirror(&mut square, n);
+            add_product(&mut product, &x, &x, (n, n, columns));
+            assert!(square.iter().zip(&product).all(|(a, b)| (a - b).abs() < 1e-4), "{n} {columns}");
+        }
     }
 }

@@ -119,9 +119,19 @@ pub fn slices(starts: &[u32]) -> Vec<std::ops::Range<usize>> {
     out
 }
 
-impl Moments {
-    /// Moments of `now` against `teacher`; `None` where the neurons hear what the teacher heard. `damping` is a share of the mean diagonal.
-    pub fn of(now: &Trains, teacher: Option<&Trains>, kernel: Kernel, damping: f32) -> Self {
+/// Sums over the columns, before the bias is profiled out.
+#[derive(Debug, Clone)]
+pub(crate) struct Raw {
+    /// `x x^T`, n x n.
+    h: Vec<f32>,
+    /// `x x'^T`, n x m; `None` where the neurons hear what the teacher heard.
+    cross: Option<Vec<f32>>,
+    bias: BiasMoments,
+}
+
+impl Raw {
+    /// Of `now` against `teacher`; `None` where the neurons hear what the teacher heard. Cost: n (n / 2 + m) columns multiplications.
+    pub fn of(now: &Trains, teacher: Option<&Trains>, kernel: Kernel) -> Self {
         let (n, m) = (now.features(), teacher.map_or(0, Trains::features));
         let mut h = vec![0f32; n * n];
         let mut cross = teacher.map(|_| vec![0f32; n * m]);
@@ -130,7 +140,7 @@ impl Moments {
             let columns = (now.starts[slice.end] - now.starts[slice.start]) as usize;
             let x = traces(now, kernel, slice.clone());
             let ramps: Vec<f32> = slice.clone().flat_map(|s| ramp((now.starts[s + 1] - now.starts[s]) as usize, kernel.keep_v)).collect();
-            matrix::add_product(&mut h, &x, &x, (n, n, columns));
+            matrix::add_square(&mut h, &x, (n, columns));
             add_ramps(&mut bias.now, &x, &ramps);
             bias.power += ramps.iter().map(|r| r * r).sum::<f32>();
             match (teacher, &mut cross) {
@@ -142,6 +152,24 @@ impl Moments {
                 _ => add_ramps(&mut bias.teacher, &x, &ramps),
             }
         }
+        matrix::mirror(&mut h, n);
+        Raw { h, cross, bias }
+    }
+
+    /// Of some of the features, where the neurons hear what the teacher heard: those of all against them.
+    pub fn part(&self, features: &[u32]) -> Raw {
+        let n = self.bias.now.len();
+        let h = matrix::part(&self.h, n, features.iter().map(|&f| f as usize));
+        let mut cross = Vec::with_capacity(features.len() * n);
+        features.iter().for_each(|&f| cross.extend_from_slice(&self.h[f as usize * n..(f as usize + 1) * n]));
+        let now = features.iter().map(|&f| self.bias.now[f as usize]).collect();
+        Raw { h, cross: Some(cross), bias: BiasMoments { now, teacher: self.bias.teacher.clone(), power: self.bias.power } }
+    }
+
+    /// With the bias profiled out, and damped by a share of the mean diagonal.
+    pub fn profiled(self, damping: f32) -> Moments {
+        let Raw { mut h, mut cross, bias } = self;
+        let n = bias.now.len();
         profile_out(&mut h, &bias.now, &bias.now, bias.power);
         if let Some(cross) = &mut cross {
             profile_out(cross, &bias.now, &bias.teacher, bias.power);
@@ -151,28 +179,37 @@ impl Moments {
         (0..n).for_each(|i| h[i * n + i] += damping);
         Moments { count: n, now: h, cross, bias, damping }
     }
+}
 
-    /// What the best weights q solve, `H q = wanted`: `C w` for the teacher's weights w, and the damping that pulls q to `prior`. Both
-    /// rows are (feature, weight), `prior` by features now.
+impl Moments {
+    /// Moments of `now` against `teacher`; `None` where the neurons hear what the teacher heard. `damping` is a share of the mean diagonal.
+    pub fn of(now: &Trains, teacher: Option<&Trains>, kernel: Kernel, damping: f32) -> Self {
+        Raw::of(now, teacher, kernel).profiled(damping)
+    }
+
+    /// What the best weights q over `prior`'s features solve, `H q = wanted`: `C w` for the teacher's weights w, and the damping that pulls q
+    /// to `prior`. Both rows are (feature, weight), `prior` by features now; the result is in its order.
     pub fn wanted(&self, teacher: &[(u32, f32)], prior: &[(u32, f32)]) -> Vec<f32> {
         let n = self.count;
-        let mut out = vec![0f32; n];
-        match &self.cross {
+        let mut out: Vec<f32> = match &self.cross {
             Some(cross) => {
                 let m = self.bias.teacher.len();
-                let row = |row: &[f32]| teacher.iter().map(|&(f, w)| w * row[f as usize]).sum();
-                out.iter_mut().zip(cross.chunks(m.max(1))).for_each(|(out, cross)| *out = row(cross));
+                let row = |f: usize| &cross[f * m..(f + 1) * m];
+                let sum = |&(f, _): &(u32, f32)| teacher.iter().map(|&(g, w)| w * row(f as usize)[g as usize]).sum();
+                prior.iter().map(sum).collect()
             }
             None => {
                 // H is symmetric: whole rows at a time.
+                let mut all = vec![0f32; n];
                 for &(f, w) in teacher {
                     let f = f as usize;
-                    out.iter_mut().zip(&self.now[f * n..(f + 1) * n]).for_each(|(out, &h)| *out += w * h);
-                    out[f] -= self.damping * w;
+                    all.iter_mut().zip(&self.now[f * n..(f + 1) * n]).for_each(|(out, &h)| *out += w * h);
+                    all[f] -= self.damping * w;
                 }
+                prior.iter().map(|&(f, _)| all[f as usize]).collect()
             }
-        }
-        prior.iter().for_each(|&(f, w)| out[f as usize] += self.damping * w);
+        };
+        out.iter_mut().zip(prior).for_each(|(out, &(_, w))| *out += self.damping * w);
         out
     }
 }

@@ -126,7 +126,8 @@ impl Own {
         let mut ramp = potentials(trains, &[], 1.0, kernel, &watched.fired);
         ramp.iter_mut().zip(&roots).for_each(|(x, r)| *x *= r);
         let mut h = vec![0f32; n * n];
-        matrix::add_product(&mut h, &x, &x, (n, n, columns));
+        matrix::add_square(&mut h, &x, (n, columns));
+        matrix::mirror(&mut h, n);
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         let mut wanted: Vec<f32> = x.chunks(columns.max(1)).map(|row| dot(row, &target)).collect();
         let ramps: Vec<f32> = x.chunks(columns.max(1)).map(|row| dot(row, &ramp)).collect();

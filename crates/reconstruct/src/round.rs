@@ -43,8 +43,7 @@ impl Factor {
         let diagonal = |k: u32| h[k as usize * n + k as usize];
         order.sort_by(|&a, &b| diagonal(b).total_cmp(&diagonal(a)).then(a.cmp(&b)));
         // The lower factor of the reversed order, reversed, is upper triangular.
-        let reversed: Vec<f32> =
-            order.iter().rev().flat_map(|&a| order.iter().rev().map(move |&b| h[a as usize * n + b as usize])).collect();
+        let reversed = matrix::part(h, n, order.iter().rev().map(|&k| k as usize));
         let floor = (0..n).map(|k| h[k * n + k]).fold(0f32, f32::max) * 1e-7;
         let mut upper = matrix::cholesky(&reversed, n, floor.max(f32::MIN_POSITIVE));
         upper.reverse();

@@ -5,10 +5,12 @@
 //! Cost: see [`crate::moments`]; a row whose support is not all features costs the cube of its support.
 
 use crate::features::{Features, Synapse, Trains};
+use crate::matrix;
 use crate::moments::{Kernel, Moments};
 use crate::own::{Importance, Own, Watched, potentials};
 use crate::record::Recording;
 use crate::round::{Factor, Grid, Row};
+use crate::teacher::Teacher;
 use crate::tied;
 use crate::together::{FEW_ROWS, Heard, Together};
 use spikec_net::{Float, FloatNeuron, Net, Population, PopulationId, Ties};
@@ -173,32 +175,44 @@ impl Ears {
 }
 
 impl Rows {
-    /// Rows of population `p` of `net`, taught by `teacher` (which has every population and neuron of `net`, by name and origin) as it was
-    /// recorded; `heard`: a recording of the net now, `None` where it hears what the teacher did. With `ties`, a row is a kernel.
-    /// `scales` has one entry a row.
+    /// Rows of population `p` of `net`, taught by `teacher` (which has every population and neuron of `net`, by name and origin);
+    /// `heard`: a recording of the net now, `None` where it hears what the teacher did ([`Teacher::heard_by_both`]). With `ties`, a row is a
+    /// kernel. `scales` has one entry a row.
+    ///
+    /// # Panics
+    /// Without `heard`, where the net hears something else than the teacher did.
     pub fn of(
         net: &Net<Float>,
         p: PopulationId,
         ties: Option<&Ties>,
-        (teacher, taught): (&Net<Float>, &Recording),
+        teacher: &Teacher,
         heard: Option<&Recording>,
         scales: Vec<Scale>,
     ) -> Self {
         let kernel = mean_kernel(net.population(p).neurons());
         let here = Ears::of(net, p, ties.cloned());
         let now: Vec<Vec<(u32, f32)>> = scales.iter().enumerate().map(|(j, s)| here.weights(net, j, s.factor)).collect();
-        let (moments, teacher_rows, same, own) = if std::ptr::eq(net, teacher) && heard.is_none() {
+        let (taught, their_net) = (teacher.recording(), teacher.net());
+        let (moments, teacher_rows, same, own) = if std::ptr::eq(net, their_net) && heard.is_none() {
             (Moments::of(&here.trains(net, taught), None, kernel, DAMPING), now.clone(), true, None)
         } else {
-            let (theirs, neurons) = their_neurons(net.population(p), teacher);
-            let there = Ears::of(teacher, theirs, ties.map(|_| Ties::of(teacher, theirs).expect("a kernel was made from one")));
+            let (theirs, neurons) = their_neurons(net.population(p), their_net);
+            let there = Ears::of(their_net, theirs, ties.map(|_| Ties::of(their_net, theirs).expect("a kernel was made from one")));
             let indices = there.rows_of(&here, neurons);
-            let rows = indices.iter().zip(&scales).map(|(&row, s)| there.weights(teacher, row as usize, s.factor)).collect();
-            let trains = here.trains(net, heard.unwrap_or(taught));
-            let their_trains = there.trains(teacher, taught);
-            let moments = Moments::of(&trains, Some(&their_trains), kernel, DAMPING);
-            let own = (!std::ptr::eq(net, teacher)).then(|| {
-                let mut of = there.fired(teacher, theirs, taught);
+            let rows = indices.iter().zip(&scales).map(|(&row, s)| there.weights(their_net, row as usize, s.factor)).collect();
+            let their_trains = there.trains(their_net, taught);
+            let (moments, trains) = match (heard, ties) {
+                (None, None) => {
+                    let features = teacher.heard_by_both(net, p).expect("the caller knows that both hear the same");
+                    teacher.moments(theirs, &there.features, &features, kernel, DAMPING)
+                }
+                _ => {
+                    let trains = here.trains(net, heard.unwrap_or(taught));
+                    (Moments::of(&trains, Some(&their_trains), kernel, DAMPING), trains)
+                }
+            };
+            let own = (!std::ptr::eq(net, their_net)).then(|| {
+                let mut of = there.fired(their_net, theirs, taught);
                 let fired = indices.iter().map(|&row| std::mem::take(&mut of[row as usize])).collect();
                 Together::new(Heard { trains, their_trains, fired }, now.iter().map(Vec::len))
             });
@@ -232,15 +246,14 @@ impl Rows {
         let support: Vec<usize> = row.iter().map(|r| r.0 as usize).collect();
         let (mut h, mut own_factor) = (None, None);
         if support.len() < n {
-            let sub: Vec<f32> = support.iter().flat_map(|&a| support.iter().map(move |&b| self.moments.now[a * n + b])).collect();
+            let sub = matrix::part(&self.moments.now, n, support.iter().copied());
             own_factor = (support.len() <= LARGEST_FACTOR).then(|| Factor::of(&sub, support.len()));
             h = Some(sub);
         }
         let mut best: Vec<f32> = row.iter().map(|r| r.1).collect();
         let factor = if support.len() < n { own_factor.as_ref() } else { self.factor.as_ref() };
         if let (false, Some(factor)) = (self.same, factor) {
-            let wanted = self.moments.wanted(&self.teacher[j], row);
-            best = support.iter().map(|&f| wanted[f]).collect();
+            best = self.moments.wanted(&self.teacher[j], row);
             factor.solve(&mut best);
         }
         Work { h, factor: own_factor, own: None, best, grid_of }

@@ -19,6 +19,7 @@ use spikec_fit::budget::Budget;
 use spikec_fit::widths::{self, Widened, WidthsFailure};
 use spikec_reconstruct::Recording;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Runs the command.
 pub fn run(args: &CompileArgs, json: bool) -> Result<u8, Failure> {
@@ -108,7 +109,7 @@ impl Job {
             let message = format!("was made for target {}, not {}", placement.target, target.name);
             return Err(Failure::file(path, message).hint("write one for this target, or change its name in the file"));
         }
-        let samples = calibration.map_or(Vec::new(), |set| coding.coded(set.samples, mapping.steps));
+        let samples = Arc::new(calibration.map_or(Vec::new(), |set| coding.coded(set.samples, mapping.steps)));
         let options = CompileOptions {
             weight_bits: mapping.weight_bits,
             layer_bits: layer_bits(mapping),

@@ -12,17 +12,21 @@ use spikec_chip::target::Family;
 use spikec_compile::{CompileOptions, Input, Signs, compile};
 use spikec_data::DataSet;
 use spikec_fit::budget::Budget;
-use spikec_fit::fit::{File, Filed, FitFailure, FitOptions, Fitted, Fitter, Method, Width};
+use spikec_fit::fit::{FILL, File, Filed, FitFailure, FitOptions, Fitted, Fitter, Method, Width};
 use spikec_fit::frontier::Point;
 use spikec_fit::sculpt::Saliency;
 use spikec_fit::write::network_of;
 use spikec_net::{Float, InputCoding, InputKind, Net, Network, code_inputs};
 use spikec_sim::{Level, Machine, RunOptions};
+use std::sync::Arc;
 
 /// Steps of the default ladder.
 const LADDER: u32 = 10;
 /// Samples that are timed for a point of the frontier.
 const TIMED: usize = 32;
+
+/// Share of a budget of the ladder that is enough: what a point shows is what it takes.
+const ENOUGH: f64 = 0.9;
 
 /// Runs the command.
 pub fn run(args: &FitArgs, json: bool) -> Result<u8, Failure> {
@@ -157,7 +161,7 @@ fn options(args: &FitArgs, job: &Job, widths: &[&str]) -> FitOptions {
     let mut compile = job.options.clone();
     let chosen = ["weight-bits", "signs", "quantizer"];
     compile.provenance.retain(|(name, _)| !chosen.contains(&name.as_str()));
-    FitOptions { method: method(args), widths, balances: args.balance.clone(), unroll: args.unroll, compile }
+    FitOptions { method: method(args), widths, balances: args.balance.clone(), unroll: args.unroll, fill: FILL, compile }
 }
 
 /// The network with a matrix for each chain, and its nets without and with the coding of the inputs.
@@ -217,7 +221,7 @@ fn frontier(args: &FitArgs, job: &Job, net: &Net<Float>, file: &File<Network>) -
     let mut points = Vec::new();
     let budgets: Vec<Budget> = ladder.iter().map(|&bytes| Budget { memory_bytes: Some(bytes), ..Budget::default() }).collect();
     for method in methods {
-        let options = FitOptions { method, ..own.clone() };
+        let options = FitOptions { method, fill: ENOUGH, ..own.clone() };
         let fitter = Fitter::new(net, &job.target, &job.options.calibration, options, &budgets, file, &mut say).map_err(|e| failure(&e))?;
         for (budget, &bytes) in budgets.iter().zip(&ladder) {
             let mut say = |stage: &str| {
@@ -237,7 +241,7 @@ fn frontier(args: &FitArgs, job: &Job, net: &Net<Float>, file: &File<Network>) -
 
 /// Words of the budgets: what the net takes unpruned at the first width, then each a smaller share, down to a thirtieth of a core.
 fn ladder(net: &Net<Float>, job: &Job, widths: &[Width]) -> Result<Vec<u64>, Failure> {
-    let options = CompileOptions { weight_bits: widths[0].bits, calibration: Vec::new(), ..job.options.clone() };
+    let options = CompileOptions { weight_bits: widths[0].bits, calibration: Arc::default(), ..job.options.clone() };
     let whole = compile(Input::Trained { net, digest: [0; 32] }, &job.target, &options, &mut |_| ());
     let packed = job.target.packed();
     let word_bytes = u64::from(*packed.synapse_memory.word_bits) / 8;
@@ -268,7 +272,7 @@ fn point(fitted: &Fitted<Network>, allowed_bytes: u64, method: Method, job: &Job
     let trouble = |e: &dyn std::fmt::Display| Failure::input(format!("the fitted bundle can't be run: {e}"));
     let timed = Machine::boot_timed(bundle.loadable(), Level::Analytic).map_err(|e| trouble(&e))?;
     let run = RunOptions { steps: job.options.default_steps, ..RunOptions::default() };
-    let samples = test.map_or(&job.options.calibration, |t| &t.set.samples);
+    let samples = test.map_or(&*job.options.calibration, |t| &t.set.samples);
     let few = &samples[..samples.len().min(TIMED)];
     let batch = timed.run_batch(few, &run, &|| ()).map_err(|e| trouble(&e))?;
     let events = batch.totals.synaptic_ops as f64 / few.len() as f64;

@@ -116,7 +116,7 @@ fn random_nets_on_bits_equal_the_reference() {
         let net = net(seed);
         let samples: Vec<Stimulus> = (0..3).map(|k| random_spikes(&net, 100 * seed + k, 20)).collect();
         let calibration = if seed % 3 == 0 { samples.clone() } else { Vec::new() };
-        let options = CompileOptions { calibration, default_steps: Some(20), ..CompileOptions::default() };
+        let options = CompileOptions { calibration: calibration.into(), default_steps: Some(20), ..CompileOptions::default() };
         let target = if seed % 4 == 3 { target("ranc256") } else { small() };
         let done = match compiled(&net, &target, &options) {
             Ok(done) => done,

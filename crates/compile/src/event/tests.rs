@@ -106,7 +106,7 @@ fn random_nets_on_bits_equal_the_reference() {
         let net = net(seed);
         let samples: Vec<Stimulus> = (0..3).map(|k| random_spikes(&net, 100 * seed + k, 20)).collect();
         let calibration = if seed % 3 == 0 { samples.clone() } else { Vec::new() };
-        let options = CompileOptions { calibration, default_steps: Some(20), ..CompileOptions::default() };
+        let options = CompileOptions { calibration: calibration.into(), default_steps: Some(20), ..CompileOptions::default() };
         let done = match compiled(&net, &target(if seed.is_multiple_of(2) { "tinyodin" } else { "odin" }), &options) {
             Ok(done) => done,
             Err(CompileError::Findings(f)) if f.iter().all(|f| ["C02", "C11", "C17"].contains(&f.code)) => continue,

@@ -15,7 +15,8 @@ use spikec_chip::Target;
 use spikec_data::Stimulus;
 use spikec_net::{Float, Interpreter, Net, PopulationId, ProjectionId, Quantized, Ties};
 use spikec_reconstruct::rows::LARGEST_FEATURES;
-use spikec_reconstruct::{Ears, Features, Grid, Recording, Rows, Scale, is_gate};
+use spikec_reconstruct::{Ears, Features, Grid, Recording, Rows, Scale, Teacher, is_gate};
+use std::borrow::Cow;
 
 /// Times that coordinate descent goes through a row.
 const SWEEPS: usize = 20;
@@ -27,8 +28,9 @@ pub struct Guide<'a> {
     pub samples: &'a [Stimulus],
     /// Network steps of samples that don't say.
     pub steps: Option<u32>,
-    /// The net whose potentials are wanted; its populations are those of the net to be quantized, by name and origin.
-    pub teacher: &'a Net<Float>,
+    /// The net whose potentials are wanted, as it ran on the samples; its populations are those of the net to be quantized, by name and
+    /// origin. `None`: that net itself.
+    pub teacher: Option<&'a Teacher<'a>>,
 }
 
 /// As [`super::quantize_all`], with the guide's samples where the method uses them.
@@ -46,17 +48,24 @@ pub fn reconstruct_all(
     // What is refused is not worth the time.
     let refused = finding::errors(&draft.findings).is_some();
     if options.method == Quantizer::Reconstruct && !guide.samples.is_empty() && !refused {
-        let taught = Recording::of_floats(guide.teacher, guide.samples, guide.steps)?;
+        let own;
+        let teacher = match guide.teacher {
+            Some(teacher) => teacher,
+            None => {
+                own = Teacher::run(Cow::Borrowed(net), guide.samples, guide.steps)?;
+                &own
+            }
+        };
         let order: Vec<PopulationId> = Interpreter::new(net)?.order().collect();
         for p in order {
             let mut pres = net.projections.iter().filter(|q| q.post == p && !q.synapses.is_empty()).map(|q| q.pre).peekable();
             if pres.peek().is_none() || is_gate(net, p) {
                 continue;
             }
-            let ties = Ears::ties(net, p, guide.teacher);
+            let ties = Ears::ties(net, p, teacher.net());
             let features = match &ties {
                 Some(ties) => ties.tap_count(),
-                None => Features::at_most(net, p).max(Features::at_most(guide.teacher, p)),
+                None => Features::at_most(net, p).max(Features::at_most(teacher.net(), p)),
             };
             if features > LARGEST_FEATURES {
                 let remedy = "its weights are rounded by row scale";
@@ -65,16 +74,17 @@ pub fn reconstruct_all(
                 draft.findings.push(finding.layer(layer));
                 continue;
             }
-            let heard = if pres.all(|pre| net.population(pre).is_input()) && std::ptr::eq(net, guide.teacher) {
+            let itself = pres.all(|pre| net.population(pre).is_input()) && std::ptr::eq(net, teacher.net());
+            let heard = if itself || ties.is_none() && teacher.heard_by_both(net, p).is_some() {
                 None
             } else {
                 let (now, _) = draft.build(network_digest);
                 Some(Recording::of_registers(&now.net, guide.samples, guide.steps, bias_limits(target))?)
             };
-            draft.reconstruct(p, ties, (guide.teacher, &taught), heard.as_ref());
+            draft.reconstruct(p, ties, teacher, heard.as_ref());
         }
         if options.tune {
-            draft.tune(guide, &taught)?;
+            draft.tune(guide, teacher)?;
         }
     }
     Ok(draft.build(network_digest))
@@ -87,13 +97,7 @@ fn grids(slots: &[Slot], level: f64) -> Vec<Grid> {
 
 impl Draft<'_> {
     /// Chooses levels, mantissas and biases of population `p`, which hears `heard` (`None`: what the teacher heard), by kernels where it has `ties`.
-    fn reconstruct(
-        &mut self,
-        p: PopulationId,
-        ties: Option<Ties>,
-        (teacher, taught): (&Net<Float>, &Recording),
-        heard: Option<&Recording>,
-    ) {
+    fn reconstruct(&mut self, p: PopulationId, ties: Option<Ties>, teacher: &Teacher, heard: Option<&Recording>) {
         let net = self.net;
         let comparable = self.options.comparable_outputs && p == net.output;
         let units = scale::units(&self.prepared[p.index()], comparable);
@@ -103,7 +107,7 @@ impl Draft<'_> {
             fires: n.threshold.is_finite(),
         };
         let of_neurons: Vec<Scale> = self.prepared[p.index()].neurons.iter().zip(&units).map(scale).collect();
-        let rows = Rows::of(net, p, ties.as_ref(), (teacher, taught), heard, Ears::scales(ties.as_ref(), of_neurons));
+        let rows = Rows::of(net, p, ties.as_ref(), teacher, heard, Ears::scales(ties.as_ref(), of_neurons));
         // The row of a neuron, and a neuron of a row.
         let row_of = |j: usize| ties.as_ref().map_or(j, |t| t.channel_of[j] as usize);
         let neuron_of = |row: usize| ties.as_ref().map_or(row, |t| t.leaders[row] as usize);

@@ -291,7 +291,7 @@ fn tuning_that_was_not_done_is_said_and_no_choice() {
         let options = crate::CompileOptions {
             tune: true,
             quantizer: Quantizer::Reconstruct,
-            calibration: (0..8).map(|seed| random_spikes(&net, seed, 10)).collect(),
+            calibration: (0..8).map(|seed| random_spikes(&net, seed, 10)).collect::<Vec<_>>().into(),
             provenance: vec![("tune".into(), "calibration".into()), ("x".into(), "y".into())],
             ..crate::CompileOptions::default()
         };

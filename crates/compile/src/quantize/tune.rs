@@ -10,7 +10,7 @@ use crate::finding::Finding;
 use serde::Serialize;
 use spikec_net::Role;
 use spikec_reconstruct::tune::{Standing, Tuned, tune};
-use spikec_reconstruct::{Recording, their_neurons};
+use spikec_reconstruct::{Recording, Teacher, their_neurons};
 
 /// What tuning did: the mean squared distance of the outputs' spike counts from the teacher's, on the calibration samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -23,13 +23,14 @@ pub struct TuneReport {
 
 impl Draft<'_> {
     /// Tunes, if there is something to tune by and its cost is bearable.
-    pub(super) fn tune(&mut self, guide: &Guide, taught: &Recording) -> Result<(), QuantizeError> {
+    pub(super) fn tune(&mut self, guide: &Guide, teacher: &Teacher) -> Result<(), QuantizeError> {
         if self.ties.iter().any(Option::is_some) {
             // Single synapses would move away from their kernels.
             let kernels = self.ties.iter().filter(|t| t.is_some()).count();
             self.untuned("layers of kernels", kernels, "leave out --tune: a network with kernels is not tuned");
             return Ok(());
         }
+        let taught = teacher.recording();
         let (before_net, _) = self.build([0; 32]);
         let limits = bias_limits(self.target);
         let before = Recording::of_registers(&before_net.net, guide.samples, guide.steps, limits)?.count_distance(taught);
@@ -42,7 +43,7 @@ impl Draft<'_> {
                 }
             }
         }
-        let theirs: Vec<_> = self.net.populations.iter().map(|p| their_neurons(p, guide.teacher)).collect();
+        let theirs: Vec<_> = self.net.populations.iter().map(|p| their_neurons(p, teacher.net())).collect();
         let Some(tuned) = tune(&here, &standing, guide.samples, guide.steps, taught, &theirs)? else {
             self.untuned("samples", guide.samples.len(), "leave out --tune: there is nothing to tune by, or it would take too long");
             return Ok(());

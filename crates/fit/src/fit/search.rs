@@ -84,7 +84,7 @@ impl<F> Fitter<'_, F> {
         let kept = self.kept(&way.course, step);
         let small = pruned(self.net, &self.layers, &kept);
         let net = if self.options.method.reconstruct {
-            refit(self.net, &self.taught, small, Samples { samples: &self.used, steps: self.options.compile.default_steps })?
+            refit(&self.teacher, small, Samples { samples: &self.used, steps: self.options.compile.default_steps })?
         } else {
             small
         };
@@ -132,7 +132,9 @@ impl<F> Fitter<'_, F> {
                 }
                 // Cores are whole; what is nearly full is full.
                 Some((_, at))
-                    if full <= 1.0 && (full > 0.995 || budget.words(self.target).is_none() && budget.synapses.is_none()) && *at == step =>
+                    if full <= 1.0
+                        && (full > self.options.fill || budget.words(self.target).is_none() && budget.synapses.is_none())
+                        && *at == step =>
                 {
                     break;
                 }

@@ -231,3 +231,25 @@ fn float_sums_add_up_in_the_order_of_the_law() {
     let nothing = Interpreter::new(&net).unwrap().sample(&Stimulus::Spikes(train), Some(0), false).unwrap();
     assert_eq!(nothing.potentials, [0.0]);
 }
+
+#[test]
+fn channels_are_where_lowering_left_them() {
+    let input = |left: Vec<u32>, trained: u32| Population::<Float> {
+        name: "x".into(),
+        shape: vec![trained],
+        origin: left,
+        skew: 0,
+        role: Role::SpikeInput,
+    };
+    for (left, trained) in [((0..9).collect::<Vec<u32>>(), 9), (vec![1, 4, 5, 8], 9), (vec![1, 4, 5, 8], 1_000)] {
+        let channels = InputChannels::of(3, &input(left.clone(), trained), 100);
+        let spikes: Vec<u32> = [0, 99].into_iter().chain(100..100 + trained).chain([100 + trained, u32::MAX]).collect();
+        let mut now = vec![7];
+        channels.append(&spikes, &mut now);
+        let all: Vec<u32> = std::iter::once(7).chain(0..left.len() as u32).collect();
+        assert_eq!(now, all, "{left:?} of {trained}");
+        let mut one = Vec::new();
+        channels.append(&[104, 106], &mut one);
+        assert_eq!(one, if left.len() == 9 { vec![4, 6] } else { vec![1] });
+    }
+}
