@@ -239,7 +239,7 @@ fn frontier(args: &FitArgs, job: &Job, net: &Net<Float>, file: &File<Network>) -
     Ok(points)
 }
 
-/// Words of the budgets: what the net takes unpruned at the first width, then each a smaller share, down to a thirtieth of a core.
+/// Bytes of the budgets: what the net takes unpruned at the first width, then each a smaller share, down to a thirtieth of a core.
 fn ladder(net: &Net<Float>, job: &Job, widths: &[Width]) -> Result<Vec<u64>, Failure> {
     let options = CompileOptions { weight_bits: widths[0].bits, calibration: Arc::default(), ..job.options.clone() };
     let whole = compile(Input::Trained { net, digest: [0; 32] }, &job.target, &options, &mut |_| ());
