@@ -156,6 +156,14 @@ fn a_network_is_fitted_into_the_bytes_of_a_core() {
     let fitted = bytes(&read("r.json")["compile"]);
     assert!(fitted <= whole - 16, "{fitted} of {whole} bytes");
     spikec(at, &["verify", "small.nir", "small.spkb", "--trained", "net.ron", "--input", "in.npz"]).ok();
+    // Memory in bytes is the same budget on one core: not that of the words alone.
+    let memory = (whole - 16).to_string();
+    let args =
+        ["fit", "net.ron", "--target", "loihi2", "--input", "in.npz", "--input-coding", "spikes", "--steps", "12", "--memory", &memory];
+    let args = [&args[..], &["-o", "memory.nir", "--bundle", "memory.spkb", "--report", "m.json"]].concat();
+    spikec(at, &args).ok();
+    let fitted = bytes(&read("m.json")["compile"]);
+    assert!(fitted <= whole - 16, "{fitted} of {whole} bytes");
     fit("loihi2", "C27=100").fails(3, &["C27", "100 allowed"]);
     fit("loihi1", "C27=100").fails(2, &["--limit C27: target loihi1 has no bytes that all of a core shares", "C05"]);
 }
@@ -218,4 +226,60 @@ fn what_a_crossbar_loses_of_weights_is_bounded() {
     assert!(error(&best) < error(&one) / 2.0, "{} {}", error(&best), error(&one));
     spikec(at, &["compile", "net.ron", "--target", "loihi1", "--input-coding", "spikes", "--axons-per-source", "2", "-o", "x.spkb"])
         .fails(2, &["--axons-per-source means nothing for target loihi1"]);
+}
+
+#[test]
+fn inputs_are_left_out_by_request_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let weights: Vec<String> = (0..300).map(|k| format!("{}", f64::from(1 - k % 2 * 2) * (0.2 + f64::from(k) / 3000.0))).collect();
+    let net = format!(
+        r#"Trained(dt: 1.0, convention: "spikingjelly", populations: [(name: "in", shape: [300], neurons: Input), (name: "out", shape: [1], neurons: If(v_threshold: 1.0))],
+        projections: [(pre: "in", post: "out", chain: [Linear(weight: [{}])])], output: "out")"#,
+        weights.join(", ")
+    );
+    std::fs::write(at.join("net.ron"), net).unwrap();
+    let on = |target: &str, more: &[&str]| {
+        let args =
+            ["compile", "net.ron", "--target", target, "--input-coding", "spikes", "--steps", "8", "--weight-error", "1", "-o", "net.spkb"];
+        spikec(at, &[&args[..], more].concat())
+    };
+    let said = [
+        "C17 out: axons of one neuron",
+        "--drop-inputs would leave",
+        "of 300 synapses out",
+        "targets whose cores take 300 sources of a neuron: loihi1",
+    ];
+    on("truenorth", &["--axons-per-source", "1"]).fails(3, &said);
+    let report = on("truenorth", &["--axons-per-source", "1", "--drop-inputs", "--json"]).ok().json();
+    let dropped = &report["crossbar"]["dropped"];
+    assert_eq!((dropped["synapses"].as_u64(), dropped["neurons"].as_u64()), (Some(44), Some(1)), "{dropped}");
+    let verdict = spikec(at, &["verify", "net.ron", "net.spkb"]).ok();
+    let text = &verdict.out;
+    assert!(
+        text.contains("image: equal") && text.contains("synapses of the network are not on the chip") && text.contains("synapses left out"),
+        "{text}"
+    );
+    on("tinyodin", &["--drop-inputs"]).fails(2, &["--drop-inputs means nothing for target tinyodin"]);
+}
+
+#[test]
+fn memory_is_what_the_cores_are_charged() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let net = r#"Trained(dt: 1.0, convention: "spikingjelly", populations: [(name: "in", shape: [2], neurons: Input), (name: "out", shape: [2], neurons: If(v_threshold: 1.0))],
+        projections: [(pre: "in", post: "out", chain: [Linear(weight: [0.5, 0.25, 0.75, 1.0])])], output: "out")"#;
+    std::fs::write(at.join("net.ron"), net).unwrap();
+    let rows = spikec(at, &["explore", "net.ron", "--targets", "loihi1,loihi2", "--input-coding", "spikes", "--json"]).ok().json();
+    let bytes = |k: usize| rows[k]["memory_bytes"].as_u64().unwrap();
+    let compiled = |target: &str| {
+        let args = ["compile", "net.ron", "--target", target, "--input-coding", "spikes", "-o", "net.spkb", "--json"];
+        spikec(at, &args).ok().json()
+    };
+    assert_eq!(bytes(0), 8 * compiled("loihi1")["memory_words"].as_u64().unwrap());
+    let charged = compiled("loihi2");
+    let resources = charged["core_usage"][0]["resources"].as_array().unwrap().clone();
+    let of_core = resources.iter().find(|u| u["code"] == "C27").expect("loihi2 has a budget of bytes")["used"].as_u64();
+    assert_eq!(Some(bytes(1)), of_core);
+    assert!(bytes(1) > 8 * charged["memory_words"].as_u64().unwrap());
 }

@@ -82,6 +82,8 @@ pub struct CompileOptions {
     pub soft_reset: SoftReset,
     /// Axons of a core by which a source may enter it (crossbars only); none: those of the truest weights that fit.
     pub axons_per_source: Option<u32>,
+    /// Neurons with more sources than a core has axons lose their least important inputs instead of being refused (crossbars only).
+    pub drop_inputs: bool,
     /// Root mean square of the weights' errors that a layer may have, as a share of its weights' (crossbars and event crossbars only).
     pub weight_error: f64,
     /// Seed.
@@ -113,6 +115,7 @@ impl Default for CompileOptions {
             timing: TimingPolicy::Exact,
             soft_reset: SoftReset::Exact,
             axons_per_source: None,
+            drop_inputs: false,
             weight_error: 0.5,
             seed: 0,
             provenance: Vec::new(),
@@ -322,6 +325,18 @@ pub struct CompileReport {
     pub warnings: Vec<Finding>,
 }
 
+impl CompileReport {
+    /// Bytes of a packed chip's memory that the network takes: of its synaptic memory, whole words; where the cores have a budget of bytes (C27), all that
+    /// is charged to it: program, neurons, axons and words of the cores that are used.
+    pub fn memory_bytes(&self, target: &Target) -> u64 {
+        let packed = target.packed();
+        if spikec_chip::cost::budget(&packed.core).is_some() {
+            return self.core_usage.iter().flat_map(|c| &c.resources).filter(|u| u.code == "C27").map(|u| u.used).sum();
+        }
+        self.memory_words * u64::from(*packed.synapse_memory.word_bits) / 8
+    }
+}
+
 /// Words that input axons share.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct SharedReport {
@@ -397,16 +412,22 @@ struct Stages {
     findings: Vec<Finding>,
 }
 
+/// Refuses what only crossbars know.
+pub(crate) fn only_crossbars(target: &Target, options: &CompileOptions) -> Result<(), CompileError> {
+    let given = [("--axons-per-source", options.axons_per_source.is_some()), ("--drop-inputs", options.drop_inputs)];
+    match given.into_iter().find(|(_, set)| *set) {
+        Some((option, _)) => Err(CompileError::Option { option, target: target.name.clone(), family: target.family.name() }),
+        None => Ok(()),
+    }
+}
+
 /// Runs every stage; none stops at what the target can't hold.
 fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mut dyn FnMut(&str)) -> Result<Stages, CompileError> {
     let contradictions: Vec<String> = target.check().iter().map(|f| f.to_string()).collect();
     if !contradictions.is_empty() {
         return Err(CompileError::Target(contradictions));
     }
-    if options.axons_per_source.is_some() {
-        let (target, family) = (target.name.clone(), target.family.name());
-        return Err(CompileError::Option { option: "--axons-per-source", target, family });
-    }
+    only_crossbars(target, options)?;
     if !PARTITIONERS.contains(&options.partitioner.as_str()) {
         return Err(CompileError::Partitioner(options.partitioner.clone()));
     }

@@ -1,6 +1,6 @@
-//! Relays: neurons that repeat a spike where a chip delay is beyond the largest that a synapse holds.
+//! Relays: neurons that repeat a spike where a chip delay is beyond the largest that a synapse, or a destination, holds.
 //!
-//! In: a net in registers with skews. Out: the same net with relay populations after all others, whose synapses all have chip delays that the
+//! In: a net in registers with skews, of any family; what one of its neurons is that only repeats. Out: the same net with relay populations after all others, whose synapses all have chip delays that the
 //! target holds. Invariant: the neurons of the net have the same spikes in the same network steps and chip steps; no skew is larger than before.
 //! Cost: O(synapses + relays). Why: delays are exact or they are wrong; a skip over many layers, or a long delay, must wait somewhere.
 //!
@@ -16,7 +16,7 @@ use spikec_chip::Target;
 use spikec_chip::cost::stored_weight_bits;
 use spikec_chip::target::Sign;
 use spikec_net::{
-    Bias, Builder, Fixed, FixedNeuron, FixedRules, Net, Population, PopulationId, Projection, Quantized, Role, Scaling, SignMode,
+    Bias, Builder, Fixed, FixedNeuron, FixedRules, Net, Number, Population, PopulationId, Projection, Quantized, Role, Scaling, SignMode,
     WeightFormat,
 };
 
@@ -37,7 +37,7 @@ pub struct RelayReport {
 
 impl RelayReport {
     /// C11 warnings: a channel may spike more than once in a step, a relay may not.
-    pub fn warnings(&self, net: &Net<Fixed>) -> Vec<Finding> {
+    pub fn warnings<N: Number>(&self, net: &Net<N>) -> Vec<Finding> {
         let firsts = net.populations.iter().filter(|p| p.is_input()).filter_map(|p| self.populations.iter().find(|r| r.of == p.name));
         let warning = |r: &RelayPopulation| {
             let resource = "relayed input channels, whose spikes of one step are repeated as one";
@@ -86,9 +86,14 @@ pub struct RelayedProjection {
 }
 
 /// How far a synapse reaches.
-struct Reach {
-    max_delay: i64,
-    neuron_hop: i64,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach {
+    /// Largest delay register.
+    pub max_delay: i64,
+    /// Chip steps that a neuron's spike needs at least.
+    pub neuron_hop: i64,
+    /// Those of an input's; none where the host sends each spike as late as it is wanted, so that inputs need no relays.
+    pub input_hop: Option<i64>,
 }
 
 impl Reach {
@@ -96,14 +101,19 @@ impl Reach {
     fn stride(&self) -> i64 {
         self.max_delay + 1
     }
+    /// Hop of a population's spikes; none where the host delays them.
+    fn hop<N: Number>(&self, population: &Population<N>) -> Option<i64> {
+        if population.is_input() { self.input_hop } else { Some(self.neuron_hop) }
+    }
     /// Relays that a synapse of this chip delay needs, `hop` being that of its pre.
-    fn relays(&self, chip_delay: i64, hop: i64) -> usize {
+    pub fn relays(&self, chip_delay: i64, hop: Option<i64>) -> usize {
+        let Some(hop) = hop else { return 0 };
         let beyond = (chip_delay - hop - self.max_delay).max(0);
         (beyond as u64).div_ceil(self.stride() as u64) as usize
     }
     /// Chip steps from a spike to its repetition by relay `k`, from 1 on.
-    fn offset(&self, k: usize, hop: i64) -> i64 {
-        k as i64 * self.stride() + hop - self.neuron_hop
+    pub fn offset(&self, k: usize, hop: Option<i64>) -> i64 {
+        k as i64 * self.stride() + hop.unwrap_or(self.neuron_hop) - self.neuron_hop
     }
 }
 
@@ -116,8 +126,9 @@ struct Chain {
 }
 
 impl Chain {
-    fn of(net: &Net<Fixed>, p: usize, hop: i64, reach: &Reach) -> Chain {
+    fn of<N: Number>(net: &Net<N>, p: usize, reach: &Reach) -> Chain {
         let population = &net.populations[p];
+        let hop = reach.hop(population);
         let mut depth = vec![0; population.len()];
         // Smallest net delay among the synapses that leave relay k, for each k.
         let mut least: Vec<u16> = Vec::new();
@@ -152,39 +163,56 @@ impl Chain {
 ///
 /// Errors (C11, C01): a delay that no relay can make, or more neurons than the board has; the net comes back as it was.
 pub fn insert(q: Quantized, target: &Target) -> (Quantized, Result<RelayReport, Vec<Finding>>) {
+    let hop = |input| i64::from(if input { *target.topology.input_hop_steps } else { *target.topology.neuron_hop_steps });
+    let packed = target.packed();
+    let reach = Reach { max_delay: i64::from(*packed.synapse_memory.max_delay), neuron_hop: hop(false), input_hop: Some(hop(true)) };
+    let room = (u64::from(target.total_cores()) * u64::from(*packed.core.compartments), "compartments of the board");
+    let (q, inserted) = insert_as(q, target, &reach, |net| Kind::of(net, target), room);
+    (q, inserted.map(|i| i.report))
+}
+
+/// What [`insert_as`] made.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Inserted {
+    /// For people.
+    pub report: RelayReport,
+    /// Of each population, its relay populations, and of each relay population the index of each neuron's relay; empty without relays.
+    pub stages: Vec<Vec<(PopulationId, Vec<Option<u32>>)>>,
+}
+
+/// As [`insert`], for a family whose neurons that repeat are of the kind that `kind` makes, where there is one; `room`: neurons of the board, and what
+/// they are called.
+pub(crate) fn insert_as<N: Number>(
+    q: Quantized<N>,
+    target: &Target,
+    reach: &Reach,
+    kind: impl FnOnce(&Net<N>) -> Option<Kind<N>>,
+    (room, resource): (u64, &str),
+) -> (Quantized<N>, Result<Inserted, Vec<Finding>>) {
     let findings = delay_findings(&q.net, target);
     if findings.is_empty() {
-        return (q, Ok(RelayReport::default()));
+        return (q, Ok(Inserted::default()));
     }
-    let reach =
-        Reach { max_delay: i64::from(*target.packed().synapse_memory.max_delay), neuron_hop: i64::from(*target.topology.neuron_hop_steps) };
     let short = |f: &Finding| f.limit == 0.0 && reach.max_delay > 0;
-    let Some(kind) = Kind::of(&q.net, target).filter(|_| (1..=reach.stride()).contains(&reach.neuron_hop) && !findings.iter().any(short))
-    else {
-        return (q, Err(findings));
-    };
+    let possible = (1..=reach.stride()).contains(&reach.neuron_hop) && !findings.iter().any(short);
+    let Some(kind) = kind(&q.net).filter(|_| possible) else { return (q, Err(findings)) };
     let net = &q.net;
-    let hops: Vec<i64> = net.populations.iter().map(|p| i64::from(hop_steps_from(p.is_input(), target))).collect();
-    let chains: Vec<Chain> = (0..net.populations.len()).map(|p| Chain::of(net, p, hops[p], &reach)).collect();
+    let chains: Vec<Chain> = (0..net.populations.len()).map(|p| Chain::of(net, p, reach)).collect();
     let relays: u64 = chains.iter().flat_map(|c| &c.depth).map(|&k| k as u64).sum();
-    let (need, room) =
-        (net.neuron_count() as u64 + relays, u64::from(target.total_cores()) * u64::from(*target.packed().core.compartments));
+    let need = net.neuron_count() as u64 + relays;
     if need > room {
-        let resource = format!("compartments of the board, with {relays} relay neurons for delays beyond the chip's");
+        let resource = format!("{resource}, with {relays} relay neurons for delays beyond the chip's");
         let remedy = "shorten the delays, or use a board with more cores";
         let beyond = Finding::error("C01", resource, need as f64, room as f64, remedy);
         return (q, Err(findings.into_iter().chain([beyond]).collect()));
     }
-    let (q, report) = build(q, &chains, &hops, &reach, &kind);
-    (q, Ok(report))
+    let (q, inserted) = build(q, &chains, reach, &kind);
+    (q, Ok(inserted))
 }
 
-fn hop_steps_from(input: bool, target: &Target) -> u32 {
-    if input { *target.topology.input_hop_steps } else { *target.topology.neuron_hop_steps }
-}
-
-fn build(q: Quantized, chains: &[Chain], hops: &[i64], reach: &Reach, kind: &Kind) -> (Quantized, RelayReport) {
+fn build<N: Number>(q: Quantized<N>, chains: &[Chain], reach: &Reach, kind: &Kind<N>) -> (Quantized<N>, Inserted) {
     let Quantized { net, mut scaling, network_digest } = q;
+    let hops: Vec<Option<i64>> = net.populations.iter().map(|p| reach.hop(p)).collect();
     let mut report = RelayReport::default();
     let mut populations = net.populations.clone();
     let mut feeders = Vec::new();
@@ -209,7 +237,7 @@ fn build(q: Quantized, chains: &[Chain], hops: &[i64], reach: &Reach, kind: &Kin
                 synapses.push_row(post.map(|post| (post, kind.weight, n - before)));
             }
             let synapses = synapses.finish();
-            feeders.push(Projection { name: name.clone(), pre, post: id, format: kind.format, synapses });
+            feeders.push(Projection { name: name.clone(), pre, post: id, format: kind.format.clone(), synapses });
             report.neurons += neurons.len() as u64;
             report.populations.push(RelayPopulation {
                 name: name.clone(),
@@ -222,7 +250,7 @@ fn build(q: Quantized, chains: &[Chain], hops: &[i64], reach: &Reach, kind: &Kin
                 shape: population.shape.clone(),
                 origin: neurons.iter().map(|&i| population.origin[i]).collect(),
                 skew: (i64::from(population.skew) + steps - i64::from(n)) as u32,
-                role: Role::Neurons(vec![kind.neuron; neurons.len()]),
+                role: Role::Neurons(vec![kind.neuron.clone(); neurons.len()]),
             });
             own.push((id, index));
         }
@@ -256,7 +284,7 @@ fn build(q: Quantized, chains: &[Chain], hops: &[i64], reach: &Reach, kind: &Kin
             synapses: relayed,
             relays: stage(most) as u32,
             chip_delay: net.chip_delay(projection, most),
-            limit: reach.max_delay + hops[p],
+            limit: reach.max_delay + hops[p].unwrap_or(reach.neuron_hop),
         });
     }
     report.part_of.extend((0..feeders.len()).map(|f| net.projections.len() + f));
@@ -265,40 +293,44 @@ fn build(q: Quantized, chains: &[Chain], hops: &[i64], reach: &Reach, kind: &Kin
         v_units.extend(report.populations.iter().map(|p| vec![1.0; p.neurons as usize]));
     }
     let net = Net { populations, projections, ..net };
-    (Quantized { net, scaling, network_digest }, report)
+    (Quantized { net, scaling, network_digest }, Inserted { report, stages })
 }
 
 /// The synapses of a projection whose net delay is `mine`, from a relay population that has `before` of the delay behind it (or from the pre itself).
-fn piece(
-    projection: &Projection<Fixed>,
+fn piece<N: Number>(
+    projection: &Projection<N>,
     (pre, relay, before): (PopulationId, Option<&Vec<Option<u32>>>, u16),
     mine: impl Fn(u16) -> bool,
-) -> Projection<Fixed> {
+) -> Projection<N> {
     let whole = &projection.synapses;
     let mut synapses = Builder::new();
     for (_, row) in whole.rows().enumerate().filter(|(i, _)| relay.is_none_or(|r| r[*i].is_some())) {
         synapses.push_row(row.iter().filter(|s| mine(s.2)).map(|(post, weight, delay)| (post, weight, delay - before)));
     }
     let synapses = synapses.finish();
-    Projection { name: projection.name.clone(), pre, post: projection.post, format: projection.format, synapses }
+    Projection { name: projection.name.clone(), pre, post: projection.post, format: projection.format.clone(), synapses }
 }
 
-fn free_name(populations: &[Population<Fixed>], name: &str) -> String {
+pub(crate) fn free_name<N: Number>(populations: &[Population<N>], name: &str) -> String {
     let names = std::iter::once(name.to_string()).chain((2..).map(|k| format!("{name} ({k})")));
     names.into_iter().find(|name| populations.iter().all(|p| p.name != *name)).expect("there are more numbers than populations")
 }
 
 /// A relay's registers.
-struct Kind {
-    neuron: FixedNeuron,
-    weight: i16,
-    format: WeightFormat,
+#[derive(Debug, Clone)]
+pub(crate) struct Kind<N: Number> {
+    /// Its parameters.
+    pub neuron: N::Neuron,
+    /// Weight of its one synapse.
+    pub weight: N::Weight,
+    /// Format of that.
+    pub format: N::Format,
 }
 
-impl Kind {
+impl Kind<Fixed> {
     /// A neuron that fires at once and forgets, with a threshold that the net has already where one can be passed (cores hold few of them).
     /// `None` where the target has no such registers.
-    fn of(net: &Net<Fixed>, target: &Target) -> Option<Kind> {
+    fn of(net: &Net<Fixed>, target: &Target) -> Option<Kind<Fixed>> {
         let (registers, rules, packed) = (Registers::of(target), fixed_rules(target), target.packed());
         if registers.refractory.0 > 1 {
             return None;

@@ -11,6 +11,8 @@ use crate::finding::Finding;
 use petgraph::algo::{bellman_ford, find_negative_cycle};
 use petgraph::graph::{DiGraph, NodeIndex};
 use spikec_chip::Target;
+use spikec_chip::target::Family;
+use spikec_chip::validate::MAX_SKEW;
 use spikec_net::{Net, Number, Projection};
 use thiserror::Error;
 
@@ -84,14 +86,7 @@ pub fn hop_steps<N: Number>(net: &Net<N>, projection: &Projection<N>, target: &T
 /// Errors: a loop with less net delay than hops is named.
 pub fn skews<N: Number>(net: &Net<N>, target: &Target) -> Result<Vec<u32>, RetimeError> {
     let used: Vec<&Projection<N>> = net.projections.iter().filter(|p| !p.synapses.is_empty()).collect();
-    let constraints: Vec<Constraint> = used
-        .iter()
-        .map(|p| Constraint {
-            pre: p.pre.index(),
-            post: p.post.index(),
-            need: hop_steps(net, p, target) as i64 - p.synapses.delay_bounds().0 as i64,
-        })
-        .collect();
+    let constraints: Vec<Constraint> = used.iter().map(|p| constraint(net, p, target)).collect();
     let skews = earliest(net.populations.len(), &constraints).map_err(|cycle| {
         RetimeError::Infeasible(TightLoop {
             populations: cycle.iter().map(|&k| net.population(used[k].pre).name.clone()).collect(),
@@ -103,6 +98,31 @@ pub fn skews<N: Number>(net: &Net<N>, target: &Target) -> Result<Vec<u32>, Retim
     let narrow =
         |(p, s): (usize, i64)| u32::try_from(s).map_err(|_| RetimeError::Overflow { population: net.populations[p].name.clone(), skew: s });
     skews.into_iter().enumerate().map(narrow).collect()
+}
+
+fn constraint<N: Number>(net: &Net<N>, p: &Projection<N>, target: &Target) -> Constraint {
+    let need = i64::from(hop_steps(net, p, target)) - i64::from(p.synapses.delay_bounds().0);
+    Constraint { pre: p.pre.index(), post: p.post.index(), need }
+}
+
+/// The earliest skews with which each projection of `longer` has one chip step more than its hop. Where a loop has no slack for that, its last projection
+/// that wants one goes without, and is false in `longer` then. `None` where not even the hops fit.
+pub(crate) fn skews_with_slack<N: Number>(net: &Net<N>, target: &Target, longer: &mut [bool]) -> Option<Vec<u32>> {
+    let used: Vec<usize> = (0..net.projections.len()).filter(|&k| !net.projections[k].synapses.is_empty()).collect();
+    loop {
+        let of = |&k: &usize| {
+            let plain = constraint(net, &net.projections[k], target);
+            Constraint { need: plain.need + i64::from(longer[k]), ..plain }
+        };
+        let constraints: Vec<Constraint> = used.iter().map(of).collect();
+        match earliest(net.populations.len(), &constraints) {
+            Ok(skews) => return skews.into_iter().map(|s| u32::try_from(s).ok()).collect(),
+            Err(cycle) => {
+                let tight = cycle.iter().map(|&k| used[k]).filter(|&k| longer[k]).max()?;
+                longer[tight] = false;
+            }
+        }
+    }
 }
 
 /// The constraints as a graph of negated needs, and a source from which every node has a distance of at most 0. The longest path of
@@ -181,12 +201,15 @@ pub fn chip_delay_range<N: Number>(net: &Net<N>, projection: &Projection<N>) -> 
 /// C11: delay registers (`chip delay - hop`) that the target can't hold, one finding a projection.
 pub fn delay_findings<N: Number>(net: &Net<N>, target: &Target) -> Vec<Finding> {
     let Some(longest) = target.longest_delay() else { return Vec::new() };
-    let max = longest - *target.topology.neuron_hop_steps;
+    let register = longest - *target.topology.neuron_hop_steps;
     let check = |p: &Projection<N>| {
         if p.synapses.is_empty() {
             return None;
         }
         let hop = hop_steps(net, p, target) as i64;
+        // The host of a crossbar sends each spike of an input as late as it is wanted.
+        let by_host = matches!(target.family, Family::Crossbar(_)) && net.population(p.pre).is_input();
+        let max = if by_host { MAX_SKEW } else { register };
         let (least, most) = chip_delay_range(net, p);
         let (need, limit, remedy) = if most - hop > max as i64 {
             (most - hop, max as i64, "shorten the delay: relay neurons can't make it on this board")

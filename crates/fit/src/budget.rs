@@ -16,7 +16,7 @@ pub struct Budget {
     pub chips: Option<u32>,
     /// Synapses on the chip.
     pub synapses: Option<u64>,
-    /// Bytes of synaptic memory, whole words.
+    /// Bytes of synaptic memory, whole words; where cores have a budget of bytes, all that is charged to it.
     pub memory_bytes: Option<u64>,
     /// Resources of the fullest core, by their code.
     pub core_limits: Vec<(String, u64)>,
@@ -54,8 +54,9 @@ impl Budget {
         chips.dedup();
         add("chips".into(), chips.len() as u64, self.chips.map(u64::from));
         add("synapses".into(), report.synapses_on_chip, self.synapses);
-        let word_bytes = u64::from(*target.packed().synapse_memory.word_bits) / 8;
-        add("bytes of synaptic memory".into(), report.memory_words * word_bytes, self.memory_bytes);
+        let of_cores = spikec_chip::cost::budget(&target.packed().core).is_some();
+        let what = if of_cores { "bytes of the cores' memory" } else { "bytes of synaptic memory" };
+        add(what.into(), report.memory_bytes(target), self.memory_bytes);
         for (code, limit) in &self.core_limits {
             let most = report.core_usage.iter().flat_map(|c| &c.resources).filter(|u| u.code == code).max_by_key(|u| u.used);
             let what = most.map_or_else(|| code.clone(), |u| format!("{code} {} of the fullest core", u.resource));
@@ -70,7 +71,7 @@ impl Budget {
         [self.cores, self.chips.map(|c| c.saturating_mul(per_chip))].into_iter().flatten().min()
     }
 
-    /// Words of synaptic memory that the budget allows at most, as far as it says.
+    /// Words of synaptic memory that the budget allows at most, as far as it says: where cores have a budget of bytes, neurons and axons take some of it.
     pub fn words(&self, target: &Target) -> Option<u64> {
         let memory = &target.packed().synapse_memory;
         let per_core = u64::from(*memory.usable_words);

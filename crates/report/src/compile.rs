@@ -63,6 +63,21 @@ pub fn text(r: &CompileReport) -> String {
             percent(x.weights.relative, 1.0),
             count(x.weights.vanished)
         ));
+        if x.splitters > 0 {
+            let without = x.cores_of_copies.map_or("copies alone don't fit".to_string(), |n| format!("copies alone take {n} cores"));
+            out.push_str(&format!("splitters: {} neurons repeat others for their destinations; {without}\n", count(x.splitters)));
+        }
+        if x.gathers > 0 {
+            out.push_str(&format!("gathers: {} neurons hear for others that have more sources than a core has axons\n", count(x.gathers)));
+        }
+        if let Some(d) = &x.dropped {
+            out.push_str(&format!(
+                "dropped: {} inputs of {} neurons, for which a core has no axons: {} of the energy of their weights\n",
+                count(d.synapses),
+                count(d.neurons),
+                percent(d.share, 1.0)
+            ));
+        }
     } else if let Some(e) = &r.event {
         out.push_str(&format!(
             "{}: {} synapses in {} rows ({} of input channels), {} neurons\nweights: error {} of the weights, {} vanished, {} clipped\n",

@@ -1,6 +1,6 @@
 //! A verification for people and programs.
 
-use crate::table::count;
+use crate::table::{count, percent};
 use serde::Serialize;
 use spikec_verify::{BehaviourVerdict, ImageVerdict, LossReport};
 
@@ -51,8 +51,15 @@ impl VerifyReport {
         }
         if self.image.holds() && c.relays > 0 {
             out.push_str(&format!(
-                "relays: {} of the neurons only repeat others, so that delays are as long as the network's\n",
+                "relays: {} of the neurons only repeat others, for delays, destinations or sources that no neuron has alone\n",
                 count(c.relays)
+            ));
+        }
+        if c.dropped > 0 {
+            out.push_str(&format!(
+                "dropped: {} synapses of the network are not on the chip, whose cores have no axons for them; their neurons lost {} of their squared weights\n",
+                count(c.dropped),
+                percent(self.image.rounding.dropped_share, 1.0)
             ));
         }
         for d in self.image.differences.iter().take(SHOWN) {

@@ -83,6 +83,8 @@ impl Choices {
         let steps = self.default_steps.map_or_else(|| "from the data".to_string(), |t| t.to_string());
         let lags: String = self.options.iter().filter(|(name, _)| name == "lag").map(|(_, lag)| format!(", lag {lag}")).collect();
         let resets: String = self.options.iter().filter(|(name, _)| name == "reset").map(|(_, reset)| format!(", reset {reset}")).collect();
-        format!("target {}, encoder {encoder}, decoder {decoder}, steps {steps}{resets}{lags}", self.target.name)
+        let dropped = self.options.iter().filter(|(name, _)| name == "dropped-inputs");
+        let dropped: String = dropped.map(|(_, n)| format!(", {n} synapses left out")).collect();
+        format!("target {}, encoder {encoder}, decoder {decoder}, steps {steps}{resets}{lags}{dropped}", self.target.name)
     }
 }

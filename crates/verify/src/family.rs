@@ -14,7 +14,8 @@ use spikec_chip::target::{Family, Target};
 use spikec_data::{SpikeTrain, Values};
 use spikec_net::{
     Counters, Crossbar, CrossbarNeuron, CrossbarRules, Drive, Dynamics, Event, EventInterpreter, EventNeuron, EventRules, Fixed,
-    FixedNeuron, FixedRules, Interpreter, Liveness, Net, Number, Observer, Quantized, ReferenceError, WeightFormat, fixed_drive,
+    FixedNeuron, FixedRules, Interpreter, Liveness, Net, Number, Observer, PotentialOverflow, Quantized, ReferenceError, WeightFormat,
+    fixed_drive,
 };
 
 /// A number of reference sections.
@@ -47,6 +48,19 @@ pub(crate) trait Registers: Dynamics<Value = i32> + Liveness {
     fn drives(net: &Net<Self>, target: &Target, values: &Values) -> Vec<Drive<Self::Analog>>;
     /// Whether the neuron, from rest, fires at a spike of this weight, is at rest again, and fires at nothing else.
     fn repeats(rules: &Self::Rules, neuron: &Self::Neuron, format: &Self::Format, weight: Self::Weight) -> bool;
+    /// Whether the neuron, from rest, fires when any of these weights come, is at rest again, and fires at nothing else: a gather.
+    fn gathers(_: &Self::Rules, _: &Self::Neuron, _: &[Self::Weight]) -> bool {
+        false
+    }
+    /// Whether a spike of this weight makes the neuron fire, whatever positive weights come beside it, and leaves nothing but what any spike does.
+    fn strikes(_: &Self::Neuron, _: Self::Weight) -> bool {
+        false
+    }
+    /// Of each population, the neurons that a strike may leave silent: some weight inhibits them, or a step may take their potential round its bits; empty
+    /// where no neuron gathers.
+    fn hindered(_: &Net<Self>) -> Vec<Vec<bool>> {
+        Vec::new()
+    }
     /// The weight formats of projections, where the family has any.
     fn formats(net: &Net<Self>) -> Vec<(String, WeightFormat)>;
     /// How far `v` is below the potential at which the neuron fires, and how far one step of the threshold's register reaches.
@@ -199,6 +213,33 @@ impl Registers for Crossbar {
         let fires = weight >= threshold && i64::from(weight) <= most;
         let rests = if linear { weight == threshold } else { reset == 0 };
         quiet && fires && rests && (leak, start) == (0, 0)
+    }
+
+    fn gathers(rules: &CrossbarRules, n: &CrossbarNeuron, weights: &[i32]) -> bool {
+        let sum: i64 = weights.iter().map(|&w| i64::from(w)).sum();
+        weights.iter().all(|&w| Self::repeats(rules, n, &(), w)) && !n.linear && sum <= rules.range().1
+    }
+
+    fn strikes(n: &CrossbarNeuron, weight: i32) -> bool {
+        let CrossbarNeuron { leak, threshold, floor: _, reset, linear, start } = *n;
+        !linear && leak >= 0 && i64::from(start.min(reset)) + i64::from(weight) >= i64::from(threshold)
+    }
+
+    fn hindered(net: &Net<Self>) -> Vec<Vec<bool>> {
+        // Sum of all weights, or none where one is negative.
+        let mut sums: Vec<Vec<Option<i64>>> = net.populations.iter().map(|p| vec![Some(0); p.neurons().len()]).collect();
+        for p in &net.projections {
+            for (_, post, weight, _) in p.synapses.iter() {
+                let sum = &mut sums[p.post.index()][post as usize];
+                *sum = sum.filter(|_| weight >= 0).map(|sum| sum + i64::from(weight));
+            }
+        }
+        let wraps = net.rules.overflow == PotentialOverflow::Wrap;
+        let hindered = |(n, sum): (&CrossbarNeuron, &Option<i64>)| {
+            let before = i64::from(n.threshold).max(i64::from(n.start) + 1) - 1;
+            sum.is_none_or(|sum| wraps && before + sum + i64::from(n.leak) > net.rules.range().1)
+        };
+        net.populations.iter().zip(&sums).map(|(p, sums)| p.neurons().iter().zip(sums).map(hindered).collect()).collect()
     }
 
     fn formats(_: &Net<Self>) -> Vec<(String, WeightFormat)> {

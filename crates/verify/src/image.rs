@@ -271,6 +271,8 @@ pub struct Checked {
     pub removed_neurons: u64,
     /// Neurons of the reference that only repeat others, each shown to.
     pub relays: u64,
+    /// Synapses of the given network that the bundle declares to lack, for a core has no axons for them.
+    pub dropped: u64,
     /// Neurons of the reference from whose current a spike takes the threshold, each shown to be one whose potential it takes it from.
     pub soft: u64,
 }
@@ -298,6 +300,8 @@ pub struct Rounding {
     pub saturated_biases: u64,
     /// Neurons of a crossbar whose negative threshold, which stands for none, a long enough sample might reach.
     pub reachable_floors: u64,
+    /// What neurons that lack declared synapses lost of their squared weights, as a share of all of them.
+    pub dropped_share: f64,
 }
 
 /// Result of the image check.
@@ -391,7 +395,7 @@ fn check_packed(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, VerifyEr
     if let Some(p) = quantized.net.projections.iter().find(|p| !p.synapses.is_canonical()) {
         return Err(VerifyError::Reference(format!("projection {}: its synapses are not stored as they would be written", p.name)));
     }
-    let contracted = given::relays::contract(&quantized, populations, &mut differences, &mut checked);
+    let contracted = given::relays::contract(&quantized, populations, &mut Default::default(), &mut differences, &mut checked);
     let contracted = match given {
         Given::Trained { net, .. } => contracted.and_then(|q| given::soft::contract(q, net, &mut differences, &mut checked)),
         Given::Registers { .. } => contracted,

@@ -38,7 +38,8 @@ pub struct FitArgs {
     /// At most this many synapses on the chip.
     #[arg(long, value_name = "N")]
     pub synapses: Option<u64>,
-    /// At most this much synaptic memory, in bytes (whole words; 65528 is half a Loihi core).
+    /// At most this much synaptic memory, in bytes (whole words; 65528 is half a Loihi core). On a chip whose cores have a budget of bytes (loihi2): of all
+    /// that is charged to it, neurons and axons too.
     #[arg(long, value_name = "BYTES")]
     pub memory: Option<u64>,
     /// At most this much of a resource of a core, by its code (`spikec check` names them): C02=1000; repeatable.

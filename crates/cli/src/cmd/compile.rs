@@ -148,6 +148,7 @@ impl Job {
             },
             soft_reset: if mapping.reset == ResetArg::Leak { SoftReset::Leak } else { SoftReset::Exact },
             axons_per_source: mapping.axons_per_source,
+            drop_inputs: mapping.drop_inputs,
             weight_error: mapping.weight_error,
             seed: mapping.seed,
             provenance: provenance(network, mapping, (&target, quantizer(mapping, &samples)), coding, &prepared, digest),

@@ -25,7 +25,7 @@ struct Row {
     refused: Option<String>,
     cores: u32,
     board_cores: u32,
-    /// Bytes of synaptic memory that are taken: words, crossings of the cores that are used, or rows.
+    /// Bytes of memory that are taken: words, or all that is charged to the cores' budget of bytes; crossings of the cores that are used; or rows.
     memory_bytes: u64,
     /// Steps from an input to the output.
     skew: u32,
@@ -119,10 +119,10 @@ fn row(job: &Job, set: Option<&DataSet>, trained: Option<&[u32]>) -> Result<Row,
     Ok(row)
 }
 
-/// Bytes of synaptic memory.
+/// Bytes of memory.
 fn memory(target: &Target, report: &CompileReport) -> u64 {
     match &target.family {
-        Family::Packed(p) => report.memory_words * u64::from(*p.synapse_memory.word_bits) / 8,
+        Family::Packed(_) => report.memory_bytes(target),
         Family::Crossbar(x) => u64::from(report.cores) * u64::from(*x.core.axons) * u64::from(*x.core.neurons) / 8,
         Family::EventCrossbar(x) => {
             let rows = report.event.as_ref().map_or(0, |e| e.rows);

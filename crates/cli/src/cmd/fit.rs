@@ -214,9 +214,7 @@ fn frontier(args: &FitArgs, job: &Job, net: &Net<Float>, file: &File<Network>) -
         bar.tick();
     };
     let own = options(args, job, &["3/5"]);
-    let word_bytes = u64::from(*job.target.packed().synapse_memory.word_bits) / 8;
-    let ladder =
-        if args.ladder.is_empty() { ladder(net, job, &own.widths)?.iter().map(|w| w * word_bytes).collect() } else { args.ladder.clone() };
+    let ladder = if args.ladder.is_empty() { ladder(net, job, &own.widths)? } else { args.ladder.clone() };
     let magnitude = Method { saliency: Saliency::Magnitude, chip_cost: false, reconstruct: true, tune: !args.no_tune };
     let mut methods = vec![own.method];
     methods.extend((own.method != magnitude).then_some(magnitude));
@@ -231,7 +229,7 @@ fn frontier(args: &FitArgs, job: &Job, net: &Net<Float>, file: &File<Network>) -
                 bar.tick();
             };
             match fitter.fit(budget, &mut say) {
-                Ok(fitted) => points.push(point(&fitted, bytes, method, word_bytes, job, test.as_ref())?),
+                Ok(fitted) => points.push(point(&fitted, bytes, method, job, test.as_ref())?),
                 Err(FitFailure::TooSmall(_)) => {}
                 Err(e) => return Err(failure(&e)),
             }
@@ -241,15 +239,20 @@ fn frontier(args: &FitArgs, job: &Job, net: &Net<Float>, file: &File<Network>) -
     Ok(points)
 }
 
-/// Words of the budgets: what the net takes unpruned at the first width, then each a smaller share, down to a thirtieth of a core.
+/// Bytes of the budgets: what the net takes unpruned at the first width, then each a smaller share, down to a thirtieth of a core.
 fn ladder(net: &Net<Float>, job: &Job, widths: &[Width]) -> Result<Vec<u64>, Failure> {
     let options = CompileOptions { weight_bits: widths[0].bits, calibration: Arc::default(), ..job.options.clone() };
     let whole = compile(Input::Trained { net, digest: [0; 32] }, &job.target, &options, &mut |_| ());
-    let core = u64::from(*job.target.packed().synapse_memory.usable_words);
-    let whole = whole.map_or(core, |c| c.report.memory_words).max(64) as f64;
+    let packed = job.target.packed();
+    let word_bytes = u64::from(*packed.synapse_memory.word_bits) / 8;
+    let core = u64::from(*packed.synapse_memory.usable_words);
+    let words = whole.as_ref().map_or(core, |c| c.report.memory_words);
+    // What is charged beside the words stays, where cores have a budget of bytes.
+    let beside = whole.as_ref().map_or(0, |c| c.report.memory_bytes(&job.target).saturating_sub(words * word_bytes));
+    let whole = words.max(64) as f64;
     let least = (core as f64 / 32.0).min(whole / 4.0);
     let ratio = (least / whole).powf(1.0 / f64::from(LADDER - 1));
-    Ok((0..LADDER).map(|k| (whole * ratio.powi(k as i32)).round() as u64).collect())
+    Ok((0..LADDER).map(|k| (whole * ratio.powi(k as i32)).round() as u64 * word_bytes + beside).collect())
 }
 
 /// Samples to measure on, with what the trained network says to them.
@@ -264,14 +267,7 @@ impl<'a> Test<'a> {
     }
 }
 
-fn point(
-    fitted: &Fitted<Network>,
-    allowed_bytes: u64,
-    method: Method,
-    word_bytes: u64,
-    job: &Job,
-    test: Option<&Test>,
-) -> Result<Point, Failure> {
+fn point(fitted: &Fitted<Network>, allowed_bytes: u64, method: Method, job: &Job, test: Option<&Test>) -> Result<Point, Failure> {
     let (bundle, report) = (&fitted.compiled.bundle, &fitted.compiled.report);
     let trouble = |e: &dyn std::fmt::Display| Failure::input(format!("the fitted bundle can't be run: {e}"));
     let timed = Machine::boot_timed(bundle.loadable(), Level::Analytic).map_err(|e| trouble(&e))?;
@@ -294,7 +290,7 @@ fn point(
     Ok(Point {
         method,
         allowed_bytes,
-        memory_bytes: report.memory_words * word_bytes,
+        memory_bytes: report.memory_bytes(&job.target),
         words: report.memory_words,
         width: fitted.report.width,
         cores: report.cores,

@@ -52,6 +52,7 @@ pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
         copies: CopiesArg::Auto,
         kernels: KernelsArg::Auto,
         axons_per_source: None,
+        drop_inputs: false,
         weight_error: 0.5,
         timing_policy: TimingPolicyArg::Exact,
         reset: ResetArg::Exact,

@@ -5,11 +5,16 @@
 //! Why stages of its own: what binds a crossbar are its axons' types and its neurons' single destinations, which decide about weights (C17) and rows
 //! (C18) before anything is partitioned; a packed core has neither.
 
+mod drop;
 mod emit;
+mod gather;
 mod levels;
 pub(crate) mod measure;
 mod partition;
 pub mod quantize;
+mod relays;
+mod search;
+mod split;
 
 use crate::driver::{CompileError, CompileOptions, CompileReport, Compiled, CoreUsage, Input};
 use crate::emit::HostOptions;
@@ -24,6 +29,7 @@ use crate::retime;
 use measure::Measured;
 use partition::{Partitioned, keys};
 use quantize::{Errors, Wired};
+use search::{Choice, Held};
 use serde::Serialize;
 use spikec_chip::crossbar::{Crossbar as Spec, Overflow};
 use spikec_chip::mesh::Mesh;
@@ -31,7 +37,7 @@ use spikec_chip::target::Target;
 use spikec_map::limits::Limits;
 use spikec_map::place::{LINK_SHARE, Request, Traffic, place};
 use spikec_map::portfolio::Effort as MapEffort;
-use spikec_net::PopulationId;
+use spikec_net::{Float, Net, PopulationId};
 use std::collections::BTreeMap;
 
 /// What is special to a crossbar's compilation.
@@ -47,17 +53,41 @@ pub struct CrossbarReport {
     pub rows: u64,
     /// Of these, rows that repeat a neuron for one more destination.
     pub repeated: u64,
+    /// Neurons that repeat another for its destinations, one chip step later (docs/crossbars.md).
+    pub splitters: u64,
+    /// Neurons that gather sources of a neuron that has more than a core has axons (docs/crossbars.md).
+    pub gathers: u64,
+    /// Cores where every neuron has copies instead; none where these don't fit.
+    pub cores_of_copies: Option<u32>,
     /// Neurons whose potential may pass its bits in the worst case; the simulator counts whether it does.
     pub may_overflow: u64,
+    /// Inputs that were left out; none where none were.
+    pub dropped: Option<DroppedReport>,
+}
+
+/// Inputs that were left out, for a core has no axons for them (`--drop-inputs`).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct DroppedReport {
+    /// Synapses.
+    pub synapses: u64,
+    /// Neurons that lost some.
+    pub neurons: u64,
+    /// Share that they lost of the energy (squared weights, in units of the threshold) of all their synapses.
+    pub share: f64,
+    /// All synapses of neurons with more sources than axons that the chip lacks, those that rounding took included: what the bundle declares.
+    pub absent: u64,
 }
 
 /// A net on cores.
 struct Placed {
-    wired: Wired,
-    parts: Partitioned,
+    held: Held,
     /// Core of each part.
     cores: Vec<u32>,
     may_overflow: u64,
+    /// Inputs that were left out.
+    dropped: Option<DroppedReport>,
+    /// What the errors of the weights do, left out inputs included (`Wired::effect`).
+    effect: f64,
 }
 
 struct Stages {
@@ -88,9 +118,6 @@ fn stages(
         return Err(CompileError::NothingLeft(output.name.clone()));
     }
     let mut findings = lowered.findings;
-    if lowered.timed {
-        findings.extend(retime::delay_findings(net, target));
-    }
     findings.extend(quantize::unheld(net, spec));
     let outputs = output.trained_len() as u64;
     if outputs > u64::from(*spec.routing.outputs) {
@@ -105,12 +132,41 @@ fn stages(
         let mut refused = Vec::new();
         for axons in axons {
             progress("quantizing");
-            let wired = quantize::quantize(net, given.digest, spec, axons as usize, &measured);
+            let mut wired = quantize::quantize(net, given.digest, (spec, axons as usize), &measured, &[], &BTreeMap::new());
+            let again = |net: &Net<Float>| Measured::new(net, &options.calibration, options.default_steps);
+            let crowded: Vec<bool> = drop::needs(&wired).into_iter().map(|need| need > *spec.core.axons as usize).collect();
+            if crowded.contains(&true)
+                && let Some(gathered) = gather::quantize(net, given.digest, target, (spec, axons as usize), &crowded, &again)
+            {
+                wired = gathered;
+            }
+            // What is too much is left out, or it is said what that would do.
+            let fitted = if options.drop_inputs || refused.is_empty() {
+                drop::fit((net, &wired), given.digest, (spec, axons as usize), &measured, &again)
+            } else {
+                None
+            };
             progress("partitioning");
-            match board.hold(wired, &measured, options) {
-                Ok(found) => placed = truer(placed, found),
+            let (held, dropped) = match &fitted {
+                Some(f) if options.drop_inputs => {
+                    let report = drop::report(net, &f.wired, &f.dropped, spec);
+                    (board.hold(f.wired.clone(), &f.measured, options), Some((report, f.dropped.effect)))
+                }
+                _ => (board.hold(wired, &measured, options), None),
+            };
+            match held {
+                Ok(mut found) => {
+                    found.dropped = dropped.map(|(report, _)| report);
+                    found.effect += dropped.map_or(0.0, |(_, effect)| effect);
+                    placed = truer(placed, found, options.drop_inputs);
+                }
                 // What the fewest axons need is what is said.
-                Err(found) if refused.is_empty() => refused = found,
+                Err(mut found) if refused.is_empty() => {
+                    if let Some(f) = &fitted {
+                        drop::alternatives(&mut found, net, f, target, axons as usize, options);
+                    }
+                    refused = found;
+                }
                 Err(_) => {}
             }
         }
@@ -122,20 +178,33 @@ fn stages(
     finding::sort(&mut findings);
     findings.dedup();
     let placed = placed.filter(|_| finding::errors(&findings).is_none());
-    Ok(Stages { lowering: lowered.report, placed, findings })
+    let lowering = placed.as_ref().map_or(lowered.report.clone(), |p| timed(lowered.report, lowered.net, &p.held));
+    Ok(Stages { lowering, placed, findings })
 }
 
-/// The one whose weights lose less; the first of equals, whose sources take fewer axons.
-fn truer(best: Option<Placed>, other: Placed) -> Option<Placed> {
+/// What lowering did, with the relays, and with the skews and delays that splitters made longer.
+fn timed(mut report: LowerReport, mut net: Net<Float>, held: &Held) -> LowerReport {
+    report.relays = held.relays.clone();
+    let populations = net.populations.iter_mut().zip(&mut report.populations).zip(&held.wired.quantized.net.populations);
+    populations.for_each(|((n, l), p)| (n.skew, l.skew) = (p.skew, p.skew));
+    for (l, p) in report.projections.iter_mut().zip(&net.projections) {
+        l.chip_delay = retime::chip_delay_range(&net, p);
+    }
+    report
+}
+
+/// The one whose weights lose less, by how often their sources speak where inputs may be left out; the first of equals, whose sources take fewer axons.
+fn truer(best: Option<Placed>, other: Placed, by_effect: bool) -> Option<Placed> {
+    let loss = |p: &Placed| if by_effect { p.effect } else { p.held.wired.errors.relative };
     Some(match best {
-        Some(best) if best.wired.errors.relative <= other.wired.errors.relative => best,
+        Some(best) if loss(&best) <= loss(&other) => best,
         _ => other,
     })
 }
 
 /// What the registers lose: errors of weights beyond what is allowed (C17), potentials that may pass their bits (C14).
 fn losses(placed: &Placed, spec: &Spec, options: &CompileOptions) -> Vec<Finding> {
-    let wired = &placed.wired;
+    let wired = &placed.held.wired;
     let mut findings: Vec<Finding> = lost::beyond(&wired.quantized.net, &wired.lost, options.weight_error).collect();
     if placed.may_overflow > 0 && *spec.neuron.overflow != Overflow::Saturate {
         let limit = (1i64 << (*spec.neuron.potential_bits - 1)) as f64;
@@ -200,14 +269,11 @@ struct Board<'a> {
 impl Board<'_> {
     /// The net on cores, or every limit that it breaks.
     fn hold(&self, wired: Wired, measured: &Measured, options: &CompileOptions) -> Result<Placed, Vec<Finding>> {
-        let early = early_leaks(&wired);
-        if !early.is_empty() {
-            return Err(early);
-        }
-        let parts = partition::partition(&wired, self.spec)?;
-        let (parts, cores) = self.place(&wired, parts, measured, options)?;
-        let may_overflow = overflows(&wired);
-        Ok(Placed { wired, parts, cores, may_overflow })
+        let held = Choice { target: self.target, spec: self.spec, effort: options.effort }.hold(&wired)?;
+        let cores = self.place(&held.wired, &held.parts, measured, options)?;
+        let may_overflow = overflows(&held.wired);
+        let effect = held.wired.effect;
+        Ok(Placed { held, cores, may_overflow, dropped: None, effect })
     }
 
     /// Router of the output bus, as a core's number.
@@ -217,13 +283,7 @@ impl Board<'_> {
     }
 
     /// A core for each part, none at the bus, all destinations within reach (C16, C19).
-    fn place(
-        &self,
-        wired: &Wired,
-        parts: Partitioned,
-        measured: &Measured,
-        options: &CompileOptions,
-    ) -> Result<(Partitioned, Vec<u32>), Vec<Finding>> {
+    fn place(&self, wired: &Wired, parts: &Partitioned, measured: &Measured, options: &CompileOptions) -> Result<Vec<u32>, Vec<Finding>> {
         let count = parts.parts().len() as u32;
         let cores = self.target.total_cores();
         if count > self.target.usable_cores() {
@@ -232,7 +292,7 @@ impl Board<'_> {
         }
         let (mut messages, mut host) = (Vec::new(), vec![0.0; count as usize]);
         for unit in 0..wired.inputs.len() as u32 {
-            let rate = measured.rate(unit).min(1.0);
+            let rate = measured.rate(wired.root(unit)).min(1.0);
             for link in parts.links(unit) {
                 match parts.seat(unit) {
                     Some((from, _)) => messages.push((from, link.part, rate)),
@@ -267,8 +327,8 @@ impl Board<'_> {
             let far = |c: u32| (c % mesh_width(self.target)).abs_diff(x) + (c / mesh_width(self.target)).abs_diff(y);
             placed[at] = (0..cores).filter(|c| *c != bus && !placed.contains(c)).min_by_key(|&c| (far(c), c)).expect("a core is free");
         }
-        let findings = self.reach(wired, &parts, &placed);
-        if findings.is_empty() { Ok((parts, placed)) } else { Err(findings) }
+        let findings = self.reach(wired, parts, &placed);
+        if findings.is_empty() { Ok(placed) } else { Err(findings) }
     }
 
     /// C19: offsets beyond their bits.
@@ -328,9 +388,11 @@ pub fn compile(
         return Err(CompileError::Findings(finding::errors(&findings).unwrap_or(findings)));
     };
     progress("emitting");
-    let Placed { wired, parts, cores, .. } = &placed;
+    let Placed { held, cores, .. } = &placed;
+    let (wired, parts) = (&held.wired, &held.parts);
     let host = HostOptions { encoder: options.encoder.clone(), decoder: options.decoder, default_steps: options.default_steps };
-    let extra = [("axons-per-source".to_string(), wired.errors.axons_per_source.to_string())];
+    let mut extra = vec![("axons-per-source".to_string(), wired.errors.axons_per_source.to_string())];
+    extra.extend(placed.dropped.map(|d| ("dropped-inputs".to_string(), d.absent.to_string())));
     let provenance = provenance(&wired.quantized.net.name, wired.quantized.network_digest, options, (&lowering, false), &extra);
     let emitter = emit::Emitter { wired, partitioned: parts, cores, target, spec };
     let bundle = emitter.emit(host, provenance);
@@ -353,7 +415,8 @@ fn placement(wired: &Wired, partitioned: &Partitioned, cores: &[u32], target: &T
 }
 
 fn report(placed: &Placed, target: &Target, spec: &Spec, lowering: LowerReport, findings: Vec<Finding>) -> CompileReport {
-    let Placed { wired, parts: partitioned, cores, may_overflow } = placed;
+    let Placed { held, cores, may_overflow, dropped, effect: _ } = placed;
+    let (wired, partitioned) = (&held.wired, &held.parts);
     let net = &wired.quantized.net;
     let part_of = |p: usize, j: u32| partitioned.seat(wired.bases[p] + j).map(|s| s.0);
     let layers = layer_reports(net, lowering.populations.len(), &|p, j| part_of(p.index(), j));
@@ -380,7 +443,11 @@ fn report(placed: &Placed, target: &Target, spec: &Spec, lowering: LowerReport, 
         connections,
         rows,
         repeated: rows - net.neuron_count() as u64,
+        splitters: held.splitters,
+        gathers: wired.gathers,
+        cores_of_copies: held.cores_of_copies.filter(|_| held.splitters > 0),
         may_overflow: *may_overflow,
+        dropped: *dropped,
     };
     // Each source, delay and type is an axon of its own.
     let axons_of = |p: PopulationId, k: u32| wired.inputs[(wired.bases[p.index()] + k) as usize].iter().flat_map(keys).collect::<Vec<_>>();

@@ -2,11 +2,13 @@
 //!
 //! In: [`Wired`]. Out: [`Partitioned`], cores with their axons and rows, or every limit that can't be kept.
 //! Invariant: [`Partitioned::new`] counts every core again: its axons (a source, a delay and a type each), and its rows (a neuron for each of its
-//! destinations, at least one). Having one is the proof that it fits.
+//! destinations, at least one), splitters included. Having one is the proof that it fits.
 //! Cost: neurons of a layer, squared, and their synapses. Why last layer first: a neuron takes as many rows as it has destinations, which are known
 //! once its posts have cores.
 
 use super::quantize::{Input, Wired};
+use super::relays::kind;
+use super::split::{self, Fan, Splits};
 use crate::finding::Finding;
 use spikec_chip::crossbar::Crossbar as Spec;
 use spikec_net::PopulationId;
@@ -14,6 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Shares of a core's rows that are filled at first; less where the rows that loops need were underrated.
 const FILLS: [f64; 6] = [1.0, 0.9, 0.75, 0.6, 0.4, 0.2];
+
+/// What a neuron has too much of for any core.
+pub const ALONE: &str = "axons of one neuron";
 
 /// What an axon of a core carries: spikes of one source, after one delay, of one type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +133,10 @@ impl Partitioned {
         let at = self.parts[part as usize].units.binary_search(&unit).ok()?;
         Some((part, at))
     }
+    /// Rows that repeat a neuron.
+    pub fn repeated(&self) -> u64 {
+        self.parts.iter().map(|p| u64::from(p.rows[p.rows.len() - 1]) - p.units.len() as u64).sum()
+    }
     /// Where the spikes of a unit go, ascending.
     pub fn links(&self, unit: u32) -> &[Link] {
         &self.links[unit as usize]
@@ -160,17 +169,18 @@ pub fn alone(wired: &Wired, spec: &Spec) -> Vec<Finding> {
     }
     let finding = |(p, (count, need)): (usize, (u64, u64))| {
         let name = &wired.quantized.net.populations[p].name;
-        let remedy = "prune its inputs, let sources take fewer axons (--axons-per-source), or split the layer into groups that vote (--decoder vote:G)";
-        Finding::error("C17", format!("axons of one neuron ({count} such neurons)"), need as f64, axons as f64, remedy).layer(name)
+        let remedy = "leave the least important inputs out (--drop-inputs), prune the network, let sources take fewer axons (--axons-per-source), or split the layer into groups that vote (--decoder vote:G)";
+        Finding::error("C17", format!("{ALONE} ({count} such neurons)"), need as f64, axons as f64, remedy).layer(name)
     };
     worst.into_iter().map(finding).collect()
 }
 
-/// Proposes parts: neurons whose sources overlap share a core. The best of a few fills that can be counted.
+/// Proposes parts: neurons whose sources overlap share a core. The best of a few fills that can be counted. The net comes back with the splitters that
+/// `splits` asks for, and how many these are.
 ///
 /// # Errors
 /// Every limit that the last fill breaks.
-pub fn partition(wired: &Wired, spec: &Spec) -> Result<Partitioned, Vec<Finding>> {
+pub fn partition(wired: &Wired, spec: &Spec, splits: &Splits) -> Result<(Wired, Partitioned, u64), Vec<Finding>> {
     let mut last = alone(wired, spec);
     if !last.is_empty() {
         return Err(last);
@@ -182,8 +192,16 @@ pub fn partition(wired: &Wired, spec: &Spec) -> Result<Partitioned, Vec<Finding>
     let axons = *spec.core.axons - u32::from(unheard);
     for fill in FILLS {
         let rows = ((f64::from(*spec.core.neurons) * fill) as u32).max(1);
-        match Partitioned::new(wired, &propose(wired, axons, rows), spec) {
-            Ok(partitioned) => return Ok(partitioned),
+        let proposal = propose(wired, axons, rows, *spec.core.neurons, splits);
+        let found = match kind(spec).filter(|_| splits.any()) {
+            Some(kind) => {
+                let (split, proposal, splitters) = split::split(wired, proposal, (axons, *spec.core.neurons), splits, kind.neuron);
+                Partitioned::new(&split, &proposal, spec).map(|parts| (split, parts, splitters))
+            }
+            None => Partitioned::new(wired, &proposal, spec).map(|parts| (wired.clone(), parts, 0)),
+        };
+        match found {
+            Ok(found) => return Ok(found),
             Err(findings) => last = findings,
         }
     }
@@ -209,12 +227,12 @@ fn last_first(wired: &Wired) -> Vec<usize> {
     order
 }
 
-fn propose(wired: &Wired, axons: u32, rows: u32) -> Vec<Option<u32>> {
+fn propose(wired: &Wired, axons: u32, rows: u32, whole: u32, splits: &Splits) -> Vec<Option<u32>> {
     let units = wired.inputs.len();
     let mut proposal: Vec<Option<u32>> = vec![None; units];
     let (mut core, mut held, mut used): (u32, BTreeSet<AxonKey>, u32) = (0, BTreeSet::new(), 0);
-    // Destinations of each source so far: (part, delay, type).
-    let mut sent: Vec<BTreeSet<(u32, u32, u8)>> = vec![BTreeSet::new(); units];
+    // Destinations of each source so far.
+    let mut sent: Vec<Fan> = vec![Fan::default(); units];
     let mut empty = true;
     for p in last_first(wired) {
         let all: Vec<u32> = (wired.bases[p]..wired.bases[p + 1]).collect();
@@ -235,7 +253,10 @@ fn propose(wired: &Wired, axons: u32, rows: u32) -> Vec<Option<u32>> {
         recount(&held, &mut overlap);
         let mut left: Vec<u32> = (0..all.len() as u32).collect();
         while !left.is_empty() {
-            let rows_of = |j: u32| rows_of(sent[all[j as usize] as usize].len(), is_output(wired, all[j as usize]));
+            let rows_of = |j: u32| {
+                let unit = all[j as usize];
+                rows_of(sent[unit as usize].links(splits.least(wired, unit), whole), is_output(wired, unit))
+            };
             let fits = |j: u32| {
                 let new = need[j as usize] - overlap[j as usize];
                 held.len() as u32 + new <= axons && used + rows_of(j) <= rows
@@ -261,8 +282,10 @@ fn propose(wired: &Wired, axons: u32, rows: u32) -> Vec<Option<u32>> {
             used += rows_of(j);
             empty = false;
             proposal[unit] = Some(core);
+            for input in &wired.inputs[unit] {
+                sent[input.source as usize].add(core, input, wired.repeats(unit as u32));
+            }
             for key in wired.inputs[unit].iter().flat_map(keys) {
-                sent[key.source as usize].insert((core, key.delay, key.kind));
                 if held.insert(key) {
                     hearers.get(&key).into_iter().flatten().for_each(|&k| overlap[k as usize] += 1);
                 }

@@ -16,6 +16,7 @@ use spikec_net::{
     Crossbar, CrossbarNeuron, CrossbarRules, FireRule, Float, FloatNeuron, FloatRules, Net, Population, PotentialOverflow, Projection,
     Quantized, ResetRule, Role, Scaling, Synapses,
 };
+use std::collections::BTreeMap;
 
 /// Rounds in which sources look for a better group.
 const ROUNDS: usize = 4;
@@ -50,6 +51,12 @@ pub struct Wired {
     pub errors: Errors,
     /// What it did to the weights of each population.
     pub lost: Vec<Lost>,
+    /// The unit that each unit repeats, itself for those of the network; empty where none repeats.
+    pub roots: Vec<u32>,
+    /// Neurons that gather sources of another (`gather`): the first that repeat.
+    pub gathers: u64,
+    /// Sum of the squared errors of the weights, in units of thresholds, each times its source's rate.
+    pub effect: f64,
 }
 
 /// What rounding did to the weights.
@@ -137,8 +144,16 @@ struct Given {
     place: (u32, u32, u32),
 }
 
-/// Quantizes; `unheld` found nothing. `axons` = axons that a source may take in a core, 1 to the number of types.
-pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, axons: usize, measured: &Measured) -> Wired {
+/// Quantizes; `unheld` found nothing. `axons` = axons that a source may take in a core, 1 to the number of types; `means`: what each unit hears in a step
+/// on average beside its synapses, in float units of v, which its leak stands for (empty: nothing); `reaches`: potentials that units must hold, besides.
+pub fn quantize(
+    net: &Net<Float>,
+    digest: [u8; 32],
+    (spec, axons): (&Spec, usize),
+    measured: &Measured,
+    means: &[f64],
+    reaches: &BTreeMap<u32, f64>,
+) -> Wired {
     let bases = bases(net);
     let units = *bases.last().unwrap_or(&0) as usize;
     let mut given: Vec<Vec<Given>> = (0..units).map(|_| Vec::new()).collect();
@@ -164,6 +179,9 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, axons: usize, m
         weights: vec![Vec::new(); units],
         errors: Errors { axons_per_source: axons as u32, ..Errors::default() },
         lost: vec![Lost::default(); net.populations.len()],
+        roots: Vec::new(),
+        gathers: 0,
+        effect: 0.0,
         bases,
     };
     let mut rows: Vec<Vec<Vec<i32>>> = net.projections.iter().map(|p| p.synapses.rows().map(|row| vec![0; row.len()]).collect()).collect();
@@ -175,8 +193,11 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, axons: usize, m
             let unit = wired.bases[p] as usize + j;
             let own = &given[unit];
             let (levels, codes) = sources.fit(own, 1.0, &levels::fit);
-            let bias = f64::from(neuron.bias) - sources.drift(own, 1.0, &levels, &codes);
-            let scale = scale(neuron, &levels, bias, spec, measured.range(unit, neuron, own.iter().map(|g| g.weight)));
+            let mean = means.get(unit).copied().unwrap_or(0.0);
+            let bias = f64::from(neuron.bias) + mean - sources.drift(own, 1.0, &levels, &codes);
+            let reach = reaches.get(&(unit as u32)).copied().unwrap_or(0.0);
+            let range = measured.range(unit, neuron, own.iter().map(|g| g.weight)).max(reach);
+            let scale = scale(neuron, &levels, bias, spec, range);
             let (mut levels, mut codes) =
                 sources.fit(own, scale, &|wanted, k| levels::fit_integers(wanted, k, most(*spec.neuron.weight_bits)));
             // A sum of nothing needs no axon, and a type that the neuron hears no axon of has no weight: no bit of the image says anything for nothing.
@@ -189,6 +210,7 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, axons: usize, m
                 deviation = deviation.max(error.abs());
                 let threshold = f64::from(neuron.threshold) * scale;
                 wired.lost[p].add(g.weight * scale / threshold, error / threshold);
+                wired.effect += measured.rate(g.source) * (error / threshold).powi(2);
                 rows[g.place.0 as usize][g.place.1 as usize][g.place.2 as usize] = weight;
                 if types == 0 {
                     wired.errors.vanished += 1;
@@ -200,7 +222,7 @@ pub fn quantize(net: &Net<Float>, digest: [u8; 32], spec: &Spec, axons: usize, m
             wired.weights[unit] = levels.iter().map(|&l| l as i32).collect();
             let limit = most(*spec.neuron.leak_bits);
             let given_bias = f64::from(neuron.bias) * scale;
-            let leak = (given_bias - sources.drift(own, scale, &levels, &codes)).clamp(-limit, limit);
+            let leak = (given_bias + mean * scale - sources.drift(own, scale, &levels, &codes)).clamp(-limit, limit);
             wired.errors.bias_moved = wired.errors.bias_moved.max((leak - given_bias).abs() / scale);
             neurons.push(registers(neuron, &net.rules, scale, leak.round() as i32, spec));
             units.push(scale);

@@ -1,12 +1,19 @@
+use super::measure::Measured;
+use super::search::Choice;
+use super::split::Splits;
+use super::{emit, quantize};
 use crate::driver::{CompileError, CompileOptions, Compiled, Input, check, compile};
-use crate::testnets::{channels, population, projection, random_net, random_spikes};
-use spikec_chip::bundle::{Bundle, Origin};
+use crate::emit::HostOptions;
+use crate::families::provenance;
+use crate::lower::{LowerOptions, lower_all};
+use crate::testnets::{channels, population, projection, random_net, random_spikes, rng};
+use spikec_chip::bundle::{Bundle, DecoderKind, Encoder, Origin};
 use spikec_chip::crossbar::{CrossbarReset, CrossbarTables, decode_core};
 use spikec_chip::image::Image;
 use spikec_chip::target::{Family, Target};
 use spikec_data::{SpikeTrain, Stimulus};
 use spikec_net::{
-    Crossbar, FireRule, Float, FloatNeuron, FloatRules, Interpreter, Net, Observer, PopulationId, Quantized, ResetRule, Role,
+    Crossbar, FireRule, Float, FloatNeuron, FloatRules, Interpreter, Net, Observer, PopulationId, Quantized, ResetRule, Role, Synapses,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -237,4 +244,159 @@ fn weights_that_reach_the_threshold_exactly_do_so_on_chip() {
         let train = SpikeTrain::from_steps(1, vec![vec![0]; 5]);
         assert_eq!(run_bits(&done.bundle, &train, 5)[1].len(), 5, "{threshold}");
     }
+}
+
+/// The net with delays of up to `most` steps on some of its synapses, and a loop on its first layer.
+fn delayed(seed: u64, most: u16) -> Net<Float> {
+    use rand::Rng;
+    let (mut net, mut r) = (net(seed), rng(seed));
+    let later = |r: &mut rand_chacha::ChaCha8Rng, d: u16| if r.random_bool(0.4) { d + r.random_range(0..=most) } else { d };
+    for p in &mut net.projections {
+        let tuples = p.synapses.iter().map(|(i, j, w, d)| (i, j, w, later(&mut r, d))).collect();
+        p.synapses = Synapses::from_tuples(p.synapses.pres(), tuples);
+    }
+    let n = net.populations[1].len() as u32;
+    let ends = (0..n).flat_map(|i| (0..n).map(move |j| (i, j)));
+    let loops: Vec<_> = ends.filter(|_| r.random_bool(0.4)).collect();
+    let synapses = loops.into_iter().map(|(i, j)| (i, j, r.random_range(-0.6..0.9), r.random_range(2..=most.max(2)))).collect();
+    net.projections.push(projection("own loop", (1, 1), n as usize, synapses));
+    net
+}
+
+/// Spikes by the reference.
+fn run_reference(bundle: &Bundle, train: &SpikeTrain, steps: u32) -> Vec<BTreeSet<(u32, u32)>> {
+    let reference = Quantized::<Crossbar>::from_bytes(&bundle.reference).unwrap().net;
+    let mut seen = Spikes(&reference, vec![BTreeSet::new(); reference.populations.len()]);
+    Interpreter::new(&reference).unwrap().run(Some(train), &[], steps, &mut seen);
+    seen.1
+}
+
+/// Delays beyond the slots of a destination become relays; the bits do what the reference says, and the network's own neurons spike as they do on a
+/// chip whose destinations hold every delay.
+#[test]
+fn long_delays_become_relays_that_change_no_spike() {
+    const STEPS: u32 = 70;
+    let (mut ran, mut relays, mut fired, mut deepest) = (0, 0, 0, 0);
+    for seed in 0..80 {
+        let net = delayed(seed, 40);
+        let train = random_spikes(&net, seed, STEPS);
+        let mut target = small();
+        let Family::Crossbar(spec) = &mut target.family else { unreachable!() };
+        spec.routing.max_delay.value = [14, 14, 6, 3][seed as usize % 4];
+        let mut patient = target.clone();
+        let Family::Crossbar(spec) = &mut patient.family else { unreachable!() };
+        (spec.routing.max_delay.value, spec.core.delay_slots.value) = (126, 128);
+        let options = CompileOptions { default_steps: Some(STEPS), ..CompileOptions::default() };
+        let Ok(done) = compiled(&net, &target, &options) else { continue };
+        let Ok(whole) = compiled(&net, &patient, &options) else { continue };
+        let bundle = Bundle::from_bytes(&done.bundle.to_bytes()).unwrap();
+        assert_eq!((bundle.validate(), whole.report.lowering.relays.neurons), (vec![], 0));
+        let Stimulus::Spikes(train) = &train else { unreachable!() };
+        let found = run_bits(&bundle, train, STEPS);
+        assert_eq!(found, run_reference(&bundle, train, STEPS), "seed {seed}");
+        let given = net.populations.len();
+        if done.report.crossbar.as_ref().unwrap().weights == whole.report.crossbar.as_ref().unwrap().weights {
+            assert_eq!(found[..given], run_bits(&whole.bundle, train, STEPS)[..given], "seed {seed}");
+            ran += 1;
+        }
+        let made = &done.report.lowering.relays;
+        (relays, fired) = (relays + made.neurons, fired + found.iter().map(BTreeSet::len).sum::<usize>());
+        deepest = made.projections.iter().map(|p| p.relays).max().unwrap_or(0).max(deepest);
+    }
+    assert!(ran > 40 && relays > 500 && fired > 20_000 && deepest > 5, "{ran} {relays} {fired} {deepest}");
+}
+
+/// Splitters for all neurons, whether they pay or not: the bits do what the reference says, and the network's own neurons spike as without.
+#[test]
+fn splitters_change_no_spike() {
+    const STEPS: u32 = 40;
+    let (mut ran, mut splitters, mut several, mut fired) = (0, 0, 0, 0);
+    for seed in 0..60 {
+        let net = if seed % 2 == 0 { net(seed) } else { delayed(seed, 20) };
+        let train = random_spikes(&net, seed, STEPS);
+        let mut target = small();
+        let Family::Crossbar(spec) = &mut target.family else { unreachable!() };
+        spec.core.neurons.value = [6, 20, 4][seed as usize % 3];
+        let spec = spec.clone();
+        let lowered = lower_all(net.clone(), &target, &LowerOptions::default()).unwrap();
+        if lowered.net.population(lowered.net.output).is_empty() || !quantize::unheld(&lowered.net, &spec).is_empty() {
+            continue;
+        }
+        let wired = quantize::quantize(&lowered.net, [0; 32], (&spec, 1 + seed as usize % 2), &Measured::default(), &[], &BTreeMap::new());
+        let choice = Choice { target: &target, spec: &spec, effort: Default::default() };
+        let of = |splits: &Splits| {
+            let held = choice.attempt(&wired, splits).ok()?;
+            let cores: Vec<u32> = (0..held.parts.parts().len() as u32).collect();
+            let emitter = emit::Emitter { wired: &held.wired, partitioned: &held.parts, cores: &cores, target: &target, spec: &spec };
+            let host = HostOptions { encoder: Encoder::Spikes, decoder: DecoderKind::Count, default_steps: Some(STEPS) };
+            let provenance = provenance("n", [0; 32], &CompileOptions::default(), (&lowered.report, false), &[]);
+            Some((emitter.emit(host, provenance), held.splitters, held.wired.quantized.net))
+        };
+        let Some((bundle, made, split)) = of(&Splits { least: vec![Some(2); net.populations.len()] }) else { continue };
+        assert_eq!(bundle.validate(), []);
+        let Stimulus::Spikes(train) = &train else { unreachable!() };
+        let found = run_bits(&bundle, train, STEPS);
+        assert_eq!(found, run_reference(&bundle, train, STEPS), "seed {seed}");
+        if let Some((plain, none, _)) = of(&Splits::default()) {
+            assert_eq!(
+                (none, &found[..net.populations.len()]),
+                (0, &run_bits(&plain, train, STEPS)[..net.populations.len()]),
+                "seed {seed}"
+            );
+            ran += 1;
+        }
+        several += split.populations.iter().filter(|p| p.name.starts_with("splitter 2")).count();
+        (splitters, fired) = (splitters + made, fired + found.iter().map(BTreeSet::len).sum::<usize>());
+    }
+    assert!(ran > 20 && splitters > 200 && several > 3 && fired > 4_000, "{ran} {splitters} {several} {fired}");
+}
+
+/// Layers of 64 neurons, each of which hears all of the layer before; `own`: the first hears itself too, so many steps later.
+fn dense(layers: usize, own: Option<u16>) -> Net<Float> {
+    use rand::Rng;
+    const N: u32 = 64;
+    let (mut populations, mut projections) = (vec![channels(N)], Vec::new());
+    let mut r = rng(1);
+    let mut all = |delay: u16| -> Vec<_> {
+        let ends = (0..N).flat_map(|i| (0..N).map(move |j| (i, j)));
+        ends.map(|(i, j)| (i, j, if r.random_bool(0.55) { 0.4 } else { -0.4 }, delay)).collect()
+    };
+    for layer in 0..layers as u32 {
+        populations.push(population(&format!("layer{layer}"), vec![integrate_and_fire(1.0); N as usize]));
+        projections.push(projection(&format!("fc{layer}"), (layer, layer + 1), N as usize, all(0)));
+    }
+    if let Some(delay) = own {
+        projections.push(projection("own", (1, 1), N as usize, all(delay)));
+    }
+    let rules = FloatRules { fire: FireRule::GreaterEqual, reset: ResetRule::ToValue };
+    Net { name: "dense".into(), rules, output: PopulationId::from(layers), populations, projections, host_projections: vec![] }
+}
+
+/// Cores of 20 rows: a layer of 64 takes 4, whose 4 destinations a neuron before them has, which copies make 13 cores, and those 64.
+#[test]
+fn splitters_are_chosen_where_they_take_fewer_cores_or_copies_do_not_fit() {
+    let mut target = small();
+    let Family::Crossbar(spec) = &mut target.family else { unreachable!() };
+    spec.core.axons.value = 128;
+    let run = |net: &Net<Float>| {
+        let done = compiled(net, &target, &CompileOptions { axons_per_source: Some(1), weight_error: 9.0, ..CompileOptions::default() })?;
+        let Stimulus::Spikes(train) = random_spikes(net, 3, 12) else { unreachable!() };
+        let found = run_bits(&done.bundle, &train, 12);
+        assert_eq!(found, run_reference(&done.bundle, &train, 12));
+        assert!(found.iter().map(BTreeSet::len).sum::<usize>() > 100);
+        Ok::<_, CompileError>((done.report.cores, done.report.crossbar.unwrap(), done.report.max_skew))
+    };
+    let (cores, report, skew) = run(&dense(1, None)).unwrap();
+    assert_eq!((cores, report.splitters, report.cores_of_copies, skew), (4, 0, None, 0));
+    let (cores, report, skew) = run(&dense(3, None)).unwrap();
+    assert_eq!((report.cores_of_copies, skew), (Some(80), 3), "63 + 13 + 4 cores; splitters for the second layer alone");
+    assert!(cores < 40 && report.splitters == 64, "{cores} {}", report.splitters);
+    let (cores, report, _) = run(&dense(5, None)).unwrap();
+    assert!(report.cores_of_copies.is_none() && cores < 80 && report.splitters >= 192, "{cores} {}", report.splitters);
+    // A layer that hears itself stands on 4 cores or more, and so has destinations that need more: copies never end.
+    let (cores, report, _) = run(&dense(1, Some(2))).unwrap();
+    assert!(report.cores_of_copies.is_none() && cores < 40 && report.splitters >= 64, "{cores} {}", report.splitters);
+    let refused = run(&dense(1, Some(1))).unwrap_err();
+    let named = |f: &crate::Finding| f.code == "C18" && f.remedy.contains("splitters can't serve own: its loop has no slack of a step");
+    assert!(refused.findings().iter().any(named), "{refused:?}");
 }

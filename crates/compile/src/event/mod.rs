@@ -7,7 +7,7 @@
 mod quantize;
 
 use crate::crossbar::measure::Measured;
-use crate::driver::{CompileError, CompileOptions, CompileReport, Compiled, CoreUsage, Input};
+use crate::driver::{CompileError, CompileOptions, CompileReport, Compiled, CoreUsage, Input, only_crossbars};
 use crate::emit::HostOptions;
 use crate::explain;
 use crate::families::{self, Trained, bases, family_report, hypergraph, layer_reports, provenance};
@@ -153,10 +153,7 @@ fn stages(
     options: &CompileOptions,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Stages, CompileError> {
-    if options.axons_per_source.is_some() {
-        let (target, family) = (target.name.clone(), target.family.name());
-        return Err(CompileError::Option { option: "--axons-per-source", target, family });
-    }
+    only_crossbars(target, options)?;
     progress("lowering");
     let lowered = lower_all(given.net.clone(), target, &LowerOptions { remove_dead: options.remove_dead, timing: options.timing })?;
     let mut findings = lowered.findings;

@@ -40,6 +40,7 @@ pub use adopt::{adopt, adopt_all};
 pub use lost::Lost;
 pub use reconstruct::{Guide, reconstruct_all};
 pub use report::{PopulationQuantized, ProjectionQuantized, QuantizeReport};
+pub(crate) use soft::agreement;
 pub(crate) use soft::measure as measure_soft_resets;
 pub use soft::{SoftPopulation, SoftReset};
 pub use tune::TuneReport;

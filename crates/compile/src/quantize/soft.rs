@@ -201,6 +201,19 @@ pub(crate) fn measure(
     findings.iter_mut().filter(|f| is_ours(f)).for_each(|f| f.remedy.push_str(&said));
 }
 
+/// Of the first samples, how many there are and the share in which both nets give one class; `None` where none can be run.
+pub(crate) fn agreement(
+    nets: (&Net<Float>, &Net<Float>),
+    samples: &[Stimulus],
+    steps: Option<u32>,
+    decode: Decode,
+) -> Option<(usize, f64)> {
+    let samples = &samples[..samples.len().min(MEASURED)];
+    let (a, b) = (outputs(nets.0, samples, steps, decode)?, outputs(nets.1, samples, steps, decode)?);
+    let same = a.iter().zip(&b).filter(|(a, b)| a.0 == b.0).count();
+    (!samples.is_empty()).then(|| (samples.len(), same as f64 / samples.len() as f64))
+}
+
 /// Class and output spikes of a sample.
 type Outputs = (u32, Vec<u32>);
 

@@ -306,3 +306,51 @@ fn relays_repeat_and_nothing_else() {
     let rules = spikec_net::EventRules { v_min: -8, v_max: 7 };
     assert!(!<Event as crate::family::Registers>::repeats(&rules, &neuron, &(), 1), "events have an order");
 }
+
+#[test]
+fn gathers_are_ors_and_strikes_make_fire() {
+    use crate::family::Registers;
+    let rules = CrossbarRules { potential_bits: 9, overflow: PotentialOverflow::Wrap, floor_inclusive: false };
+    let gather = CrossbarNeuron { leak: 0, threshold: 1, floor: -256, reset: 0, linear: false, start: 0 };
+    let gathers = |n: &CrossbarNeuron, weights: &[i32]| Crossbar::gathers(&rules, n, weights);
+    assert!(gathers(&gather, &[1; 255]) && gathers(&gather, &[100, 155]));
+    assert!(!gathers(&gather, &[1; 256]) && !gathers(&gather, &[200, 56]), "all of them would wrap");
+    assert!(!gathers(&gather, &[1, 0]) && !gathers(&gather, &[1, -1]), "one of them is silent");
+    assert!(!gathers(&CrossbarNeuron { linear: true, ..gather }, &[1, 1]), "two leave one behind");
+    assert!(!gathers(&CrossbarNeuron { threshold: 2, ..gather }, &[1, 1]), "both are needed");
+    assert!(!gathers(&CrossbarNeuron { leak: 1, ..gather }, &[1, 1]), "it fires by itself");
+    let post = CrossbarNeuron { threshold: 20, reset: -3, start: 2, ..gather };
+    assert!(Crossbar::strikes(&post, 23) && !Crossbar::strikes(&post, 22), "from the reset value");
+    assert!(!Crossbar::strikes(&CrossbarNeuron { start: -4, ..post }, 23), "from the start");
+    assert!(
+        !Crossbar::strikes(&CrossbarNeuron { leak: -1, ..post }, 100) && !Crossbar::strikes(&CrossbarNeuron { linear: true, ..post }, 100)
+    );
+    // Packed chips and events have none.
+    let neuron = spikec_net::EventNeuron { threshold: 1, leak: 0, start: 0 };
+    assert!(!Event::gathers(&spikec_net::EventRules { v_min: -8, v_max: 7 }, &neuron, &[1, 1]) && !Event::strikes(&neuron, 7));
+}
+
+#[test]
+fn strikes_are_hindered_by_inhibition_and_by_bits_that_wrap() {
+    use crate::family::Registers;
+    use spikec_net::{Population, PopulationId, Projection};
+    let hindered = |overflow, threshold: i32, weights: [i32; 2]| {
+        let post = CrossbarNeuron { leak: 0, threshold, floor: -256, reset: 0, linear: false, start: 0 };
+        let population =
+            |name: &str, n: u32, role| Population { name: name.into(), shape: vec![n], origin: (0..n).collect(), skew: 0, role };
+        let synapses = Synapses::from_tuples(2, vec![(0, 0, weights[0], 0), (1, 0, weights[1], 0)]);
+        let net: Net<Crossbar> = Net {
+            name: "two".into(),
+            rules: CrossbarRules { potential_bits: 9, overflow, floor_inclusive: false },
+            populations: vec![population("in", 2, Role::SpikeInput), population("post", 1, Role::Neurons(vec![post]))],
+            projections: vec![Projection { name: "w".into(), pre: PopulationId(0), post: PopulationId(1), format: (), synapses }],
+            host_projections: vec![],
+            output: PopulationId(1),
+        };
+        Crossbar::hindered(&net)[1][0]
+    };
+    let (wrap, saturate) = (PotentialOverflow::Wrap, PotentialOverflow::Saturate);
+    assert!(!hindered(wrap, 60, [60, 60]) && !hindered(wrap, 86, [85, 85]));
+    assert!(hindered(wrap, 127, [128, 128]) && hindered(wrap, 86, [85, 86]), "both at once come out below zero, or may");
+    assert!(!hindered(saturate, 127, [128, 128]) && hindered(saturate, 10, [10, -1]) && hindered(wrap, 10, [-1, 10]));
+}

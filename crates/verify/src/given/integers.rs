@@ -9,7 +9,8 @@
 //!
 //! Bounds, in units of V: weights, as far as the bundle declares from the ideal (one that the reference lacks acts as 0); thresholds, none from that of T or half a unit from T (`>=`) or T + 1 (`>`), which is T rounded first; start and
 //! reset, half a unit; leaks, half a unit, and as far more as the bundle declares that reconstruction moved biases. A readout (infinite threshold) has the largest threshold of the
-//! register. Resets are the network's: `Subtract` is linear, `ToValue` absolute (on event crossbars: to 0). The negative threshold stands for none: it is the least that the register holds and the potential can have. Where a potential can't be below
+//! register. Where the bundle declares `dropped-inputs=N`, neurons whose synapses could need more axons than a core has (synapses times `axons-per-source`) may lack synapses
+//! of any weight: they must lack N in all, and the verdict says how many, and what share of these neurons' squared weights. Resets are the network's: `Subtract` is linear, `ToValue` absolute (on event crossbars: to 0). The negative threshold stands for none: it is the least that the register holds and the potential can have. Where a potential can't be below
 //! that (`<` and a register as wide as the potential) it never acts. Where it is compared by `<=`, the least potential of a sample of `default_steps` network steps (65,536 where the bundle doesn't say) must be above it: from 0, the start or the reset value down by the sum of all
 //! negative weights and the leak in each step. Where the register is narrower than the potential (`truenorth`), neurons of which that can't be said are counted (`Rounding::reachable_floors`), as wraps and clips of potentials are counted at run time.
 //!
@@ -31,6 +32,96 @@ const STEPS: u32 = 1 << 16;
 pub(crate) trait Integers: Registers + Number<Weight = i32, Format = ()> {
     /// Compares a neuron's registers with the float neuron that they stand for.
     fn compare_neuron(law: &Law<'_, Self>, wanted: &FloatNeuron, found: &Self::Neuron, one: One, judge: &mut Judge);
+    /// Axons of a core, where each neuron has its own share of them.
+    fn axons(target: &Target) -> Option<u32>;
+}
+
+/// Given synapses of which one spike makes a neuron fire that nothing inhibits, whatever comes beside it.
+struct Strikers<'a> {
+    given: &'a Net<Float>,
+    struck: &'a relays::Struck,
+    /// Of each given neuron, whether something inhibits it.
+    inhibited: Vec<Vec<bool>>,
+}
+
+impl<'a> Strikers<'a> {
+    fn of(given: &'a Net<Float>, struck: &'a relays::Struck) -> Strikers<'a> {
+        let mut inhibited: Vec<Vec<bool>> = given.populations.iter().map(|p| p.neurons().iter().map(|n| n.bias < 0.0).collect()).collect();
+        for p in given.projections.iter().filter(|_| !struck.is_empty()) {
+            let neurons = given.population(p.post).neurons();
+            let negative = p.synapses.iter().filter(|s| s.2 * neurons[s.1 as usize].gain < 0.0);
+            negative.for_each(|s| inhibited[p.post.index()][s.1 as usize] = true);
+        }
+        Strikers { given, struck, inhibited }
+    }
+
+    fn strikes(&self, (_, _, population, neuron): (usize, u32, usize, u32), weight: f32) -> bool {
+        let n = &self.given.populations[population].neurons()[neuron as usize];
+        let (w, needed) = (f64::from(weight) * f64::from(n.gain), f64::from(n.threshold) - f64::from(n.v_reset));
+        let fires = if self.given.rules.fire == FireRule::Greater { w > needed } else { w >= needed };
+        fires && self.given.rules.reset == ResetRule::ToValue && !self.inhibited[population][neuron as usize]
+    }
+}
+
+/// Synapses that the chip may lack, for its cores have no axons for them.
+struct Lacking {
+    /// Of each given neuron, whether it may lack some.
+    crowded: Vec<Vec<bool>>,
+    /// How many the bundle says that it lacks; none: it doesn't say that it lacks any.
+    declared: Option<u64>,
+    /// Squared weights, in units of thresholds, of what is lacking and of all at these neurons.
+    lost: f64,
+    all: f64,
+}
+
+impl Lacking {
+    fn of<N: Integers>(given: &Net<Float>, kept: &Kept, bundle: &Bundle, differences: &mut Differences) -> Lacking {
+        let mut crowded: Vec<Vec<bool>> = given.populations.iter().map(|p| vec![false; p.neurons().len()]).collect();
+        let value = |name: &str| bundle.provenance.options.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        let declared = value("dropped-inputs").map(|text| text.parse::<u64>().map_err(|_| text.to_string()));
+        let declared = match (declared, N::axons(&bundle.target)) {
+            (Some(Ok(n)), Some(axons)) => {
+                let each = value("axons-per-source").and_then(|n| n.parse::<u64>().ok()).unwrap_or(1);
+                let mut inputs: Vec<Vec<u64>> = given.populations.iter().map(|p| vec![0; p.neurons().len()]).collect();
+                for p in &given.projections {
+                    let (pre, post) = (&kept[p.pre.index()], &kept[p.post.index()]);
+                    let between = p.synapses.iter().filter(|s| pre[s.0 as usize].is_some() && post[s.1 as usize].is_some());
+                    between.for_each(|s| inputs[p.post.index()][s.1 as usize] += 1);
+                }
+                for (crowded, inputs) in crowded.iter_mut().flatten().zip(inputs.iter().flatten()) {
+                    *crowded = inputs.saturating_mul(each) > u64::from(axons);
+                }
+                Some(n)
+            }
+            (Some(found), _) => {
+                let found = found.map_or_else(|text| text, |n| n.to_string());
+                differences.push(|| Difference {
+                    side: SIDE,
+                    at: item("dropped inputs"),
+                    field: Field::Count,
+                    found: found.into(),
+                    expected: "a number of synapses, for a chip whose cores have axons".into(),
+                });
+                None
+            }
+            (None, _) => None,
+        };
+        Lacking { crowded, declared, lost: 0.0, all: 0.0 }
+    }
+
+    /// Whether a given neuron may lack a synapse of this weight, which it does where `found` is none; counts it.
+    fn counts(&mut self, (population, neuron): (usize, usize), n: &FloatNeuron, weight: f32, found: bool, checked: &mut Checked) -> bool {
+        if !self.crowded[population][neuron] {
+            return false;
+        }
+        let square = (f64::from(weight) * f64::from(n.gain) / f64::from(n.threshold)).powi(2);
+        self.all += square;
+        if !found {
+            self.lost += square;
+            checked.dropped += 1;
+        }
+        !found
+    }
 }
 
 /// What turns a float neuron into registers.
@@ -121,6 +212,10 @@ impl Judge<'_> {
 }
 
 impl Integers for Crossbar {
+    fn axons(target: &Target) -> Option<u32> {
+        Some(*crate::crossbar::spec(target).core.axons)
+    }
+
     fn compare_neuron(law: &Law<'_, Self>, wanted: &FloatNeuron, found: &CrossbarNeuron, one: One, judge: &mut Judge) {
         let CrossbarNeuron { leak, threshold, floor, reset, linear, start } = *found;
         let threshold_bits = *crate::crossbar::spec(law.target).neuron.threshold_bits;
@@ -177,6 +272,10 @@ fn unreached(law: &Law<Crossbar>, n: &CrossbarNeuron, one: One) -> bool {
 }
 
 impl Integers for Event {
+    fn axons(_: &Target) -> Option<u32> {
+        None
+    }
+
     fn compare_neuron(law: &Law<'_, Self>, wanted: &FloatNeuron, found: &EventNeuron, one: One, judge: &mut Judge) {
         let EventNeuron { threshold, leak, start } = *found;
         let never = (1i64 << *crate::event::spec(law.target).neuron.threshold_bits) - 1;
@@ -221,10 +320,11 @@ pub(crate) fn check<N: Integers>(bundle: &Bundle, given: &Given) -> Result<Image
         return Err(VerifyError::Kind { given: "floats", compiled: "registers" });
     };
     net.check().map_err(VerifyError::MalformedNetwork)?;
-    let contracted = relays::contract(&quantized, net.populations.len(), &mut differences, &mut checked);
+    let mut struck = relays::Struck::new();
+    let contracted = relays::contract(&quantized, net.populations.len(), &mut struck, &mut differences, &mut checked);
     let net = &*lagged(net, &bundle.provenance.options, &mut differences);
     if let Some(contracted) = contracted.as_deref() {
-        compare(net, contracted, bundle, &mut differences, &mut checked, &mut rounding);
+        compare(net, (contracted, &struck), bundle, &mut differences, &mut checked, &mut rounding);
     }
     Ok(ImageVerdict {
         differences: differences.kept,
@@ -237,7 +337,7 @@ pub(crate) fn check<N: Integers>(bundle: &Bundle, given: &Given) -> Result<Image
 
 fn compare<N: Integers>(
     given: &Net<Float>,
-    quantized: &Quantized<N>,
+    (quantized, struck): (&Quantized<N>, &relays::Struck),
     bundle: &Bundle,
     differences: &mut Differences,
     checked: &mut Checked,
@@ -271,20 +371,30 @@ fn compare<N: Integers>(
             N::compare_neuron(&law, wanted, &r.neurons()[n], one, &mut Judge { at: &at, differences, rounding });
         }
     }
-    let given = &*without_vanished(given, reference, &kept, (v_units, *deviation_steps), checked);
+    let strikers = Strikers::of(given, struck);
+    let mut lacking = Lacking::of::<N>(given, &kept, bundle, differences);
+    let given = &*without_vanished(given, reference, &kept, (v_units, *deviation_steps), &mut lacking, checked);
     for (g, r) in pair_projections(given, reference, &kept, differences) {
-        compare_weights((given, reference), (g, r), &kept, (v_units, *deviation_steps), differences, checked, rounding);
+        let index = reference.projections.iter().position(|p| std::ptr::eq(p, r));
+        let gathered = (&strikers, index.unwrap_or(usize::MAX));
+        let units = (v_units.as_slice(), *deviation_steps);
+        compare_weights((given, reference), (g, r), &kept, units, gathered, &mut lacking, (differences, checked, rounding));
+    }
+    if let Some(declared) = lacking.declared {
+        differences.compare(SIDE, Field::Count, checked.dropped as i64, declared.min(i64::MAX as u64) as i64, || item("dropped inputs"));
+        rounding.dropped_share = if lacking.all > 0.0 { lacking.lost / lacking.all } else { 0.0 };
     }
     // There is no register for what a host map would write: the reference has none, and what the network has is missing.
     pair_host_projections(given, reference, &kept, differences);
 }
 
-/// The network without projections that the reference lacks because all their weights may be 0 within the declared distance.
+/// The network without projections that the reference lacks because all their weights may be 0 within the declared distance, or their posts lack inputs.
 fn without_vanished<'a, N: Integers>(
     given: &'a Net<Float>,
     reference: &Net<N>,
     kept: &Kept,
     (v_units, deviation): (&[Vec<f64>], f64),
+    lacking: &mut Lacking,
     checked: &mut Checked,
 ) -> std::borrow::Cow<'a, Net<Float>> {
     let vanished = |g: &Projection<Float>| {
@@ -293,7 +403,7 @@ fn without_vanished<'a, N: Integers>(
             let (Some(_), Some(n)) = (kept[g.pre.index()][i as usize], kept[g.post.index()][j as usize]) else { return true };
             let gain = f64::from(given.population(g.post).neurons()[j as usize].gain);
             let units = v_units.get(g.post.index()).and_then(|u| u.get(n as usize)).copied().unwrap_or(f64::NAN);
-            (f64::from(weight) * gain * units).abs() <= deviation + SLACK
+            lacking.crowded[g.post.index()][j as usize] || (f64::from(weight) * gain * units).abs() <= deviation + SLACK
         };
         !there && g.synapses.iter().all(small)
     };
@@ -309,7 +419,11 @@ fn without_vanished<'a, N: Integers>(
             let between = |(i, j, _, _): &(u32, u32, f32, u16)| {
                 kept[g.pre.index()][*i as usize].is_some() && kept[g.post.index()][*j as usize].is_some()
             };
-            checked.given_synapses += g.synapses.iter().filter(between).count() as u64;
+            for (_, j, weight, _) in g.synapses.iter().filter(between) {
+                checked.given_synapses += 1;
+                let ends = (g.post.index(), j as usize);
+                lacking.counts(ends, &given.population(g.post).neurons()[j as usize], weight, false, checked);
+            }
         }
         !gone
     });
@@ -334,13 +448,27 @@ fn compare_weights<N: Integers>(
     pair: (&Projection<Float>, &Projection<N>),
     kept: &Kept,
     (v_units, deviation): (&[Vec<f64>], f64),
-    differences: &mut Differences,
-    checked: &mut Checked,
-    rounding: &mut Rounding,
+    (strikers, index): (&Strikers, usize),
+    lacking: &mut Lacking,
+    (differences, checked, rounding): (&mut Differences, &mut Checked, &mut Rounding),
 ) {
-    let ((given, _), (g, r)) = (nets, pair);
+    let ((given, reference), (g, r)) = (nets, pair);
+    let r_neurons = reference.population(r.post).neurons();
     side_by_side(nets, pair, kept, differences, &mut |s, differences| {
         checked.given_synapses += 1;
+        let (at, neurons) = (s.ends.1 as usize, given.population(g.post).neurons());
+        if lacking.counts((g.post.index(), at), &neurons[at], s.given, s.found.is_some(), checked) {
+            return;
+        }
+        // One of several that a gather stands for: its weight in the network makes the neuron fire as well, and no more than that is compared.
+        let ends = (g.pre.index(), s.ends.0, g.post.index(), s.ends.1);
+        let pre = kept[g.pre.index()][s.ends.0 as usize].unwrap_or(u32::MAX);
+        if strikers.struck.contains(&(index, pre, s.post))
+            && s.found.is_some_and(|w| N::strikes(&r_neurons[s.post as usize], w))
+            && strikers.strikes(ends, s.given)
+        {
+            return;
+        }
         let gain = f64::from(given.population(g.post).neurons()[s.ends.1 as usize].gain);
         let ideal = f64::from(s.given) * gain * v_units[r.post.index()][s.post as usize];
         let steps = (f64::from(s.found.unwrap_or(0)) - ideal).abs();

@@ -1,7 +1,7 @@
 //! Relays: neurons of the reference that only repeat others, put back into the synapses that they lengthen.
 //!
 //! In: the reference section, and how many populations the given network has. Out: the reference without the populations after those, every synapse
-//! that leaves one of them leaving the neuron that it repeats, with the delays of the way added up. Invariant: the net that comes out has the same spikes
+//! that leaves one of them leaving the neuron that it repeats (those that it gathers, where any of these makes its post fire), with the delays of the way added up. Invariant: the net that comes out has the same spikes
 //! in its populations, by the law of docs/semantics.md, section 7, each condition of which is checked here, or a difference is reported. Cost: linear
 //! in the synapses, times the relays on the way of one.
 //! Why: the given network knows no relays; that they change nothing must follow from the reference alone.
@@ -17,10 +17,14 @@ use std::collections::BTreeSet;
 /// What a relay hears: (population, neuron, net delay).
 type Heard = (usize, u32, u16);
 
+/// Synapses that a gather stands for: (projection of the net without relays, presynaptic, postsynaptic neuron).
+pub(crate) type Struck = BTreeSet<(usize, u32, u32)>;
+
 /// The reference without relays; as it is where it has none. `None` when they are no relays, which has been reported.
 pub(crate) fn contract<'a, N: Registers>(
     quantized: &'a Quantized<N>,
     given: usize,
+    struck: &mut Struck,
     differences: &mut Differences,
     checked: &mut Checked,
 ) -> Option<Cow<'a, Quantized<N>>> {
@@ -36,7 +40,7 @@ pub(crate) fn contract<'a, N: Registers>(
     if differences.total > before {
         return None;
     }
-    let projections = contract_projections(net, given, &heard, differences);
+    let projections = contract_projections(net, given, &heard, struck, differences);
     let rest = Net {
         name: net.name.clone(),
         rules: net.rules.clone(),
@@ -103,9 +107,10 @@ fn contract_scaling<N: Number>(scaling: &Scaling, net: &Net<N>, given: usize, di
     Scaling::Scaled { v_units, deviation_steps: *deviation_steps, bias_deviation: *bias_deviation }
 }
 
-/// For each relay, what it hears: one synapse that makes it fire, and nothing else.
-fn heard<N: Registers>(net: &Net<N>, given: usize, differences: &mut Differences) -> Vec<Vec<Option<Heard>>> {
-    let mut heard: Vec<Vec<Option<Heard>>> = net.populations[given..].iter().map(|p| vec![None; p.len()]).collect();
+/// For each relay, what it hears: one synapse that makes it fire, and nothing else; for a gather several, of neurons of one population.
+fn heard<N: Registers>(net: &Net<N>, given: usize, differences: &mut Differences) -> Vec<Vec<Vec<Heard>>> {
+    let mut heard: Vec<Vec<Vec<Heard>>> = net.populations[given..].iter().map(|p| vec![Vec::new(); p.len()]).collect();
+    let mut weights: Vec<Vec<Vec<N::Weight>>> = net.populations[given..].iter().map(|p| vec![Vec::new(); p.len()]).collect();
     // The projections into relays stand after all others, in the order of their populations: no order of the reference is left unexplained.
     let into: Vec<usize> = net.projections.iter().map(|p| if p.post.index() >= given { p.post.index() } else { 0 }).collect();
     for (pair, p) in into.windows(2).zip(&net.projections[1.min(net.projections.len())..]).filter(|(pair, _)| pair[1] < pair[0]) {
@@ -135,17 +140,31 @@ fn heard<N: Registers>(net: &Net<N>, given: usize, differences: &mut Differences
             if !relay.is_some_and(|n| N::repeats(&net.rules, n, &p.format, weight)) {
                 added(net, (r, j), "a neuron that may stay silent, or remember", "a relay: one spike in, one spike out", differences);
             }
-            if heard[r - given][j].replace((p.pre.index(), i, delay)).is_some() {
-                added(net, (r, j), "a relay of two synapses", "one", differences);
-            }
+            heard[r - given][j].push((p.pre.index(), i, delay));
+            weights[r - given][j].push(weight);
         }
     }
     for h in net.host_projections.iter().filter(|h| h.post.index() >= given) {
         added(net, (h.post.index(), 0), "a host map into a relay", "none", differences);
     }
     for (k, relays) in heard.iter().enumerate() {
-        for (j, _) in relays.iter().enumerate().filter(|(_, h)| h.is_none()) {
-            added(net, (given + k, j), "a neuron that hears nothing", "a neuron of the network, or a relay of one", differences);
+        for (j, own) in relays.iter().enumerate() {
+            let neuron = net.populations[given + k].neurons().get(j);
+            match own.as_slice() {
+                [] => added(net, (given + k, j), "a neuron that hears nothing", "a neuron of the network, or a relay of one", differences),
+                &[(p, i, _)] => {
+                    if p >= given && heard[p - given].get(i as usize).is_some_and(|h| h.len() > 1) {
+                        added(net, (given + k, j), "a relay of a gather", "of a neuron of the network, or a relay of one", differences);
+                    }
+                }
+                several => {
+                    let one = several.iter().all(|h| h.0 == several[0].0 && h.0 < given);
+                    let gathers = neuron.is_some_and(|n| N::gathers(&net.rules, n, &weights[k][j]));
+                    if !one || !gathers {
+                        added(net, (given + k, j), "a relay of two synapses", "one, or a gather of one population's neurons", differences);
+                    }
+                }
+            }
         }
     }
     heard
@@ -178,12 +197,16 @@ fn check_use<N: Number>(net: &Net<N>, given: usize, differences: &mut Difference
 
 /// The projections between populations of the network. The parts of one projection, which follow each other, the one with fewer relays on the way
 /// first, become one again.
-fn contract_projections<N: Number>(
+fn contract_projections<N: Registers>(
     net: &Net<N>,
     given: usize,
-    heard: &[Vec<Option<Heard>>],
+    heard: &[Vec<Vec<Heard>>],
+    struck: &mut Struck,
     differences: &mut Differences,
 ) -> Vec<Projection<N>> {
+    let hindered = if heard.iter().flatten().any(|h| h.len() > 1) { N::hindered(net) } else { Vec::new() };
+    let mut gathered: Vec<(u32, u32)> = Vec::new();
+    let mut used: BTreeSet<(PopulationId, u32)> = BTreeSet::new();
     let mut out: Vec<Projection<N>> = Vec::new();
     // Of the last projection: its pre before contraction.
     let mut last: Option<PopulationId> = None;
@@ -196,12 +219,37 @@ fn contract_projections<N: Number>(
         let mut root = None;
         let mut tuples = Vec::with_capacity(p.synapses.len());
         for (i, j, w, d) in p.synapses.iter() {
-            let (population, neuron, delay) = origin(given, heard, (p.pre.index(), i), u32::from(d));
-            let one = *root.get_or_insert(population) == population;
-            match u16::try_from(delay) {
-                Ok(delay) if one => tuples.push((neuron, j, w, delay)),
-                _ => {
-                    added(net, (p.pre.index(), i as usize), "relays of several populations, or of too long a delay", "of one", differences)
+            let of_gather = heard[p.pre.index() - given][i as usize].as_slice();
+            // With one use each, gathers make no more synapses than there are.
+            if of_gather.len() > 1 && !used.insert((p.pre, i)) {
+                added(net, (p.pre.index(), i as usize), "a gather that several neurons hear", "one", differences);
+                continue;
+            }
+            let origins = match of_gather {
+                several @ [_, _, ..] => several.iter().map(|&(p, k, before)| (p, k, u32::from(before) + u32::from(d))).collect(),
+                _ => vec![origin(given, heard, (p.pre.index(), i), u32::from(d))],
+            };
+            if of_gather.len() > 1 {
+                let post = &net.population(p.post).neurons()[j as usize];
+                if !N::strikes(post, w) || hindered[p.post.index()][j as usize] {
+                    added(
+                        net,
+                        (p.pre.index(), i as usize),
+                        "a gather whose spike may leave its neuron silent",
+                        "one that makes it fire",
+                        differences,
+                    );
+                }
+                gathered.extend(origins.iter().map(|o| (o.1, j)));
+            }
+            for (population, neuron, delay) in origins {
+                let one = *root.get_or_insert(population) == population;
+                match u16::try_from(delay) {
+                    Ok(delay) if one => tuples.push((neuron, j, w, delay)),
+                    _ => {
+                        let found = "relays of several populations, or of too long a delay";
+                        added(net, (p.pre.index(), i as usize), found, "of one", differences)
+                    }
                 }
             }
         }
@@ -219,15 +267,16 @@ fn contract_projections<N: Number>(
                 out.push(Projection { name: p.name.clone(), pre, post: p.post, format: p.format.clone(), synapses });
             }
         }
+        struck.extend(gathered.drain(..).map(|(i, j)| (out.len() - 1, i, j)));
         last = Some(p.pre);
     }
     out
 }
 
 /// The neuron of the network that a relay repeats, and the net delay to the relay added to `delay`. Ends, as populations on the way descend.
-fn origin(given: usize, heard: &[Vec<Option<Heard>>], (mut population, mut neuron): (usize, u32), mut delay: u32) -> (usize, u32, u32) {
+fn origin(given: usize, heard: &[Vec<Vec<Heard>>], (mut population, mut neuron): (usize, u32), mut delay: u32) -> (usize, u32, u32) {
     while population >= given
-        && let Some((p, i, d)) = heard[population - given][neuron as usize]
+        && let Some(&(p, i, d)) = heard[population - given][neuron as usize].first()
     {
         (population, neuron) = (p, i);
         delay = delay.saturating_add(u32::from(d));
