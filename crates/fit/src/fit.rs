@@ -188,7 +188,7 @@ pub struct Filed<F> {
 }
 
 /// Turns a fitted net into what will be written, and back.
-pub type File<'a, F> = dyn Fn(&Net<Float>) -> Result<Filed<F>, String> + 'a;
+pub type File<'a, F> = dyn Fn(&Net<Float>) -> Result<Filed<F>, String> + Sync + 'a;
 
 /// Kullback-Leibler divergence of the softmax of `found` from that of `wanted`, in nats.
 fn divergence(wanted: &[u32], found: &[u32]) -> f64 {

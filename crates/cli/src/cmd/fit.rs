@@ -7,6 +7,7 @@ use crate::files::{self, Files};
 use crate::load::{self, Coding, Prepared};
 use crate::progress;
 use crate::save::NetworkFiles;
+use rayon::prelude::*;
 use spikec_chip::cost;
 use spikec_chip::target::Family;
 use spikec_compile::{CompileOptions, Input, Signs, compile};
@@ -223,16 +224,20 @@ fn frontier(args: &FitArgs, job: &Job, net: &Net<Float>, file: &File<Network>) -
     for method in methods {
         let options = FitOptions { method, fill: ENOUGH, ..own.clone() };
         let fitter = Fitter::new(net, &job.target, &job.options.calibration, options, &budgets, file, &mut say).map_err(|e| failure(&e))?;
-        for (budget, &bytes) in budgets.iter().zip(&ladder) {
+        let one = |(budget, &bytes): (&Budget, &u64)| -> Result<Option<Point>, Failure> {
             let mut say = |stage: &str| {
                 bar.set_message(format!("{bytes} bytes, {}: {stage}", spikec_report::fit::method(&method)));
                 bar.tick();
             };
             match fitter.fit(budget, &mut say) {
-                Ok(fitted) => points.push(point(&fitted, bytes, method, job, test.as_ref())?),
-                Err(FitFailure::TooSmall(_)) => {}
-                Err(e) => return Err(failure(&e)),
+                Ok(fitted) => Ok(Some(point(&fitted, bytes, method, job, test.as_ref())?)),
+                Err(FitFailure::TooSmall(_)) => Ok(None),
+                Err(e) => Err(failure(&e)),
             }
+        };
+        let found: Vec<Result<Option<Point>, Failure>> = budgets.par_iter().zip(&ladder).map(one).collect();
+        for point in found {
+            points.extend(point?);
         }
     }
     bar.finish_and_clear();
