@@ -2,7 +2,7 @@
 
 use spikec_chip::Target;
 use spikec_chip::target::Family;
-use spikec_compile::driver::{CompileOptions, Input, compile};
+use spikec_compile::{CompileOptions, Input, compile};
 use spikec_data::{SpikeTrain, Stimulus};
 use spikec_net::{
     FireRule, Float, FloatNeuron, FloatRules, Net, Population, PopulationId, Projection, ResetRule, Role, Synapses, code_inputs,

@@ -3,11 +3,12 @@
 //! In: nets in any number, options. Out: provenance, reports, and the host's and symbols' sections where no packed core needs its own.
 //! Invariant: nothing here knows a family's registers; where neurons stand and where spikes go comes from the caller.
 
-use crate::driver::{CompileError, CompileOptions, CompileReport, CoreUsage, Input, LayerReport};
+use crate::driver::{CompileError, CompileReport, CoreUsage, Input, LayerReport};
 use crate::emit::HostOptions;
 use crate::explain::Explanation;
 use crate::finding::{Finding, Severity};
 use crate::lower::LowerReport;
+use crate::options::CompileOptions;
 use crate::pack::kernels::Kernels;
 use crate::partition::{PARTITIONERS, Usage};
 use crate::quantize::{QuantizeReport, SoftReset};

@@ -15,6 +15,7 @@ pub mod finding;
 #[cfg(test)]
 mod fixednets;
 pub mod lower;
+pub mod options;
 pub mod pack;
 pub mod partition;
 pub mod pins;
@@ -28,9 +29,10 @@ pub mod retime;
 mod testnets;
 
 pub use copies::{Copies, CopiesReport};
-pub use driver::{CompileError, CompileOptions, CompileReport, Compiled, Effort, Input, SharedReport, check, compile, teacher};
+pub use driver::{CompileError, CompileReport, Compiled, Effort, Input, SharedReport, check, compile};
 pub use finding::{Finding, Severity};
 pub use lower::TimingPolicy;
+pub use options::{CompileOptions, teacher};
 pub use partition::{FitError, Kernels, NeuronRef, PARTITIONERS, Partitioned, Partitioner};
 pub use pins::Pin;
 pub use place::Placed;

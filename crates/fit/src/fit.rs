@@ -380,13 +380,10 @@ impl<'a, F> Fitter<'a, F> {
                 Some(block.course(if options.method.chip_cost { Cost::Words(target, &bits) } else { Cost::Synapses }))
             };
             // By synapses all widths have the same course.
-            let different = if options.method.chip_cost { options.widths.len() } else { 1 };
-            let mut frees: Vec<Option<Course>> = options.widths[..different].par_iter().zip(&wholes[..different]).map(free_of).collect();
-            frees.resize_with(options.widths.len(), || None);
-            for k in different..frees.len() {
-                frees[k] = frees[0].clone();
-            }
-            for ((&width, whole), free) in options.widths.iter().zip(wholes).zip(frees) {
+            let different = if options.method.chip_cost { options.widths.len() } else { options.widths.len().min(1) };
+            let frees: Vec<Option<Course>> = options.widths[..different].par_iter().zip(&wholes[..different]).map(free_of).collect();
+            for (k, (&width, whole)) in options.widths.iter().zip(wholes).enumerate() {
+                let free = frees[k.min(different - 1)].clone();
                 courses.extend(whole.map(|course| Way { balance, width, shape: Shape::Whole, course }));
                 courses.extend(free.map(|course| Way { balance, width, shape: Shape::Free, course }));
             }

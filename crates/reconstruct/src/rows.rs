@@ -203,7 +203,8 @@ impl Rows {
             let their_trains = there.trains(their_net, taught);
             let (moments, trains) = match (heard, ties) {
                 (None, None) => {
-                    let features = teacher.heard_by_both(net, p).expect("the caller knows that both hear the same");
+                    let features = teacher.same_features(net, &here.features, &there.features);
+                    let features = features.expect("the caller knows that both hear the same");
                     teacher.moments(theirs, &there.features, &features, kernel, DAMPING)
                 }
                 _ => {

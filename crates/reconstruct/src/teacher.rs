@@ -68,7 +68,8 @@ impl<'a> Teacher<'a> {
         self.same_features(net, &Features::of(net, p), &Features::of(&self.net, PopulationId::from(theirs)))
     }
 
-    fn same_features(&self, net: &Net<Float>, here: &Features, there: &Features) -> Option<Vec<u32>> {
+    /// The teacher's feature (of `there`) of each feature `here` of a net; `None` where the teacher lacks one.
+    pub(crate) fn same_features(&self, net: &Net<Float>, here: &Features, there: &Features) -> Option<Vec<u32>> {
         let mut of = Vec::with_capacity(here.count);
         for block in &here.blocks {
             let name = &net.projection(block.projection).name;

@@ -386,7 +386,7 @@ fn check_packed(bundle: &Bundle, given: &Given) -> Result<ImageVerdict, VerifyEr
     };
     let populations = populations.map_err(VerifyError::MalformedNetwork)?;
     let comparable = compare_with_reference(bundle, &quantized, &mut differences, &mut checked)?;
-    given::compare_digest(bundle, &quantized, given, &mut differences);
+    given::compare_digest(&quantized, given, &mut differences);
     if !comparable {
         // Whatever lists the synapses of such a reference takes more memory than any bundle that holds them.
         return Ok(verdict(bundle, &quantized, differences, checked, rounding));

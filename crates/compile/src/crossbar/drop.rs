@@ -9,9 +9,9 @@
 use super::DroppedReport;
 use super::measure::Measured;
 use super::quantize::{self, Wired};
-use crate::driver::CompileOptions;
 use crate::families::bases;
 use crate::finding::Finding;
+use crate::options::CompileOptions;
 use crate::quantize::agreement;
 use spikec_chip::crossbar::Crossbar as Spec;
 use spikec_chip::target::{Family, Target};

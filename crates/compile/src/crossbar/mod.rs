@@ -16,12 +16,13 @@ mod relays;
 mod search;
 mod split;
 
-use crate::driver::{CompileError, CompileOptions, CompileReport, Compiled, CoreUsage, Input};
+use crate::driver::{CompileError, CompileReport, Compiled, CoreUsage, Input};
 use crate::emit::HostOptions;
 use crate::explain;
 use crate::families::{Trained, family_report, hypergraph, layer_reports, provenance};
 use crate::finding::{self, Finding};
-use crate::lower::{LowerOptions, LowerReport, lower_all};
+use crate::lower::{LowerReport, lower_all};
+use crate::options::CompileOptions;
 use crate::pack::usage::Usage;
 use crate::placement::{PlacedCore, Placement, runs};
 use crate::quantize::{QuantizeReport, lost};
@@ -111,7 +112,7 @@ fn stages(
         None => 1..=types,
     };
     progress("lowering");
-    let lowered = lower_all(given.net.clone(), target, &LowerOptions { remove_dead: options.remove_dead, timing: options.timing })?;
+    let lowered = lower_all(given.net.clone(), target, &options.lowering())?;
     let net = &lowered.net;
     let output = net.population(net.output);
     if output.is_empty() {

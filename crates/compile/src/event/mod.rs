@@ -7,12 +7,13 @@
 mod quantize;
 
 use crate::crossbar::measure::Measured;
-use crate::driver::{CompileError, CompileOptions, CompileReport, Compiled, CoreUsage, Input, only_crossbars};
+use crate::driver::{CompileError, CompileReport, Compiled, CoreUsage, Input, only_crossbars};
 use crate::emit::HostOptions;
 use crate::explain;
 use crate::families::{self, Trained, bases, family_report, hypergraph, layer_reports, provenance};
 use crate::finding::{self, Finding, Severity};
-use crate::lower::{LowerOptions, LowerReport, lower_all};
+use crate::lower::{LowerReport, lower_all};
+use crate::options::CompileOptions;
 use crate::pack::usage::Usage;
 use crate::placement::{PlacedCore, Placement, runs};
 use crate::quantize::{QuantizeReport, lost};
@@ -155,7 +156,7 @@ fn stages(
 ) -> Result<Stages, CompileError> {
     only_crossbars(target, options)?;
     progress("lowering");
-    let lowered = lower_all(given.net.clone(), target, &LowerOptions { remove_dead: options.remove_dead, timing: options.timing })?;
+    let lowered = lower_all(given.net.clone(), target, &options.lowering())?;
     let mut findings = lowered.findings;
     findings.extend(quantize::unheld(&lowered.net));
     let output = lowered.net.population(lowered.net.output);

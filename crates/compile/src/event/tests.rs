@@ -1,4 +1,5 @@
-use crate::driver::{CompileError, CompileOptions, Compiled, Input, check, compile};
+use crate::driver::{CompileError, Compiled, Input, check, compile};
+use crate::options::CompileOptions;
 use crate::testnets::{channels, population, projection, random_net, random_spikes};
 use spikec_chip::bundle::{Bundle, Origin};
 use spikec_chip::event::decode;

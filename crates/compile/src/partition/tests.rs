@@ -1,6 +1,7 @@
 use super::*;
-use crate::driver::{CompileOptions, Input, check};
+use crate::driver::{Input, check};
 use crate::fixednets::*;
+use crate::options::CompileOptions;
 use rand::{Rng, SeedableRng};
 use spikec_net::{FixedNeuron, Role, SignMode, WeightFormat};
 

@@ -23,7 +23,7 @@ pub(crate) fn item(text: &str) -> At {
 }
 
 /// The digest that the reference names is the given network's.
-pub(crate) fn compare_digest<R: Number>(_bundle: &Bundle, quantized: &Quantized<R>, given: &Given, differences: &mut Differences) {
+pub(crate) fn compare_digest<R: Number>(quantized: &Quantized<R>, given: &Given, differences: &mut Differences) {
     differences.compare(SIDE, Field::Digest, hex(&quantized.network_digest), hex(&given.digest()), At::default);
 }
 
