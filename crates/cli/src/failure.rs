@@ -1,6 +1,6 @@
 //! What goes wrong, as the user reads it: what, where, and a remedy, with an exit code.
 
-use spikec_compile::Finding;
+use spikec_compile::{Finding, finding_lines};
 use std::fmt::Display;
 use std::path::Path;
 
@@ -60,8 +60,8 @@ impl Failure {
     pub fn print(&self) {
         use crate::cmd::plain;
         eprintln!("error: {}", plain(&self.message));
-        for finding in &self.findings {
-            eprintln!("  {}", plain(&finding.to_string()));
+        for line in finding_lines(&self.findings) {
+            eprintln!("  {}", plain(&line));
         }
         if let Some(excerpt) = &self.excerpt {
             eprint!("{}", plain(excerpt));

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt;
 
 /// How bad a finding is.
@@ -57,23 +58,54 @@ impl Finding {
     }
 }
 
-impl fmt::Display for Finding {
-    /// One line: `error C02 core 3, fc1: input axons: need 5000, limit 4096; split the layer`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Finding {
+    /// The line of this finding at `cores`, which need what `need` says.
+    fn line(&self, cores: Option<String>, need: impl fmt::Display) -> String {
         let severity = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(f, "{severity} {}", self.code)?;
-        if let Some(core) = self.core {
-            write!(f, " core {core}")?;
-        }
-        if let Some(layer) = &self.layer {
-            write!(f, "{} {layer}", if self.core.is_some() { "," } else { "" })?;
-        }
-        write!(f, ": {}: need {}, limit {}", self.resource, Number(self.need), Number(self.limit))?;
-        if self.remedy.is_empty() { Ok(()) } else { write!(f, "; {}", self.remedy) }
+        let place: Vec<String> = cores.into_iter().chain(self.layer.clone()).collect();
+        let place = if place.is_empty() { String::new() } else { format!(" {}", place.join(", ")) };
+        let remedy = if self.remedy.is_empty() { String::new() } else { format!("; {}", self.remedy) };
+        format!("{severity} {}{place}: {}: need {need}, limit {}{remedy}", self.code, self.resource, Number(self.limit))
     }
+}
+
+impl fmt::Display for Finding {
+    /// One line: `error C02 core 3, fc1: input axons: need 5000, limit 4096; split the layer`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line(self.core.map(|core| format!("core {core}")), Number(self.need)))
+    }
+}
+
+/// Cores with the same finding that have lines of their own; beyond, they share one.
+const OWN_LINES: usize = 3;
+
+/// Lines for people, in the order of the findings. What many cores of a layer lack is one line, where the first of them stands:
+/// `error C03 1537 cores (0, 2, 5, ...), conv1: output axon entries: need 4100 to 6600, limit 4096`.
+pub fn lines(findings: &[Finding]) -> Vec<String> {
+    let key = |f: &Finding| (f.severity, f.code, f.layer.clone(), f.resource.clone(), f.limit.to_bits(), f.remedy.clone());
+    let mut groups: HashMap<_, Vec<&Finding>> = HashMap::new();
+    for f in findings.iter().filter(|f| f.core.is_some()) {
+        groups.entry(key(f)).or_default().push(f);
+    }
+    let line = |f: &Finding| {
+        let group = f.core.and_then(|_| groups.get(&key(f))).filter(|group| group.len() > OWN_LINES);
+        let Some(group) = group else { return Some(f.to_string()) };
+        if !std::ptr::eq(group[0], f) {
+            return None;
+        }
+        let first: Vec<String> = group.iter().take(OWN_LINES).filter_map(|f| f.core).map(|core| core.to_string()).collect();
+        let cores = format!("{} cores ({}, ...)", group.len(), first.join(", "));
+        let (least, most) = group.iter().fold((f.need, f.need), |(a, b), f| (a.min(f.need), b.max(f.need)));
+        Some(if least == most {
+            f.line(Some(cores), Number(most))
+        } else {
+            f.line(Some(cores), format_args!("{} to {}", Number(least), Number(most)))
+        })
+    };
+    findings.iter().filter_map(line).collect()
 }
 
 /// A number as people write it: integers plainly, fractions with four digits, infinity in words.
@@ -131,6 +163,21 @@ mod tests {
         assert_eq!(w.to_string(), "warning C13 lif1: decay error: need 0.2500, limit 1.500e-9");
         let v = Finding::warning("C14", "v", f64::INFINITY, 7.0, "");
         assert_eq!(v.to_string(), "warning C14: v: need no bound, limit 7");
+    }
+
+    #[test]
+    fn many_cores_of_a_layer_share_a_line() {
+        let on = |core: u32, layer: &str, need: f64| Finding::error("C03", "output axon entries", need, 4096.0, "").core(core).layer(layer);
+        let list = [on(0, "a", 5000.0), on(1, "b", 4100.0), on(2, "a", 4200.0), on(3, "a", 6600.0), on(7, "a", 4099.0), on(8, "b", 4100.0)];
+        let wanted = [
+            "error C03 4 cores (0, 2, 3, ...), a: output axon entries: need 4099 to 6600, limit 4096",
+            "error C03 core 1, b: output axon entries: need 4100, limit 4096",
+            "error C03 core 8, b: output axon entries: need 4100, limit 4096",
+        ];
+        assert_eq!(lines(&list), wanted);
+        let same: Vec<Finding> = (0..5).map(|core| on(core, "c", 5000.0)).collect();
+        assert_eq!(lines(&same), ["error C03 5 cores (0, 1, 2, ...), c: output axon entries: need 5000, limit 4096"]);
+        assert_eq!(lines(&[Finding::warning("C14", "v", 9.0, 7.0, "")]), ["warning C14: v: need 9, limit 7"]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod testnets;
 
 pub use copies::{Copies, CopiesReport};
 pub use driver::{CompileError, CompileReport, Compiled, Effort, Input, SharedReport, check, compile};
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, Severity, lines as finding_lines};
 pub use lower::TimingPolicy;
 pub use options::{CompileOptions, teacher};
 pub use partition::{FitError, Kernels, NeuronRef, PARTITIONERS, Partitioned, Partitioner};

@@ -2,7 +2,7 @@
 //!
 //! In: additions and removals of synapses. Out: counts of (axon, core) pairs, and the cores of an axon.
 //! Invariant: an axon is listed on a core exactly while its count there is not 0.
-//! Cost: a table where axons x cores is small (one step for each question), else a list for each axon (as many steps as it has cores).
+//! Cost: a table where axons x cores is small (one step for each question), else a list for each axon (as many steps as it has cores; one for hubs).
 
 use crate::hypergraph::Hypergraph;
 
@@ -227,13 +227,27 @@ impl Pairs for Table {
 /// Cores of an axon beyond which a list is not gathered.
 const LONG: usize = 64;
 
+/// Cores that an axon may enter beyond which it is a hub.
+const HUB: usize = 512;
+
+/// Hubs that there are at most, those with the most cores: a place for each of them and each core is held.
+const MOST_HUBS: usize = 1024;
+
+/// The place of a core that a hub does not enter.
+const NOWHERE: u32 = u32::MAX;
+
 /// A list of cores for each axon.
+///
+/// A list is walked to find a core in it, but for hubs (the constant source of biases enters all cores), which hold where each core is.
 #[derive(Debug, Clone)]
 pub struct Lists {
     /// First entry of each axon; it has as many as it enters neurons, for it can't enter more cores.
     offsets: Vec<usize>,
     used: Vec<u32>,
     entries: Vec<(u32, u32)>,
+    /// Axons that are hubs, ascending, and where each core is in the list of each: `NOWHERE` or beyond the end for one that it does not enter.
+    hubs: Vec<u32>,
+    places: Vec<Vec<u32>>,
 }
 
 impl Lists {
@@ -244,7 +258,13 @@ impl Lists {
             offsets[a as usize + 1] = offsets[a as usize] + graph.out_neurons(a).len().min(cores as usize);
         }
         let entries = vec![(0, 0); *offsets.last().expect("one more than axons")];
-        Lists { used: vec![0; graph.axons() as usize], offsets, entries }
+        let room = |a: u32| offsets[a as usize + 1] - offsets[a as usize];
+        let mut hubs: Vec<u32> = (0..graph.axons()).filter(|&a| room(a) > HUB).collect();
+        hubs.sort_by_key(|&a| std::cmp::Reverse(room(a)));
+        hubs.truncate(MOST_HUBS);
+        hubs.sort_unstable();
+        let places = vec![Vec::new(); hubs.len()];
+        Lists { used: vec![0; graph.axons() as usize], offsets, entries, hubs, places }
     }
 
     #[inline]
@@ -252,26 +272,55 @@ impl Lists {
         let start = self.offsets[axon as usize];
         &self.entries[start..start + self.used[axon as usize] as usize]
     }
+
+    /// Which of the hubs an axon is; few are long enough to be one.
+    #[inline]
+    fn hub(&self, axon: u32) -> Option<usize> {
+        let room = self.offsets[axon as usize + 1] - self.offsets[axon as usize];
+        if room > HUB { self.hubs.binary_search(&axon).ok() } else { None }
+    }
+
+    /// Where a core is in an axon's list.
+    #[inline]
+    fn find(&self, axon: u32, core: u32) -> Option<usize> {
+        match self.hub(axon) {
+            Some(hub) => self.places[hub].get(core as usize).filter(|&&at| at != NOWHERE).map(|&at| at as usize),
+            None => self.list(axon).iter().position(|e| e.0 == core),
+        }
+    }
+
+    /// Notes where a core of a hub's list is now.
+    #[inline]
+    fn put(&mut self, axon: u32, core: u32, at: u32) {
+        if let Some(hub) = self.hub(axon) {
+            let places = &mut self.places[hub];
+            if places.len() <= core as usize {
+                places.resize(core as usize + 1, NOWHERE);
+            }
+            places[core as usize] = at;
+        }
+    }
 }
 
 impl Pairs for Lists {
     #[inline]
     fn count(&self, axon: u32, core: u32) -> u32 {
-        self.list(axon).iter().find(|e| e.0 == core).map_or(0, |e| e.1)
+        self.find(axon, core).map_or(0, |at| self.list(axon)[at].1)
     }
     #[inline]
     fn add(&mut self, axon: u32, core: u32, synapses: u32) -> u32 {
         let start = self.offsets[axon as usize];
-        let used = &mut self.used[axon as usize];
-        let list = &mut self.entries[start..];
-        match list[..*used as usize].iter_mut().find(|e| e.0 == core) {
-            Some(e) => {
-                e.1 += synapses;
-                e.1 - synapses
+        match self.find(axon, core) {
+            Some(at) => {
+                let before = self.entries[start + at].1;
+                self.entries[start + at].1 += synapses;
+                before
             }
             None => {
-                list[*used as usize] = (core, synapses);
-                *used += 1;
+                let at = self.used[axon as usize];
+                self.entries[start + at as usize] = (core, synapses);
+                self.used[axon as usize] += 1;
+                self.put(axon, core, at);
                 0
             }
         }
@@ -279,14 +328,15 @@ impl Pairs for Lists {
     #[inline]
     fn remove(&mut self, axon: u32, core: u32, synapses: u32) -> u32 {
         let start = self.offsets[axon as usize];
-        let used = &mut self.used[axon as usize];
-        let list = &mut self.entries[start..start + *used as usize];
-        let at = list.iter().position(|e| e.0 == core).expect("only synapses that are there are removed");
-        list[at].1 -= synapses;
-        let after = list[at].1;
+        let at = self.find(axon, core).expect("only synapses that are there are removed");
+        self.entries[start + at].1 -= synapses;
+        let after = self.entries[start + at].1;
         if after == 0 {
-            list[at] = list[*used as usize - 1];
-            *used -= 1;
+            let last = start + self.used[axon as usize] as usize - 1;
+            self.entries[start + at] = self.entries[last];
+            self.used[axon as usize] -= 1;
+            self.put(axon, self.entries[start + at].0, at as u32);
+            self.put(axon, core, NOWHERE);
         }
         after
     }
@@ -332,5 +382,51 @@ impl Pairs for Lists {
     fn alone(&self, graph: &Hypergraph, neuron: u32, core: u32) -> u32 {
         let short = |axon: u32| self.used[axon as usize] as usize <= LONG;
         graph.synapses(neuron).filter(|&(a, m)| short(a) && self.count(a, core) == m).count() as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng};
+
+    /// Hubs and short lists count as a plain map does, however synapses come and go.
+    #[test]
+    fn lists_count_as_a_plain_map_does() {
+        const NEURONS: u32 = 2_000;
+        let mut random = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(5);
+        // Axon 0 reaches every neuron, the others few.
+        let axons: Vec<u32> = (0..NEURONS).flat_map(|v| [0, 1 + v / 40 % 5].into_iter().take(if v % 40 == 0 { 2 } else { 1 })).collect();
+        let offsets = (0..=NEURONS as usize).map(|v| v + v.div_ceil(40)).collect();
+        let graph = Hypergraph::new(6, offsets, axons, Vec::new());
+        let mut lists = Lists::new(&graph, u32::MAX);
+        assert_eq!(lists.hubs, [0]);
+        let mut plain = std::collections::BTreeMap::<(u32, u32), u32>::new();
+        for _ in 0..20_000 {
+            let axon = if random.random_bool(0.7) { 0 } else { random.random_range(1..6) };
+            let core = random.random_range(0..if axon == 0 { 900 } else { 10 });
+            let held = plain.entry((axon, core)).or_insert(0);
+            assert_eq!(lists.count(axon, core), *held);
+            if *held > 0 && random.random_bool(0.6) {
+                let less = random.random_range(1..=*held);
+                *held -= less;
+                assert_eq!(lists.remove(axon, core, less), *held);
+            } else {
+                let more = random.random_range(1..4);
+                assert_eq!(lists.add(axon, core, more), *held);
+                *held += more;
+            }
+            if *held == 0 {
+                plain.remove(&(axon, core));
+            }
+        }
+        for axon in 0..6 {
+            let mut found = Vec::new();
+            lists.each(axon, |core, count| found.push((core, count)));
+            found.sort_unstable();
+            let wanted: Vec<_> = plain.iter().filter(|(k, _)| k.0 == axon).map(|(k, &n)| (k.1, n)).collect();
+            assert_eq!(found, wanted);
+            assert_eq!(lists.cores_of(axon) as usize, wanted.len());
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::float::{Float, FloatNeuron};
 use crate::ids::{PopulationId, ProjectionId};
 use crate::net::{Net, Population, Projection, Role};
 use crate::synapses::Row;
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 /// Largest stride that is looked for.
 const LARGEST_STRIDE: i32 = 16;
@@ -151,20 +151,25 @@ impl Ties {
     pub fn of(net: &Net<Float>, p: PopulationId) -> Option<Ties> {
         let population = net.population(p);
         let projections = || net.projections.iter().enumerate().filter(|(_, q)| q.post == p && !q.synapses.is_empty());
-        // Shapes don't say whether their first axis is one of places: where it is, there are fewer weights.
-        let found = [1, 2].into_iter().filter_map(|axes| {
-            let map = Map::of(&population.shape, axes).filter(|m| m.extent != [1, 1] && population.shape.len() > 1)?;
+        // Shapes don't say whether their first axis is one of places: where it is, there are fewer weights. Maps of two axes come first, for
+        // those of one have very many weights where they are wrong, and stop as soon as they have more.
+        let mut best: Option<(Map, Vec<Kernels>, usize)> = None;
+        for axes in [2, 1] {
+            let Some(map) = Map::of(&population.shape, axes).filter(|m| m.extent != [1, 1] && population.shape.len() > 1) else { continue };
             if !alike(population, map) {
-                return None;
+                continue;
             }
-            let kernels = projections().map(|(k, q)| kernels(net, ProjectionId::from(k), q, map, axes)).collect::<Option<Vec<_>>>()?;
-            if kernels.is_empty() {
-                return None;
+            let most = best.as_ref().map_or(usize::MAX, |b| b.2);
+            let (mut found, mut taps) = (Vec::new(), 0);
+            let complete = projections().all(|(k, q)| {
+                let kernels = kernels(net, ProjectionId::from(k), q, map, axes, most - taps);
+                kernels.map(|k| (taps += k.taps.len(), found.push(k))).is_some()
+            });
+            if complete && !found.is_empty() {
+                best = Some((map, found, taps));
             }
-            Some((map, kernels))
-        });
-        let taps = |kernels: &[Kernels]| kernels.iter().map(|k| k.taps.len()).sum::<usize>();
-        let (map, kernels) = found.min_by_key(|(_, kernels)| taps(kernels))?;
+        }
+        let (map, kernels, _) = best?;
         Some(number(net, p, map, kernels))
     }
 }
@@ -209,13 +214,13 @@ fn strides(pre: i32, post: i32) -> Vec<(i32, i32)> {
     out
 }
 
-/// The kernels of a projection at the strides that leave the fewest weights, if there is one for every two synapses at most.
-fn kernels(net: &Net<Float>, id: ProjectionId, projection: &Projection<Float>, post: Map, axes: usize) -> Option<Kernels> {
+/// The kernels of a projection at the strides that leave the fewest weights, if there is one for every two synapses and `most` of them at most.
+fn kernels(net: &Net<Float>, id: ProjectionId, projection: &Projection<Float>, post: Map, axes: usize, most: usize) -> Option<Kernels> {
     let pre = Map::of(&net.population(projection.pre).shape, axes)?;
     let mut best: Option<Kernels> = None;
     for &down in &strides(pre.extent[0], post.extent[0]) {
         for &across in &strides(pre.extent[1], post.extent[1]) {
-            let most = best.as_ref().map_or(projection.synapses.len() / 2, |b| b.taps.len().saturating_sub(1));
+            let most = best.as_ref().map_or(most.min(projection.synapses.len() / 2), |b| b.taps.len().saturating_sub(1));
             let empty = Kernels { projection: id, pre, post, strides: [down, across], taps: Vec::new(), weights: Vec::new() };
             if let Some(found) = gather(net, projection, empty, most) {
                 best = Some(found);

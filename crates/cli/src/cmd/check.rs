@@ -4,7 +4,7 @@ use super::compile::{Job, refuse_auto};
 use crate::args::CheckArgs;
 use crate::failure::{DOES_NOT_FIT, Failure};
 use crate::files::Files;
-use spikec_compile::Severity;
+use spikec_compile::{Severity, finding_lines};
 
 /// Runs the command.
 pub fn run(args: &CheckArgs, json: bool) -> Result<u8, Failure> {
@@ -21,8 +21,8 @@ pub fn run(args: &CheckArgs, json: bool) -> Result<u8, Failure> {
         super::print_json(&report);
     } else {
         super::print(&job.header());
-        for finding in &findings {
-            super::print(&format!("  {finding}"));
+        for line in finding_lines(&findings) {
+            super::print(&format!("  {line}"));
         }
         let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
         super::print(&if fits {

@@ -9,6 +9,7 @@ use crate::finding::Finding;
 use spikec_chip::cost;
 use spikec_chip::target::{Sign, Target};
 use spikec_net::{Fixed, Net, PopulationId, Quantized, Role, SignMode, Synapses};
+use std::collections::HashSet;
 
 /// A neuron of a net.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +54,13 @@ struct Entering {
     skew: i64,
     /// Classes of mantissas that are not negative, and of negative ones.
     classes: [u16; 2],
+}
+
+impl Entering {
+    /// Class and delay register of a synapse.
+    fn register(&self, mantissa: i16, delay: u16) -> (u16, u16) {
+        (self.classes[usize::from(mantissa < 0)], (i64::from(delay) + self.skew).clamp(0, 65535) as u16)
+    }
 }
 
 /// Incoming synapses of every unit.
@@ -163,13 +171,24 @@ impl Wiring {
     pub fn incoming(&self, unit: u32) -> impl Iterator<Item = Incoming> + '_ {
         let (entering, row) = self.entering(unit);
         entering.iter().flat_map(move |e| {
-            e.synapses.row(row).iter().map(|(source, mantissa, delay)| Incoming {
-                source: e.sources + source,
-                mantissa,
-                delay: (i64::from(delay) + e.skew).clamp(0, 65535) as u16,
-                class: e.classes[usize::from(mantissa < 0)],
+            e.synapses.row(row).iter().map(|(source, mantissa, delay)| {
+                let (class, delay) = e.register(mantissa, delay);
+                Incoming { source: e.sources + source, mantissa, delay, class }
             })
         })
+    }
+    /// Class, mantissa and delay register of each synapse as a core stores it, every one that there is once; ascending.
+    pub fn distinct(&self) -> Vec<(u16, i16, u16)> {
+        let mut distinct = HashSet::new();
+        for e in self.entering.iter().flatten() {
+            distinct.extend(e.synapses.distinct_synapses().map(|(mantissa, delay)| {
+                let (class, delay) = e.register(mantissa, delay);
+                (class, mantissa, delay)
+            }));
+        }
+        let mut distinct: Vec<_> = distinct.into_iter().collect();
+        distinct.sort_unstable();
+        distinct
     }
     /// Number of [`Wiring::incoming`].
     pub fn fan_in(&self, unit: u32) -> usize {

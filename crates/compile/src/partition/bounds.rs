@@ -7,7 +7,6 @@ use serde::Serialize;
 use spikec_chip::cost;
 use spikec_chip::target::{Sign, Target};
 use spikec_net::Quantized;
-use std::collections::BTreeSet;
 
 /// A lower bound of the number of cores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,12 +41,7 @@ pub fn lower_bounds(q: &Quantized, target: &Target, kernels: Kernels) -> Vec<Bou
     let sources = bits.iter().filter(|&&b| b > 0).count() as u64;
     let senders = wiring.neuron_units().filter(|&u| bits[u as usize] > 0).count() as u64;
     let words = if wiring.shares() {
-        // One by one: there are few, of as many synapses as a convolution has (a set that collects lists them all first).
-        let mut distinct: BTreeSet<(u16, i16, u16)> = BTreeSet::new();
-        for s in wiring.neuron_units().flat_map(|u| wiring.incoming(u)) {
-            distinct.insert((s.class, s.mantissa, s.delay));
-        }
-        let bits = distinct.iter().map(|s| u64::from(wiring.classes()[usize::from(s.0)].bits)).sum();
+        let bits = wiring.distinct().iter().map(|s| u64::from(wiring.classes()[usize::from(s.0)].bits)).sum();
         if bits == 0 { 0 } else { u64::from(cost::words(memory, bits)) }
     } else {
         bits.iter().filter(|&&b| b > 0).map(|&b| u64::from(cost::words(memory, b))).sum()

@@ -285,6 +285,11 @@ impl<W: Weight> Synapses<W> {
     pub fn distinct_weights(&self) -> &[W] {
         &self.weights
     }
+    /// Every weight that occurs, with its net delay, at least once: synapses of lists that rows share come once.
+    pub fn distinct_synapses(&self) -> impl Iterator<Item = (W, u16)> + '_ {
+        let lists = (0..self.templates.len() as u32).map(|t| self.template(t, 0));
+        lists.flat_map(|row| row.iter().map(|(_, weight, delay)| (weight, delay)))
+    }
     /// The net delay of all synapses, where it is the same; 0 without synapses.
     pub fn uniform_delay(&self) -> Option<u16> {
         match self.delays {
