@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Quantizing and fitting the Poisson-coded MNIST networks, as in docs/benchmarks.md: one line for each run.
 
-    python tests/external/fitting.py SPIKEC SHARED quantize|memory|synapses|plain [SEED ...]
+    python tests/external/fitting.py SPIKEC SHARED quantize|memory|magnitude|synapses|plain [SEED ...]
 
 SPIKEC is the release binary, SHARED the folder with nets/mnist and data (not part of the project). Calibration data are training images with
 Poisson seeds of their own; every line is measured on the 10,000 test images, through the compiled bundle, against the network as trained.
@@ -68,13 +68,16 @@ with tempfile.TemporaryDirectory() as temporary:
                     quantize(folder, name, seed, bits, "split")
                 for bits in (8, 4, 3, 2):
                     quantize(folder, name, seed, bits, "mixed")
-        elif what == "memory":
+        elif what in ("memory", "magnitude"):
+            # Magnitude alone, at 8 bits, is the baseline of the same budgets.
+            method = [] if what == "memory" else ["--saliency", "magnitude", "--no-refit"]
+            widths = lambda fitted: fitted if what == "memory" else "8"
             for words in (511, 1023, 2047, 4095, 8191):
-                fit(folder, "dense", seed, "--memory", 8 * words, "--widths", "3/5")
+                fit(folder, "dense", seed, "--memory", 8 * words, "--widths", widths("3/5"), *method)
             for cores, width in ((1, "3"), (2, "4")):
-                fit(folder, "dense", seed, "--cores", cores, "--widths", width)
+                fit(folder, "dense", seed, "--cores", cores, "--widths", widths(width), *method)
             for words in (511, 600, 1350, 3000):
-                fit(folder, "gradr", seed, "--memory", 8 * words, "--widths", "3/5")
+                fit(folder, "gradr", seed, "--memory", 8 * words, "--widths", widths("3/5"), *method)
         elif what == "synapses":
             for count in (6352, 12704, 31760, 63520):
                 for method in ([], ["--saliency", "magnitude"], ["--saliency", "magnitude", "--no-refit"]):

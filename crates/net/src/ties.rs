@@ -4,7 +4,8 @@
 //! Invariant: equal taps of a channel have equal weights, bit for bit, wherever they are; a place may lack a tap (at a border, or where a single
 //! synapse was removed). Ties are found, not declared: whatever was folded into a projection (pooling, batch normalization, a mask on the
 //! kernel) keeps them or breaks them by what it does.
-//! Cost: the synapses of the population, for each stride that its shapes allow.
+//! Cost: a look into a table of taps for each stored synapse (rows that are shifts of one that was seen are not read again), for each stride that
+//! its shapes allow; a stride that is wrong ends at the first two weights that differ, or where it has more weights than the best one.
 
 use crate::float::{Float, FloatNeuron};
 use crate::ids::{PopulationId, ProjectionId};
@@ -159,13 +160,14 @@ impl Ties {
             if !alike(population, map) {
                 continue;
             }
-            let most = best.as_ref().map_or(usize::MAX, |b| b.2);
-            let (mut found, mut taps) = (Vec::new(), 0);
-            let complete = projections().all(|(k, q)| {
-                let kernels = kernels(net, ProjectionId::from(k), q, map, axes, most - taps);
-                kernels.map(|k| (taps += k.taps.len(), found.push(k))).is_some()
-            });
-            if complete && !found.is_empty() {
+            let mut room = best.as_ref().map_or(usize::MAX, |b| b.2);
+            let of_one = |(k, q)| {
+                let found = kernels(net, ProjectionId::from(k), q, map, axes, room)?;
+                room -= found.taps.len();
+                Some(found)
+            };
+            if let Some(found) = projections().map(of_one).collect::<Option<Vec<_>>>().filter(|found| !found.is_empty()) {
+                let taps = found.iter().map(|k| k.taps.len()).sum();
                 best = Some((map, found, taps));
             }
         }

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use spikec_chip::encode_core;
 use spikec_chip::image::{Compartment, CoreTables};
 use spikec_net::{SignMode, WeightFormat};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One core fed by `inputs` channels: random densities, one to three kinds of weights, delays, parallel synapses.
 fn random_core(seed: u64) -> Quantized {
@@ -292,6 +292,17 @@ fn quadruples(a: u32, b: u32, c: u32, d: u32) -> impl Iterator<Item = (u32, u32,
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// Distinct synapses, taken from lists as the net stores them, are those of all neurons.
+    #[test]
+    fn distinct_synapses_are_those_that_enter_neurons(seed: u64) {
+        for q in [random_convolution(seed), random_core(seed)] {
+            let wiring = Wiring::new(&q, &loihi(), Kernels::Auto);
+            let entering = wiring.neuron_units().flat_map(|u| wiring.incoming(u)).map(|s| (s.class, s.mantissa, s.delay));
+            let entering: BTreeSet<_> = entering.collect();
+            prop_assert_eq!(wiring.distinct(), entering.into_iter().collect::<Vec<_>>());
+        }
+    }
 
     /// Shared or not, a pack holds the same synapses; sharing takes no more words, no other axons, and the bits are as many as were counted.
     #[test]

@@ -1,7 +1,6 @@
 use super::*;
-use crate::driver::{Input, check};
 use crate::fixednets::*;
-use crate::options::CompileOptions;
+use crate::{CompileOptions, Input, check};
 use rand::{Rng, SeedableRng};
 use spikec_net::{FixedNeuron, Role, SignMode, WeightFormat};
 
