@@ -163,6 +163,19 @@ fn wide(r: &mut Random) -> (Net<Float>, Target) {
     (wide, target("ranc256"))
 }
 
+/// The bundle with another declaration of what was left out, none, or one that is no number.
+fn misdeclared(bundle: &spikec_chip::Bundle, change: &str, absent: u64) -> spikec_chip::Bundle {
+    let mut lying = bundle.clone();
+    let options = &mut lying.provenance.options;
+    let at = options.iter().position(|(name, _)| name == "dropped-inputs").expect("it is declared");
+    match change {
+        "+1" => options[at].1 = (absent + 1).to_string(),
+        "text" => options[at].1 = "many".into(),
+        _ => drop(options.remove(at)),
+    }
+    lying
+}
+
 #[test]
 fn inputs_that_are_left_out_are_declared_and_told() {
     let (net, target) = wide(&mut Random(3));
@@ -199,15 +212,7 @@ fn inputs_that_are_left_out_are_declared_and_told() {
         );
         // Another number, none, and one that no chip without axons has.
         for (change, wanted) in [("+1", "dropped inputs"), ("none", "weight"), ("text", "dropped inputs")] {
-            let mut lying = done.bundle.clone();
-            let options = &mut lying.provenance.options;
-            let at = options.iter().position(|(name, _)| name == "dropped-inputs").expect("it is declared");
-            match change {
-                "+1" => options[at].1 = (report.absent + 1).to_string(),
-                "text" => options[at].1 = "many".into(),
-                _ => drop(options.remove(at)),
-            }
-            let verdict = check(&lying);
+            let verdict = check(&misdeclared(&done.bundle, change, report.absent));
             assert!(
                 !verdict.holds() && verdict.differences.iter().any(|d| d.to_string().contains(wanted)),
                 "{change}: {:?}",
@@ -222,11 +227,6 @@ fn inputs_that_are_left_out_are_declared_and_told() {
     let plain = compile(input, &fits, &CompileOptions { drop_inputs: false, ..options.clone() }, &mut |_| ()).expect("they do");
     assert_eq!(done.report.crossbar.expect("it is a crossbar").dropped.filter(|d| d.synapses == 0), None);
     assert_eq!(plain.report.crossbar.expect("it is a crossbar").dropped, None);
-    let tiny = spikec_chip::find("tinyodin").expect("it is built in");
-    assert!(
-        compile(input, &tiny, &options, &mut |_| ())
-            .is_err_and(|e| e.to_string().starts_with("--drop-inputs means nothing for target tinyodin"))
-    );
 }
 
 /// 500 channels of which each makes `any` fire, 40 of which `mixed` hears too, beside weak ones that add up; a chain behind them.
@@ -319,4 +319,43 @@ fn sources_that_strike_are_gathered() {
             assert!(refused.findings().iter().any(|f| f.code == "C17" && f.resource.starts_with("axons of one neuron")), "{refused}");
         }
     }
+}
+
+#[test]
+fn rows_that_an_event_crossbar_lacks_are_declared_and_told() {
+    let (net, _) = wide(&mut Random(4));
+    let digest = net.digest();
+    let input = Input::Trained { net: &net, digest };
+    for name in ["tinyodin", "odin"] {
+        let mut small = spikec_chip::find(name).expect("it is built in");
+        let Family::EventCrossbar(spec) = &mut small.family else { panic!("{name} is an event crossbar") };
+        spec.core.rows.value = 64;
+        let options = CompileOptions { default_steps: Some(12), weight_error: 9.0, ..CompileOptions::default() };
+        let refused = compile(input, &small, &options, &mut |_| ()).expect_err("112 sources fit 64 rows").hint();
+        assert!(refused.contains("--drop-inputs would leave") && refused.contains("targets whose cores take 100 sources"), "{refused}");
+        let options = CompileOptions { drop_inputs: true, ..options };
+        let done = compile(input, &small, &options, &mut |_| ()).expect("64 rows hold what is left");
+        let event = done.report.event.as_ref().expect("it is an event crossbar");
+        let report = event.dropped.expect("something is left out");
+        assert!(event.rows <= 64 && report.synapses > 0 && (0.0..1.0).contains(&report.share), "{report:?}");
+        let check = |bundle: &spikec_chip::Bundle| check_image(bundle, &Given::Trained { net: &net, digest }).expect("it can be checked");
+        let verdict = check(&done.bundle);
+        let lines: Vec<String> = verdict.differences.iter().map(ToString::to_string).collect();
+        assert!(verdict.holds() && verdict.checked.dropped == report.absent, "{lines:#?}");
+        for (change, wanted) in [("+1", "dropped inputs"), ("none", "weight"), ("text", "dropped inputs")] {
+            let verdict = check(&misdeclared(&done.bundle, change, report.absent));
+            assert!(
+                !verdict.holds() && verdict.differences.iter().any(|d| d.to_string().contains(wanted)),
+                "{change}: {:?}",
+                verdict.differences
+            );
+        }
+    }
+    // What fits loses nothing, and may not say that it does.
+    let options = CompileOptions { drop_inputs: true, default_steps: Some(12), weight_error: 9.0, ..CompileOptions::default() };
+    let fits = spikec_chip::find("tinyodin").expect("it is built in");
+    let mut done = compile(input, &fits, &options, &mut |_| ()).expect("256 rows hold 112 sources");
+    assert_eq!(done.report.event.expect("it is an event crossbar").dropped, None);
+    done.bundle.provenance.options.push(("dropped-inputs".into(), "3".into()));
+    assert!(!check_image(&done.bundle, &Given::Trained { net: &net, digest }).expect("it can be checked").holds());
 }

@@ -260,7 +260,12 @@ fn inputs_are_left_out_by_request_alone() {
         text.contains("image: equal") && text.contains("synapses of the network are not on the chip") && text.contains("synapses left out"),
         "{text}"
     );
-    on("tinyodin", &["--drop-inputs"]).fails(2, &["--drop-inputs means nothing for target tinyodin"]);
+    on("tinyodin", &[]).fails(3, &["C02: rows of the synapse memory", "--drop-inputs would leave 44 of 300 synapses out"]);
+    let report = on("tinyodin", &["--drop-inputs", "--json"]).ok().json();
+    assert_eq!(report["event"]["dropped"]["synapses"].as_u64(), Some(44));
+    let text = spikec(at, &["verify", "net.ron", "net.spkb"]).ok().out;
+    assert!(text.contains("image: equal") && text.contains("synapses left out"), "{text}");
+    on("loihi1", &["--drop-inputs"]).fails(2, &["--drop-inputs means nothing for target loihi1"]);
 }
 
 #[test]

@@ -307,9 +307,10 @@ struct Stages {
     findings: Vec<Finding>,
 }
 
-/// Refuses what only crossbars know.
-pub(crate) fn only_crossbars(target: &Target, options: &CompileOptions) -> Result<(), CompileError> {
-    let given = [("--axons-per-source", options.axons_per_source.is_some()), ("--drop-inputs", options.drop_inputs)];
+/// Refuses options that mean nothing for the family.
+pub(crate) fn family_options(target: &Target, options: &CompileOptions) -> Result<(), CompileError> {
+    let (crossbar, packed) = (matches!(target.family, Family::Crossbar(_)), matches!(target.family, Family::Packed(_)));
+    let given = [("--axons-per-source", options.axons_per_source.is_some() && !crossbar), ("--drop-inputs", options.drop_inputs && packed)];
     match given.into_iter().find(|(_, set)| *set) {
         Some((option, _)) => Err(CompileError::Option { option, target: target.name.clone(), family: target.family.name() }),
         None => Ok(()),
@@ -322,7 +323,7 @@ fn stages(input: Input, target: &Target, options: &CompileOptions, progress: &mu
     if !contradictions.is_empty() {
         return Err(CompileError::Target(contradictions));
     }
-    only_crossbars(target, options)?;
+    family_options(target, options)?;
     if !PARTITIONERS.contains(&options.partitioner.as_str()) {
         return Err(CompileError::Partitioner(options.partitioner.clone()));
     }

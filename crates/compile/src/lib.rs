@@ -7,6 +7,7 @@ mod choose;
 pub mod copies;
 pub mod crossbar;
 pub mod driver;
+pub mod drop;
 pub mod emit;
 pub mod event;
 pub mod explain;

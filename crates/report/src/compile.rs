@@ -2,6 +2,7 @@
 
 use crate::table::{count, percent, table};
 use crate::utilization::{self, CoreUse, Use};
+use spikec_compile::drop::DroppedReport;
 use spikec_compile::{CompileReport, CopiesReport};
 
 /// Warnings shown before the rest is only counted.
@@ -70,14 +71,7 @@ pub fn text(r: &CompileReport) -> String {
         if x.gathers > 0 {
             out.push_str(&format!("gathers: {} neurons hear for others that have more sources than a core has axons\n", count(x.gathers)));
         }
-        if let Some(d) = &x.dropped {
-            out.push_str(&format!(
-                "dropped: {} inputs of {} neurons, for which a core has no axons: {} of the energy of their weights\n",
-                count(d.synapses),
-                count(d.neurons),
-                percent(d.share, 1.0)
-            ));
-        }
+        out.push_str(&dropped(x.dropped.as_ref(), "axons"));
     } else if let Some(e) = &r.event {
         out.push_str(&format!(
             "{}: {} synapses in {} rows ({} of input channels), {} neurons\nweights: error {} of the weights, {} vanished, {} clipped\n",
@@ -90,6 +84,7 @@ pub fn text(r: &CompileReport) -> String {
             count(e.weights.vanished),
             count(e.weights.clipped)
         ));
+        out.push_str(&dropped(e.dropped.as_ref(), "rows"));
     } else {
         out.push_str(&memory(r));
     }
@@ -144,6 +139,18 @@ pub fn text(r: &CompileReport) -> String {
         out.push_str(&format!("and {} warnings more (--report has them all)\n", r.warnings.len() - WARNINGS_SHOWN));
     }
     out
+}
+
+/// A line for inputs that were left out, where some were.
+fn dropped(report: Option<&DroppedReport>, lacking: &str) -> String {
+    report.map_or_else(String::new, |d| {
+        format!(
+            "dropped: {} inputs of {} neurons, for which a core has no {lacking}: {} of the energy of their weights\n",
+            count(d.synapses),
+            count(d.neurons),
+            percent(d.share, 1.0)
+        )
+    })
 }
 
 /// The chip in one line, for chips whose synapses take words.

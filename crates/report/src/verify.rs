@@ -57,7 +57,7 @@ impl VerifyReport {
         }
         if c.dropped > 0 {
             out.push_str(&format!(
-                "dropped: {} synapses of the network are not on the chip, whose cores have no axons for them; their neurons lost {} of their squared weights\n",
+                "dropped: {} synapses of the network are not on the chip, whose cores have no room for them; their neurons lost {} of their squared weights\n",
                 count(c.dropped),
                 percent(self.image.rounding.dropped_share, 1.0)
             ));

@@ -203,8 +203,8 @@ pub struct MappingArgs {
     /// Axons by which a source may enter a core of a crossbar chip: more leave room for fewer sources [default: those of the truest weights that fit].
     #[arg(long, value_name = "N")]
     pub axons_per_source: Option<u32>,
-    /// Where a neuron has more sources than a core of a crossbar chip has axons, leave out the least important: those of the least expected squared
-    /// effect, by the rates of --calibration. What is lost is reported, declared in the bundle and told by verify.
+    /// Where a neuron has more sources than a core of a crossbar chip has axons, or all neurons more than an event crossbar has rows, leave out the
+    /// least important: those of the least expected squared effect, by the rates of --calibration. What is lost is reported, declared in the bundle and told by verify.
     #[arg(long)]
     pub drop_inputs: bool,
     /// Error of a layer's weights, as a share of their root mean square, that is allowed on crossbars and event crossbars, whose weights have few levels.

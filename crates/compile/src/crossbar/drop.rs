@@ -6,42 +6,23 @@
 //! Cost: a sort of the synapses of those neurons; at most [`ROUNDS`] times the quantizer's.
 //! Why no sums of parts instead: a spike carries one bit, so a further neuron can hand on that a sum passed a threshold, not the sum (docs/crossbars.md).
 
-use super::DroppedReport;
 use super::measure::Measured;
 use super::quantize::{self, Wired};
+use crate::drop::{Dropped, DroppedReport, Weighed, each, inputs, offer, others, strip, weighed};
 use crate::families::bases;
 use crate::finding::Finding;
 use crate::options::CompileOptions;
-use crate::quantize::agreement;
 use spikec_chip::crossbar::Crossbar as Spec;
 use spikec_chip::target::{Family, Target};
-use spikec_chip::target_file::builtin;
-use spikec_net::{Float, Net, Synapses};
+use spikec_net::{Float, Net};
 use std::collections::BTreeMap;
 
 /// Rounds that look for as many inputs as the axons hold: how many axons an input takes is known once it is quantized.
 const ROUNDS: usize = 4;
 
-/// What was left out.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Dropped {
-    /// Synapses.
-    pub synapses: u64,
-    /// Neurons that lost some.
-    pub neurons: u64,
-    /// Of the energy (squared weights, in units of the threshold) of these neurons, the share that they lost.
-    pub share: f64,
-    /// Sum of the squared weights that were lost, in units of thresholds, each times its source's rate.
-    pub effect: f64,
-    /// For each unit, what it loses in a step on average, in float units of v; empty where nothing is lost or no rates are known.
-    pub means: Vec<f64>,
-}
-
 /// A synapse that a neuron may lose.
 struct Candidate {
-    effect: f64,
-    square: f64,
-    mean: f64,
+    weighed: Weighed,
     /// Projection, row, synapse of the row.
     place: (usize, usize, usize),
 }
@@ -56,44 +37,22 @@ pub fn without(net: &Net<Float>, measured: &Measured, limits: &[Option<usize>]) 
             for (s, (post, weight, _)) in row.iter().enumerate() {
                 let unit = (bases[p.post.index()] + post) as usize;
                 if limits[unit].is_some() {
-                    let n = &net.population(p.post).neurons()[post as usize];
-                    let w = f64::from(n.gain) * f64::from(weight);
-                    let square = (w / f64::from(n.threshold)).powi(2);
-                    own[unit].push(Candidate { effect: rate * square, square, mean: rate * w, place: (k, i, s) });
+                    own[unit].push(Candidate { weighed: weighed(net, p, (post, weight), rate), place: (k, i, s) });
                 }
             }
         }
     }
-    let mut kept: Vec<Vec<Vec<bool>>> =
-        net.projections.iter().map(|p| p.synapses.rows().map(|row| vec![true; row.len()]).collect()).collect();
-    let mut dropped = Dropped { means: vec![0.0; if measured.known() { limits.len() } else { 0 }], ..Dropped::default() };
-    let (mut all, mut lost) = (0.0, 0.0);
-    for (unit, own) in own.iter_mut().enumerate() {
-        let Some(limit) = limits[unit].filter(|&limit| limit < own.len()) else { continue };
+    let mut kept = each(net, &true);
+    for (own, limit) in own.iter_mut().zip(limits) {
+        let Some(limit) = limit.filter(|&limit| limit < own.len()) else { continue };
         // The largest effect first, then the largest weight, then the order of the net.
-        own.sort_by(|a, b| b.effect.total_cmp(&a.effect).then(b.square.total_cmp(&a.square)).then(a.place.cmp(&b.place)));
-        all += own.iter().map(|c| c.square).sum::<f64>();
-        dropped.neurons += 1;
-        for c in &own[limit..] {
-            dropped.synapses += 1;
-            (lost, dropped.effect) = (lost + c.square, dropped.effect + c.effect);
-            if let Some(mean) = dropped.means.get_mut(unit) {
-                *mean += c.mean;
-            }
-            kept[c.place.0][c.place.1][c.place.2] = false;
-        }
-    }
-    dropped.share = if all > 0.0 { lost / all } else { 0.0 };
-    let mut rest = net.clone();
-    for (p, kept) in rest.projections.iter_mut().zip(&kept).filter(|(_, kept)| kept.iter().flatten().any(|k| !k)) {
-        let rows = p.synapses.rows().zip(kept).enumerate();
-        let left = rows.flat_map(|(i, (row, kept))| {
-            let left = row.iter().zip(kept).filter(|(_, kept)| **kept);
-            left.map(|((post, weight, delay), _)| (i as u32, post, weight, delay)).collect::<Vec<_>>()
+        own.sort_by(|a, b| {
+            let (v, w) = (a.weighed, b.weighed);
+            w.effect.total_cmp(&v.effect).then(w.square.total_cmp(&v.square)).then(a.place.cmp(&b.place))
         });
-        p.synapses = Synapses::from_tuples(p.synapses.pres(), left.collect());
+        own[limit..].iter().for_each(|c| kept[c.place.0][c.place.1][c.place.2] = false);
     }
-    (rest, dropped)
+    strip(net, measured, &kept)
 }
 
 /// Axons that each unit takes.
@@ -148,16 +107,6 @@ pub fn fit(
     None
 }
 
-/// Synapses that end at each unit.
-fn inputs(net: &Net<Float>) -> Vec<usize> {
-    let bases = bases(net);
-    let mut inputs = vec![0; *bases.last().unwrap_or(&0) as usize];
-    for p in &net.projections {
-        p.synapses.rows().for_each(|row| row.posts().for_each(|post| inputs[(bases[p.post.index()] + post) as usize] += 1));
-    }
-    inputs
-}
-
 /// What was left out, and what the bundle declares: of all neurons whose sources could need more axons than there are, the synapses that the chip lacks.
 pub fn report(net: &Net<Float>, wired: &Wired, dropped: &Dropped, spec: &Spec) -> DroppedReport {
     let crowded = |given: usize| given * wired.errors.axons_per_source as usize > *spec.core.axons as usize;
@@ -169,17 +118,7 @@ pub fn report(net: &Net<Float>, wired: &Wired, dropped: &Dropped, spec: &Spec) -
 /// Adds to the refusals of neurons with too many sources (C17) what else there is, measured: without their least important inputs, with fewer axons a
 /// source, on other built-in targets.
 pub fn alternatives(findings: &mut [Finding], net: &Net<Float>, fitted: &Fitted, target: &Target, axons: usize, options: &CompileOptions) {
-    let dropped = &fitted.dropped;
-    let mut said = vec![format!(
-        "--drop-inputs would leave {} of {} synapses out, {:.1} % of the energy of their neurons' weights",
-        dropped.synapses,
-        net.synapse_count(),
-        100.0 * dropped.share
-    )];
-    let agreement = agreement((net, &fitted.net), &options.calibration, options.default_steps, options.decoder.into());
-    if let Some((samples, same)) = agreement {
-        said[0] += &format!(", and give the same class for {:.1} % of {samples} samples in floats", 100.0 * same);
-    }
+    let mut said = vec![offer(net, (&fitted.net, &fitted.dropped), options)];
     let most = inputs(net).into_iter().max().unwrap_or(0);
     if let Family::Crossbar(spec) = &target.family
         && axons > 1
@@ -187,16 +126,7 @@ pub fn alternatives(findings: &mut [Finding], net: &Net<Float>, fitted: &Fitted,
     {
         said.push("--axons-per-source 1 fits".into());
     }
-    let holds = |other: &Target| match &other.family {
-        Family::Packed(p) => *p.core.in_axons as usize >= most,
-        Family::Crossbar(c) => *c.core.axons as usize >= most,
-        Family::EventCrossbar(e) => *e.core.rows as usize >= most + net.neuron_count() && *e.core.neurons as usize >= net.neuron_count(),
-    };
-    let others = builtin().iter().filter(|(name, text)| *name != target.name && Target::from_ron(text).is_ok_and(|t| holds(&t)));
-    let others: Vec<&str> = others.map(|(name, _)| *name).collect();
-    if !others.is_empty() {
-        said.push(format!("targets whose cores take {most} sources of a neuron: {}", others.join(", ")));
-    }
+    said.extend(others(net, target));
     let said = format!(" [{}]", said.join("; "));
     findings
         .iter_mut()

@@ -17,6 +17,7 @@ mod search;
 mod split;
 
 use crate::driver::{CompileError, CompileReport, Compiled, CoreUsage, Input};
+use crate::drop::DroppedReport;
 use crate::emit::HostOptions;
 use crate::explain;
 use crate::families::{Trained, family_report, hypergraph, layer_reports, provenance};
@@ -64,19 +65,6 @@ pub struct CrossbarReport {
     pub may_overflow: u64,
     /// Inputs that were left out; none where none were.
     pub dropped: Option<DroppedReport>,
-}
-
-/// Inputs that were left out, for a core has no axons for them (`--drop-inputs`).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct DroppedReport {
-    /// Synapses.
-    pub synapses: u64,
-    /// Neurons that lost some.
-    pub neurons: u64,
-    /// Share that they lost of the energy (squared weights, in units of the threshold) of all their synapses.
-    pub share: f64,
-    /// All synapses of neurons with more sources than axons that the chip lacks, those that rounding took included: what the bundle declares.
-    pub absent: u64,
 }
 
 /// A net on cores.

@@ -4,10 +4,12 @@
 //! Invariant: data flow one way: lowered -> [`quantize::Integers`] -> [`Rows`] -> bundle; having `Rows` is the proof that the core holds the net.
 //! Why so little: there is one core, so nothing is partitioned or placed; what a neuron hears is decided by the rows that the host's events name.
 
+mod drop;
 mod quantize;
 
 use crate::crossbar::measure::Measured;
-use crate::driver::{CompileError, CompileReport, Compiled, CoreUsage, Input, only_crossbars};
+use crate::driver::{CompileError, CompileReport, Compiled, CoreUsage, Input, family_options};
+use crate::drop::DroppedReport;
 use crate::emit::HostOptions;
 use crate::explain;
 use crate::families::{self, Trained, bases, family_report, hypergraph, layer_reports, provenance};
@@ -37,6 +39,8 @@ pub struct EventReport {
     pub input_rows: u32,
     /// Number of the last neuron: an event updates all up to it.
     pub last_neuron: u32,
+    /// Inputs of rows that were left out; none where none were.
+    pub dropped: Option<DroppedReport>,
 }
 
 /// A row: the source that names it, how much later, and the sign of its weights where it has one.
@@ -143,6 +147,7 @@ impl<'a> Rows<'a> {
 
 struct Stages {
     integers: Integers,
+    dropped: Option<DroppedReport>,
     lowering: LowerReport,
     findings: Vec<Finding>,
 }
@@ -154,7 +159,7 @@ fn stages(
     options: &CompileOptions,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Stages, CompileError> {
-    only_crossbars(target, options)?;
+    family_options(target, options)?;
     progress("lowering");
     let lowered = lower_all(given.net.clone(), target, &options.lowering())?;
     let mut findings = lowered.findings;
@@ -164,13 +169,28 @@ fn stages(
         return Err(CompileError::NothingLeft(output.name.clone()));
     }
     progress("quantizing");
-    let measured = Measured::new(&lowered.net, &options.calibration, options.default_steps);
-    let integers = quantize::quantize(&lowered.net, given.digest, spec, &measured);
+    let net = &lowered.net;
+    let measured = Measured::new(net, &options.calibration, options.default_steps);
+    let mut integers = quantize::quantize(net, given.digest, spec, &measured);
+    let mut refused = Rows::new(&integers, spec).err().unwrap_or_default();
+    let mut dropped = None;
+    if refused.iter().any(|f| f.code == "C02")
+        && let Some((rest, gone)) = drop::without(net, &measured, spec)
+    {
+        if options.drop_inputs {
+            let measured = Measured::new(&rest, &options.calibration, options.default_steps);
+            integers = quantize::quantize(&rest, given.digest, spec, &measured);
+            refused = Rows::new(&integers, spec).err().unwrap_or_default();
+            dropped = Some(drop::report(net, &integers.quantized.net, &gone));
+        } else {
+            drop::alternatives(&mut refused, net, (&rest, &gone), target, options);
+        }
+    }
     findings.extend(lost::beyond(&integers.quantized.net, &integers.lost, options.weight_error));
-    findings.extend(Rows::new(&integers, spec).err().unwrap_or_default());
+    findings.extend(refused);
     finding::sort(&mut findings);
     findings.dedup();
-    Ok(Stages { integers, lowering: lowered.report, findings })
+    Ok(Stages { integers, dropped, lowering: lowered.report, findings })
 }
 
 /// Everything that stands in the way, and every warning; sorted.
@@ -194,7 +214,7 @@ pub fn compile(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Compiled, CompileError> {
     let given = Trained::of(input, target, options)?;
-    let Stages { integers, lowering, findings } = stages(&given, target, spec, options, progress)?;
+    let Stages { integers, dropped, lowering, findings } = stages(&given, target, spec, options, progress)?;
     if findings.iter().any(|f| f.severity == Severity::Error) {
         return Err(CompileError::Findings(finding::errors(&findings).unwrap_or_default()));
     }
@@ -202,17 +222,24 @@ pub fn compile(
     progress("emitting");
     let host = HostOptions { encoder: options.encoder.clone(), decoder: options.decoder, default_steps: options.default_steps };
     let net = &integers.quantized.net;
-    let provenance = provenance(&net.name, integers.quantized.network_digest, options, (&lowering, false), &[]);
+    let declared: Vec<(String, String)> = dropped.iter().map(|d| ("dropped-inputs".into(), d.absent.to_string())).collect();
+    let provenance = provenance(&net.name, integers.quantized.network_digest, options, (&lowering, false), &declared);
     let bundle = rows.emit(target, spec, host, provenance);
     let neurons = net.populations.iter().filter(|p| !p.is_input());
     let neurons = runs(neurons.flat_map(|p| p.origin.iter().map(|&at| (p.name.as_str(), at))));
     let core = PlacedCore { core: 0, neurons, copies: Vec::new() };
     let placement = Placement { target: target.name.clone(), cores: vec![core] };
-    let report = report(&rows, target, spec, lowering, findings);
+    let report = report(&rows, (target, spec), lowering, dropped, findings);
     Ok(Compiled { bundle, report, placement })
 }
 
-fn report(rows: &Rows, target: &Target, spec: &Spec, lowering: LowerReport, findings: Vec<Finding>) -> CompileReport {
+fn report(
+    rows: &Rows,
+    (target, spec): (&Target, &Spec),
+    lowering: LowerReport,
+    dropped: Option<DroppedReport>,
+    findings: Vec<Finding>,
+) -> CompileReport {
     let net = rows.net();
     let usage = |code, resource, used: usize, available: u32| Usage { code, resource, used: used as u64, available: available.into() };
     let resources = vec![
@@ -232,6 +259,7 @@ fn report(rows: &Rows, target: &Target, spec: &Spec, lowering: LowerReport, find
         rows: rows.rows.len() as u32,
         input_rows: rows.rows.iter().filter(|r| rows.integers.neuron_of[r.source as usize].is_none()).count() as u32,
         last_neuron: net.neuron_count().saturating_sub(1) as u32,
+        dropped,
     };
     let layers = layer_reports(net, lowering.populations.len(), &|_, _| Some(0));
     let quantization = QuantizeReport::none(net.synapse_count() as u64, rows.integers.errors.vanished);

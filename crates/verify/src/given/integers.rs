@@ -10,7 +10,7 @@
 //! Bounds, in units of V: weights, as far as the bundle declares from the ideal (one that the reference lacks acts as 0); thresholds, none from that of T or half a unit from T (`>=`) or T + 1 (`>`), which is T rounded first; start and
 //! reset, half a unit; leaks, half a unit, and as far more as the bundle declares that reconstruction moved biases. A readout (infinite threshold) has the largest threshold of the
 //! register. Where the bundle declares `dropped-inputs=N`, neurons whose synapses could need more axons than a core has (synapses times `axons-per-source`) may lack synapses
-//! of any weight: they must lack N in all, and the verdict says how many, and what share of these neurons' squared weights. Resets are the network's: `Subtract` is linear, `ToValue` absolute (on event crossbars: to 0). The negative threshold stands for none: it is the least that the register holds and the potential can have. Where a potential can't be below
+//! of any weight (on event crossbars: all neurons, where the sources could need more rows than the core has): they must lack N in all, and the verdict says how many, and what share of these neurons' squared weights. Resets are the network's: `Subtract` is linear, `ToValue` absolute (on event crossbars: to 0). The negative threshold stands for none: it is the least that the register holds and the potential can have. Where a potential can't be below
 //! that (`<` and a register as wide as the potential) it never acts. Where it is compared by `<=`, the least potential of a sample of `default_steps` network steps (65,536 where the bundle doesn't say) must be above it: from 0, the start or the reset value down by the sum of all
 //! negative weights and the leak in each step. Where the register is narrower than the potential (`truenorth`), neurons of which that can't be said are counted (`Rounding::reachable_floors`), as wraps and clips of potentials are counted at run time.
 //!
@@ -21,9 +21,11 @@ use crate::choices::Choices;
 use crate::family::{Registers, reference};
 use crate::given::trained::{SLACK, compare_scales};
 use crate::image::{ImageVerdict, Rounding, VerifyError};
+use spikec_chip::event::EventSign;
 use spikec_chip::image::Image;
 use spikec_chip::target::{Family, Target};
 use spikec_net::{Crossbar, CrossbarNeuron, Event, EventNeuron, FireRule, Float, FloatNeuron, FloatRules, ResetRule, Scaling};
+use std::collections::BTreeSet;
 
 /// Network steps for which a negative threshold must stay out of reach where the bundle has no default.
 const STEPS: u32 = 1 << 16;
@@ -32,8 +34,21 @@ const STEPS: u32 = 1 << 16;
 pub(crate) trait Integers: Registers + Number<Weight = i32, Format = ()> {
     /// Compares a neuron's registers with the float neuron that they stand for.
     fn compare_neuron(law: &Law<'_, Self>, wanted: &FloatNeuron, found: &Self::Neuron, one: One, judge: &mut Judge);
-    /// Axons of a core, where each neuron has its own share of them.
-    fn axons(target: &Target) -> Option<u32>;
+    /// What a core has too few of, where it has.
+    fn room(target: &Target) -> Room;
+}
+
+/// What a core has of what synapses need.
+pub(crate) enum Room {
+    /// Axons for the inputs of each neuron.
+    Axons(u32),
+    /// Rows for all sources together.
+    Rows {
+        /// How many.
+        rows: u32,
+        /// A source has one row for each sign.
+        signed: bool,
+    },
 }
 
 /// Given synapses of which one spike makes a neuron fire that nothing inhibits, whatever comes beside it.
@@ -63,7 +78,7 @@ impl<'a> Strikers<'a> {
     }
 }
 
-/// Synapses that the chip may lack, for its cores have no axons for them.
+/// Synapses that the chip may lack, for its cores have no axons or rows for them.
 struct Lacking {
     /// Of each given neuron, whether it may lack some.
     crowded: Vec<Vec<bool>>,
@@ -78,34 +93,50 @@ impl Lacking {
     fn of<N: Integers>(given: &Net<Float>, kept: &Kept, bundle: &Bundle, differences: &mut Differences) -> Lacking {
         let mut crowded: Vec<Vec<bool>> = given.populations.iter().map(|p| vec![false; p.neurons().len()]).collect();
         let value = |name: &str| bundle.provenance.options.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-        let declared = value("dropped-inputs").map(|text| text.parse::<u64>().map_err(|_| text.to_string()));
-        let declared = match (declared, N::axons(&bundle.target)) {
-            (Some(Ok(n)), Some(axons)) => {
-                let each = value("axons-per-source").and_then(|n| n.parse::<u64>().ok()).unwrap_or(1);
-                let mut inputs: Vec<Vec<u64>> = given.populations.iter().map(|p| vec![0; p.neurons().len()]).collect();
-                for p in &given.projections {
-                    let (pre, post) = (&kept[p.pre.index()], &kept[p.post.index()]);
-                    let between = p.synapses.iter().filter(|s| pre[s.0 as usize].is_some() && post[s.1 as usize].is_some());
-                    between.for_each(|s| inputs[p.post.index()][s.1 as usize] += 1);
-                }
-                for (crowded, inputs) in crowded.iter_mut().flatten().zip(inputs.iter().flatten()) {
-                    *crowded = inputs.saturating_mul(each) > u64::from(axons);
-                }
-                Some(n)
-            }
-            (Some(found), _) => {
-                let found = found.map_or_else(|text| text, |n| n.to_string());
+        let declared = match value("dropped-inputs").map(|text| (text, text.parse::<u64>())) {
+            Some((_, Ok(n))) => Some(n),
+            Some((text, Err(_))) => {
                 differences.push(|| Difference {
                     side: SIDE,
                     at: item("dropped inputs"),
                     field: Field::Count,
-                    found: found.into(),
-                    expected: "a number of synapses, for a chip whose cores have axons".into(),
+                    found: text.into(),
+                    expected: "a number of synapses".into(),
                 });
                 None
             }
-            (None, _) => None,
+            None => None,
         };
+        if declared.is_some() {
+            let between = |p: &'_ Projection<Float>| {
+                let (pre, post) = (&kept[p.pre.index()], &kept[p.post.index()]);
+                p.synapses.iter().filter(|s| pre[s.0 as usize].is_some() && post[s.1 as usize].is_some()).collect::<Vec<_>>()
+            };
+            match N::room(&bundle.target) {
+                Room::Axons(axons) => {
+                    let each = value("axons-per-source").and_then(|n| n.parse::<u64>().ok()).unwrap_or(1);
+                    let mut inputs: Vec<Vec<u64>> = given.populations.iter().map(|p| vec![0; p.neurons().len()]).collect();
+                    for p in &given.projections {
+                        between(p).into_iter().for_each(|s| inputs[p.post.index()][s.1 as usize] += 1);
+                    }
+                    for (crowded, inputs) in crowded.iter_mut().flatten().zip(inputs.iter().flatten()) {
+                        *crowded = inputs.saturating_mul(each) > u64::from(axons);
+                    }
+                }
+                // A source could need a row for each population that hears it, and each delay, at most.
+                Room::Rows { rows, signed } => {
+                    let key = |p: &Projection<Float>, (pre, post, weight, delay): (u32, u32, f32, u16)| {
+                        let gain = given.population(p.post).neurons()[post as usize].gain;
+                        (p.pre, pre, p.post, delay, signed && weight * gain < 0.0)
+                    };
+                    let needed: BTreeSet<_> =
+                        given.projections.iter().flat_map(|p| between(p).into_iter().map(move |s| key(p, s))).collect();
+                    if needed.len() > rows as usize {
+                        crowded.iter_mut().flatten().for_each(|c| *c = true);
+                    }
+                }
+            }
+        }
         Lacking { crowded, declared, lost: 0.0, all: 0.0 }
     }
 
@@ -212,8 +243,8 @@ impl Judge<'_> {
 }
 
 impl Integers for Crossbar {
-    fn axons(target: &Target) -> Option<u32> {
-        Some(*crate::crossbar::spec(target).core.axons)
+    fn room(target: &Target) -> Room {
+        Room::Axons(*crate::crossbar::spec(target).core.axons)
     }
 
     fn compare_neuron(law: &Law<'_, Self>, wanted: &FloatNeuron, found: &CrossbarNeuron, one: One, judge: &mut Judge) {
@@ -272,8 +303,9 @@ fn unreached(law: &Law<Crossbar>, n: &CrossbarNeuron, one: One) -> bool {
 }
 
 impl Integers for Event {
-    fn axons(_: &Target) -> Option<u32> {
-        None
+    fn room(target: &Target) -> Room {
+        let spec = crate::event::spec(target);
+        Room::Rows { rows: *spec.core.rows, signed: *spec.weights.sign == EventSign::EachRow }
     }
 
     fn compare_neuron(law: &Law<'_, Self>, wanted: &FloatNeuron, found: &EventNeuron, one: One, judge: &mut Judge) {
