@@ -156,6 +156,7 @@ fn a_killed_run_goes_on_as_if_it_had_not_been() {
     data(folder, 600);
     let layers = "Linear(outputs: 600), BatchNorm, Lif(), Dropout(0.2), Linear(outputs: 4), Lif()";
     for (method, rest) in [
+        ("grid", "GradR(target: Connectivity(0.2), penalty: 0.1, steer: 2, settle: 1), quantize: (bits: 4, from: 3)"),
         ("gradr", "GradR(target: Connectivity(0.2), penalty: 0.1, steer: 2, settle: 1)"),
         ("deepr", "DeepR(target: Connectivity(0.2), temperature: 1e-4)"),
         ("soft-deepr", "SoftDeepR(start: 0.5, penalty: 0.01, temperature: 1e-4)"),
@@ -163,6 +164,7 @@ fn a_killed_run_goes_on_as_if_it_had_not_been() {
     ] {
         let text = recipe("Poisson(seed: 4)", layers, &format!("checkpoint_steps: 3, schedule: Cosine(), sparsity: {rest}"))
             .replace("epochs: 4", "epochs: 6");
+        let text = if method == "grid" { text.replace("BatchNorm, ", "") } else { text };
         let (whole, cut) = (format!("{method}-whole"), format!("{method}-cut"));
         good(&train(folder, &text, &format!("{whole}.nir"), &["--threads", "1"]));
         let (mut kills, mut said) = (0, String::new());
@@ -221,6 +223,35 @@ fn a_network_is_trained_into_a_budget() {
         assert_eq!(report["cores"], 1);
         assert!(found <= words && found > words / 2, "{found} of {words}\n{out}");
         assert!(result["test_accuracy"].as_f64().unwrap() > 0.8, "{out}");
+    }
+}
+
+/// Weights that learned on a grid are the chip's integers: nothing is rounded again.
+#[test]
+fn weights_on_a_grid_compile_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    data(folder, 600);
+    for (bits, levels) in [(4u32, 7), (3, 3)] {
+        let rest =
+            format!("quantize: (bits: {bits}, from: 8), sparsity: GradR(target: Connectivity(0.3), penalty: 0.2, steer: 4, settle: 4)");
+        let text = recipe("Poisson(seed: 4)", MLP, &rest).replace("epochs: 4", "epochs: 16");
+        let net = format!("grid{bits}.nir");
+        let out = good(&train(folder, &text, &net, &[]));
+        let command = out.split("next: spikec ").nth(1).unwrap().trim().replace("OUT.spkb", "net.spkb");
+        assert!(command.contains(&format!("--weight-bits {bits}")), "{command}");
+        good(&spikec(folder, &[&command.split(' ').collect::<Vec<_>>()[..], &["--report", "report.json"]].concat()));
+        let report: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("report.json")).unwrap()).unwrap();
+        let layers = report["quantization"]["projections"].as_array().unwrap();
+        assert_eq!(layers.len(), 2);
+        for layer in layers {
+            let number = |key: &str| layer[key].as_f64().unwrap_or_else(|| panic!("{key}: {layer}"));
+            // Steps to each side, half of 0.1 % of which is the threshold's rounding.
+            assert!(number("max_error_steps") < f64::from(levels) * 1e-3, "{layer}");
+            assert!(number("vanished") == 0.0 && number("clipped") == 0.0 && number("bits") == f64::from(bits), "{layer}");
+        }
+        let accuracy: f64 = out.split("test accuracy ").nth(1).and_then(|t| t.split(' ').next()).unwrap().parse().unwrap();
+        assert!(accuracy > 80.0, "{out}");
     }
 }
 

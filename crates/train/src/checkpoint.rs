@@ -102,6 +102,12 @@ fn visit(trainer: &mut Trainer, mut each: impl FnMut(String, Slot)) {
             Synapses::Masked(mask) => each(format!("{k}.mask"), Slot::Mask(mask)),
         }
     }
+    if let Some(grid) = &mut rewiring.grid {
+        each("grid".into(), Slot::Floats(&mut grid.step));
+        for (k, fine) in grid.fine.iter_mut().enumerate() {
+            each(format!("{k}.fine"), Slot::Floats(fine));
+        }
+    }
     for (k, layer) in model.layers.iter_mut().enumerate() {
         if let Layer::Norm(norm) = layer {
             each(format!("norm{k}.mean"), Slot::Floats(&mut norm.mean));

@@ -47,12 +47,26 @@ pub struct Recipe {
     /// How synapses are pruned.
     #[serde(default)]
     pub sparsity: Sparsity,
+    /// Weights on a grid of few levels, where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantize: Option<Quantize>,
     /// Memory that training may take beside the samples, in GiB.
     #[serde(default = "memory_gib")]
     pub memory_gib: f64,
     /// Training steps between checkpoints within an epoch; 0: one at the end of each epoch alone.
     #[serde(default)]
     pub checkpoint_steps: u64,
+}
+
+/// Weights on a grid of few levels while they learn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantize {
+    /// Bits of a weight, its sign among them.
+    pub bits: u8,
+    /// From this epoch on (from 0).
+    #[serde(default)]
+    pub from: u32,
 }
 
 /// Samples and how they become input.

@@ -255,7 +255,8 @@ impl Trainer {
         // Without samples held back there is nothing to choose by: the last one is taken.
         let score = validation.map_or(f64::INFINITY, |v| v.1);
         let better = self.progress.best.is_none_or(|(_, best)| score > best || score == f64::INFINITY);
-        let best = better && self.has_few(synapses, epoch) && fits;
+        let on_grid = self.recipe.quantize.is_none_or(|q| epoch > q.from);
+        let best = better && self.has_few(synapses, epoch) && fits && on_grid;
         if best {
             self.progress.best = Some((epoch, score));
         }
@@ -304,6 +305,11 @@ impl Trainer {
             {
                 return failed(format!("strength of {}", p.name));
             }
+        }
+        if let Some(grid) = &self.rewiring.grid
+            && let Some((p, _)) = parameters.iter().zip(&grid.fine).find(|(_, fine)| !finite(fine))
+        {
+            return failed(format!("parameter {}, behind its grid", p.name));
         }
         Ok(())
     }

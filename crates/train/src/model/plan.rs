@@ -181,7 +181,8 @@ impl<'a> Plan<'a> {
             Sparsity::Magnitude { .. } => 1,
             Sparsity::GradR { .. } | Sparsity::DeepR { .. } | Sparsity::SoftDeepR { .. } => 5,
         };
-        let saved = FLOAT + if adam { 2 } else { 1 } * FLOAT + pruned;
+        let finer = if self.recipe.quantize.is_some() { FLOAT } else { 0 };
+        let saved = FLOAT + if adam { 2 } else { 1 } * FLOAT + pruned + finer;
         let kept = saved + FLOAT + (COPIES * saved).max(WRITTEN);
         for Planned { from, out, step, .. } in &self.layers {
             let rows = batch * steps;

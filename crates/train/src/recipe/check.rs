@@ -3,6 +3,8 @@
 //! In: a recipe as it was read. Out: nothing, or the first value that makes no sense: its key, what was found and expected, a remedy.
 //! Invariant: what passes is finite and in its range; products of a layer's numbers don't overflow.
 
+use crate::layers::Kind;
+
 use super::{Encoder, Layer, Optimizer, Recipe, RecipeError, Schedule, Sparsity, Target};
 
 /// Most steps of a sample.
@@ -94,7 +96,55 @@ impl Recipe {
                 }
             }
         }
+        if let Some(q) = self.quantize {
+            let signed = || RecipeError::value("quantize.bits", q.bits, "2 to 8, the sign among them", "chips take 8 bits and fewer");
+            if !(2..=8).contains(&q.bits) {
+                return Err(signed());
+            }
+            if q.from >= self.epochs {
+                let hint = "a third or a quarter of the epochs on the grid is good for a start";
+                return Err(RecipeError::value("quantize.from", q.from, format!("fewer than the {} epochs", self.epochs), hint));
+            }
+            if let Some(Target::Budget { weight_bits, .. }) = self.sparsity.budget()
+                && *weight_bits != q.bits
+            {
+                let hint = "the budget counts words of as many bits as the weights have: give both the same";
+                return Err(RecipeError::value("quantize.bits", q.bits, format!("{weight_bits}, as in sparsity.target"), hint));
+            }
+            self.check_grid()?;
+        }
         self.check_sparsity()
+    }
+
+    /// What a network file has for each synapse is a multiple of its layer's step: no factors of channels, no sums of weights.
+    fn check_grid(&self) -> Result<(), RecipeError> {
+        let refused = |k: usize, found: &str, expected: &str, hint: &str| {
+            Err(RecipeError::value(format!("layers[{k}] beside quantize"), found, expected, hint))
+        };
+        let mut matrix = false;
+        for (k, layer) in self.layers.iter().enumerate() {
+            match layer {
+                Layer::BatchNorm => {
+                    let hint = "its factors become part of the weights, one for each channel: leave it out";
+                    return refused(k, "BatchNorm", "layers that leave the weights on their grid", hint);
+                }
+                Layer::Pool { kernel, stride, .. } if stride.unwrap_or(*kernel) < *kernel => {
+                    return refused(
+                        k,
+                        "a pool of windows that overlap",
+                        "a stride of at least the kernel",
+                        "sums of weights need more bits",
+                    );
+                }
+                Layer::Linear { .. } | Layer::Conv { .. } | Layer::Pool { kind: Kind::Average, .. } if matrix => {
+                    return refused(k, "a matrix or pool right after a matrix", "neurons between", "put Lif or If between them");
+                }
+                Layer::Linear { .. } | Layer::Conv { .. } => matrix = true,
+                Layer::Lif { .. } | Layer::If { .. } | Layer::Readout { .. } => matrix = false,
+                Layer::Pool { .. } | Layer::Dropout(_) | Layer::Flatten => {}
+            }
+        }
+        Ok(())
     }
 
     fn check_sparsity(&self) -> Result<(), RecipeError> {

@@ -38,11 +38,17 @@ fn what_makes_no_sense_is_named() {
         ("Linear(outputs: 800)", "Conv(outputs: 8, kernel: 4097, padding: 4096)", ["layers[0].kernel", "4097", "at most 4096"]),
         ("Linear(outputs: 800)", "Pool(kind: Average, kernel: 2, stride: 4294967296)", ["layers[0].stride", "4294967296", "at most 4096"]),
         ("epochs: 2", "epochs: 2, memory_gib: 0.0", ["memory_gib", "0", "positive"]),
+        ("epochs: 2", "epochs: 2, quantize: (bits: 1)", ["quantize.bits", "1", "2 to 8"]),
+        ("epochs: 2", "epochs: 2, quantize: (bits: 4, from: 2)", ["quantize.from", "2", "fewer than the 2 epochs"]),
+        ("Lif(), ", "", ["layers[1] beside quantize", "right after a matrix", "neurons between"]),
+        ("Lif(), ", "BatchNorm, Lif(), ", ["layers[1] beside quantize", "BatchNorm", "on their grid"]),
         ("Lif()", "Lief()", ["Lief", "Lif", "Linear"]),
         ("steps: 8,", "", ["steps", "missing", ""]),
     ] {
         assert!(SMALL.contains(from));
-        let error = Recipe::read(&SMALL.replace(from, to)).unwrap_err();
+        let text = SMALL.replacen(from, to, 1);
+        let text = if words[0].contains("beside quantize") { text.replace("epochs: 2", "epochs: 2, quantize: (bits: 4)") } else { text };
+        let error = Recipe::read(&text).unwrap_err();
         let text = error.to_string();
         assert!(words.iter().all(|w| text.contains(w)), "{from} -> {to}: {text}");
         assert!(!error.hint().is_empty());

@@ -6,6 +6,7 @@
 pub mod control;
 mod deep_r;
 mod grad_r;
+pub mod grid;
 mod magnitude;
 
 use crate::layers::{Parameter, Role};
@@ -14,6 +15,7 @@ use crate::random::{Purpose, permutation, stream};
 use crate::recipe::{Optimizer, Recipe, RecipeError, Sparsity};
 use crate::simd::wide;
 use control::Control;
+use grid::Grid;
 use rayon::prelude::*;
 
 /// Weights of a piece of work.
@@ -61,6 +63,8 @@ pub struct Rewiring {
     pub synapses: Vec<Synapses>,
     /// Prior, and its steering.
     pub control: Control,
+    /// The grid of the weights, where there is one.
+    pub grid: Option<Grid>,
     /// No synapse comes or goes any more.
     pub settled: bool,
     /// Synapses that are wanted.
@@ -121,6 +125,7 @@ impl Rewiring {
             moments: parameters.iter().map(|p| Moments::new(&recipe.optimizer, p.value.len())).collect(),
             synapses,
             control: Control::new(&method, connectivity),
+            grid: recipe.quantize.map(|q| Grid::new(&q, parameters)),
             method,
             settled: false,
             wanted,
@@ -152,6 +157,20 @@ impl Rewiring {
 
     /// Changes the parameters by their gradients. `factor` is the schedule's.
     pub fn step(&mut self, parameters: &mut [&mut Parameter], factor: f32, clock: Clock, epochs: u32) {
+        let Clock { epoch, step, steps_in_epoch } = clock;
+        let Some(mut grid) = self.grid.take() else { return self.change(parameters, factor, clock, epochs) };
+        if step > u64::from(grid.from) * steps_in_epoch {
+            grid.lift(parameters);
+        }
+        self.change(parameters, factor, clock, epochs);
+        if epoch >= grid.from {
+            grid.put(parameters, step.is_multiple_of(steps_in_epoch));
+        }
+        self.grid = Some(grid);
+    }
+
+    /// The change itself, of weights as fine as they are.
+    fn change(&mut self, parameters: &mut [&mut Parameter], factor: f32, clock: Clock, epochs: u32) {
         let rule = Rule::new(&self.optimizer, factor, clock.step + 1);
         if self.settles(clock.epoch, epochs) {
             grad_r::settle(&mut self.synapses, parameters, self.wanted);

@@ -130,6 +130,41 @@ fn steering_and_settling_reach_the_number() {
 }
 
 #[test]
+fn weights_learn_on_a_grid_by_every_method() {
+    for sparsity in [
+        "Dense",
+        "GradR(target: Synapses(300), penalty: 0.01, steer: 3, settle: 2)",
+        "DeepR(target: Synapses(300), penalty: 0.01)",
+        "Magnitude(target: Synapses(300), until: 3, every: 20)",
+    ] {
+        let recipe = recipe(6, &format!("optimizer: Adam(lr: 0.01), quantize: (bits: 3, from: 2), sparsity: {sparsity}"));
+        let mut all = parameters(5, &[900, 100]);
+        let mut seen = [false; 2];
+        let end = run(&recipe, &mut all, 100, |rewiring, all| {
+            let grid = rewiring.grid.as_ref().expect("the recipe has one");
+            let on = grid.step[0] > 0.0;
+            seen[usize::from(on)] = true;
+            for ((p, step), fine) in all.iter().zip(&grid.step).zip(&grid.fine).filter(|(_, fine)| on && !fine.is_empty()) {
+                for (w, fine) in p.value.iter().zip(fine) {
+                    let level = w / step;
+                    assert!((level - level.round()).abs() < 1e-3 && level.abs() < 3.5, "{sparsity}: {w} on a grid of {step}");
+                    assert!(w.to_bits() != (-0.0f32).to_bits() && (*fine != 0.0 || *w == 0.0), "{sparsity}: {fine} became {w}");
+                    let held = fine.clamp(-3.0 * step, 3.0 * step);
+                    assert!((w - held).abs() <= 0.501 * step, "{sparsity}: {fine} became {w} on a grid of {step}");
+                }
+            }
+        });
+        assert_eq!(seen, [true; 2], "{sparsity}");
+        let grid = end.grid.expect("the recipe has one");
+        // Biases have no grid; what a method prunes is pruned behind the grid as well.
+        assert!(grid.step[2] == 0.0 && grid.fine[2].is_empty());
+        let behind = grid.fine.iter().flatten().filter(|w| **w != 0.0).count() as u64;
+        assert!(active(&all) <= behind && (sparsity == "Dense" || behind <= 330), "{sparsity}: {} of {behind}", active(&all));
+        assert!(active(&all) > behind / 4, "{sparsity}: the grid ate {} of {behind}", behind - active(&all));
+    }
+}
+
+#[test]
 fn soft_deep_r_walks_within_its_bounds() {
     let recipe = recipe(1, "optimizer: Adam(lr: 0.01), sparsity: SoftDeepR(penalty: 1.0, temperature: 1e-2, least: -0.05)");
     let mut all = parameters(5, &[700]);

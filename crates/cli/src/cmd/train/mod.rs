@@ -159,11 +159,11 @@ fn next(net: &Path, recipe: &Recipe) -> String {
         DecoderKind::Vote(vote) => format!(" --decoder vote:{vote}"),
         _ => String::new(),
     };
-    let chip = match recipe.sparsity.budget() {
-        Some(Wanted::Budget { target, weight_bits: 8, .. }) => target.clone(),
-        Some(Wanted::Budget { target, weight_bits, .. }) => format!("{target} --weight-bits {weight_bits}"),
-        _ => "loihi1".into(),
+    let (target, bits) = match recipe.sparsity.budget() {
+        Some(Wanted::Budget { target, weight_bits, .. }) => (target.as_str(), *weight_bits),
+        _ => ("loihi1", recipe.quantize.map_or(8, |q| q.bits)),
     };
+    let chip = if bits == 8 { target.to_string() } else { format!("{target} --weight-bits {bits}") };
     format!("next: spikec compile {} --target {chip}{coding}{decoder} --steps {} -o OUT.spkb", net.display(), recipe.steps)
 }
 
