@@ -5,7 +5,10 @@
 
 use super::{PIECE, Piece, Synapses};
 use crate::layers::Parameter;
-use crate::optim::Rule;
+use crate::optim::{Moments, Rule};
+
+/// Strength of a synapse that grows where others are missing, of the mean of its layer's: it does little until it has learned.
+pub(super) const WEAK: f32 = 0.1;
 
 /// A step, with a Laplace prior of this penalty and centre (mu).
 #[inline(always)]
@@ -46,8 +49,8 @@ pub(super) fn settled_step(piece: Piece, rule: &Rule) {
     }
 }
 
-/// The weakest synapses beyond `wanted` go (of equals, the last).
-pub(super) fn settle(synapses: &mut [Synapses], parameters: &mut [&mut Parameter], wanted: u64) {
+/// The weakest synapses beyond `wanted` go (of equals, the last); where there are fewer, others grow, to the share `strength` of their layer's mean.
+pub(super) fn settle(synapses: &mut [Synapses], parameters: &mut [&mut Parameter], moments: &[Moments], wanted: u64, strength: f32) {
     let mut all: Vec<f32> = Vec::new();
     for s in synapses.iter() {
         if let Synapses::Signed { strength, .. } = s {
@@ -56,7 +59,7 @@ pub(super) fn settle(synapses: &mut [Synapses], parameters: &mut [&mut Parameter
     }
     let excess = (all.len() as u64).saturating_sub(wanted) as usize;
     if excess == 0 {
-        return;
+        return grow(synapses, parameters, moments, wanted as usize - all.len(), strength);
     }
     let (below, threshold, _) = all.select_nth_unstable_by(excess - 1, f32::total_cmp);
     let threshold = *threshold;
@@ -70,5 +73,32 @@ pub(super) fn settle(synapses: &mut [Synapses], parameters: &mut [&mut Parameter
                 (*theta, *w) = (-f32::MIN_POSITIVE, 0.0);
             }
         }
+    }
+}
+
+/// As many as are `missing` become synapses: those whose mean gradient would strengthen them most (as Evci et al., ICML 2020, grow by
+/// gradients; of equals, the first). What no gradient strengthens stays pruned.
+fn grow(synapses: &mut [Synapses], parameters: &mut [&mut Parameter], moments: &[Moments], missing: usize, share: f32) {
+    let mut all: Vec<(f32, usize, usize)> = Vec::new();
+    for (p, (s, moments)) in synapses.iter().zip(moments).enumerate() {
+        let Synapses::Signed { strength, sign, .. } = s else { continue };
+        let gains = strength.iter().zip(sign).zip(&moments.first).map(|((t, s), m)| if *t > 0.0 { 0.0 } else { -f32::from(*s) * m });
+        all.extend(gains.enumerate().filter(|(_, gain)| *gain > 0.0).map(|(k, gain)| (gain, p, k)));
+    }
+    let order = |a: &(f32, usize, usize), b: &(f32, usize, usize)| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2)));
+    let grown = missing.min(all.len());
+    if grown < all.len() && grown > 0 {
+        all.select_nth_unstable_by(grown - 1, order);
+    }
+    let mean = |s: &Synapses| {
+        let Synapses::Signed { strength, .. } = s else { return 0.0 };
+        let (sum, n) = strength.iter().filter(|t| **t > 0.0).fold((0f64, 0u64), |(sum, n), t| (sum + f64::from(*t), n + 1));
+        (sum / n.max(1) as f64) as f32
+    };
+    let new: Vec<f32> = synapses.iter().map(|s| (share * mean(s)).max(f32::MIN_POSITIVE)).collect();
+    for &(_, p, k) in &all[..grown] {
+        let Synapses::Signed { strength, sign, .. } = &mut synapses[p] else { continue };
+        strength[k] = new[p];
+        parameters[p].value[k] = f32::from(sign[k]) * new[p];
     }
 }

@@ -150,9 +150,10 @@ impl Rewiring {
         matches!(self.method, Sparsity::GradR { settle, .. } if settle > 0 && epoch + settle >= epochs) && !self.settled
     }
 
-    /// What the parameters would be with the `n` strongest synapses alone; no state is changed.
+    /// What the parameters would be with `n` synapses, the strongest alone or more than there are; no state is changed.
     pub(crate) fn show_strongest(&self, parameters: &mut [&mut Parameter], n: u64) {
-        grad_r::settle(&mut self.synapses.clone(), parameters, n);
+        // What grows counts as what is there.
+        grad_r::settle(&mut self.synapses.clone(), parameters, &self.moments, n, 1.0);
     }
 
     /// Changes the parameters by their gradients. `factor` is the schedule's.
@@ -173,7 +174,7 @@ impl Rewiring {
     fn change(&mut self, parameters: &mut [&mut Parameter], factor: f32, clock: Clock, epochs: u32) {
         let rule = Rule::new(&self.optimizer, factor, clock.step + 1);
         if self.settles(clock.epoch, epochs) {
-            grad_r::settle(&mut self.synapses, parameters, self.wanted);
+            grad_r::settle(&mut self.synapses, parameters, &self.moments, self.wanted, grad_r::WEAK);
             self.settled = true;
         }
         for (k, p) in parameters.iter_mut().enumerate() {

@@ -73,11 +73,12 @@ impl Trainer {
         Ok(())
     }
 
-    /// The largest number of synapses with which the network fits when the weakest go, within one in 200.
+    /// The largest number of synapses with which the network fits when the weakest go or others grow, within one in 200.
     fn most_that_fit(&mut self) -> Result<u64, TrainError> {
         let before: Vec<Vec<f32>> = self.model.parameters().iter().map(|p| p.value.clone()).collect();
         let all = self.rewiring.count(&self.model.parameters());
-        let (mut low, mut high, mut next) = (0, all + 1, all);
+        // At most twice as many: what grows is not worth much more.
+        let (mut low, mut high, mut next) = (0, (2 * all).min(self.rewiring.weights()) + 1, all);
         for round in 0.. {
             self.rewiring.show_strongest(&mut self.model.parameters_mut(), next);
             let usage = self.usage();
