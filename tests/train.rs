@@ -255,6 +255,45 @@ fn weights_on_a_grid_compile_as_they_are() {
     }
 }
 
+/// A pruned network is trained on: its zeros stay, and the grid takes the rest; a network of other layers is refused.
+#[test]
+fn a_network_is_trained_on_with_its_zeros() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    data(folder, 600);
+    let sparse = "sparsity: GradR(target: Connectivity(0.3), penalty: 0.2, steer: 2, settle: 1)";
+    good(&train(folder, &recipe("Poisson(seed: 4)", MLP, sparse), "first.nir", &[]));
+    let on = "start: \"first.nir\", sparsity: Keep, quantize: (bits: 3, layers: {\"fc2\": 5}, from: 1)";
+    let out = good(&train(folder, &recipe("Poisson(seed: 4)", MLP, on), "on.nir", &[]));
+    assert!(out.contains("--weight-bits 3 --layer-bits fc2=5"), "{out}");
+    let mask = |run: &str| {
+        let bytes = std::fs::read(folder.join(format!("{run}.run/best.safetensors"))).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        ["fc1.mask", "fc2.mask"].map(|name| file.tensor(name).unwrap().data().to_vec()).concat()
+    };
+    let (first, then) = (mask("first"), mask("on"));
+    assert!(first.iter().zip(&then).all(|(a, b)| a >= b), "what was pruned is back");
+    let count = |m: &[u8]| m.iter().filter(|b| **b != 0).count();
+    assert!(2 * count(&then) > count(&first), "{} of {} synapses", count(&then), count(&first));
+    // Deep R starts from the same zeros, and moves synapses.
+    let deep = recipe("Poisson(seed: 4)", MLP, "start: \"first.nir\", sparsity: DeepR(target: Connectivity(0.3))");
+    good(&train(folder, &deep, "deep.nir", &[]));
+    assert!(first.iter().zip(mask("deep")).any(|(a, b)| *a < b), "no synapse grew");
+    let fails = |rest: &str, layers: &str, words: &[&str]| {
+        let said = train(folder, &recipe("Poisson(seed: 4)", layers, rest), "bad.nir", &[]);
+        let error = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(said.status.code() == Some(2) && words.iter().all(|w| error.contains(w)), "{error}");
+        assert!(!folder.join("bad.nir").exists() && !folder.join("bad.run").exists());
+    };
+    fails("sparsity: Keep", MLP, &["Keep without start"]);
+    fails(on, &MLP.replace("40", "41"), &["`start` is a matrix of 40 x", "expected a matrix of 41 x"]);
+    fails(on, &MLP.replace(", Linear(outputs: 4), Lif()", ""), &["a network of 2 matrices, expected 1"]);
+    fails(&on.replace("first.nir", "none.nir"), MLP, &["none.nir"]);
+    fails(&on.replace("fc2", "fc9"), MLP, &["`quantize.layers` is fc9, expected one of fc1, fc2"]);
+    std::fs::write(folder.join("cut.nir"), &std::fs::read(folder.join("first.nir")).unwrap()[..3000]).unwrap();
+    fails(&on.replace("first.nir", "cut.nir"), MLP, &["cut.nir"]);
+}
+
 #[test]
 fn what_is_wrong_is_said() {
     let folder = tempfile::tempdir().unwrap();

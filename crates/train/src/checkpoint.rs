@@ -35,7 +35,7 @@ pub enum CheckpointError {
         now: String,
     },
     /// Of other data.
-    #[error("was made with other training samples, or for another chip")]
+    #[error("was made with other training samples, from another start, or for another chip")]
     Data,
     /// Parts are missing.
     #[error("lacks {0}")]

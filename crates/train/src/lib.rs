@@ -18,6 +18,7 @@ pub mod recipe;
 pub mod rewire;
 mod simd;
 pub mod sparse;
+pub mod start;
 pub mod surrogate;
 pub mod tensor;
 pub mod trainer;

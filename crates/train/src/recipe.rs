@@ -9,6 +9,7 @@ use crate::layers::Kind;
 use crate::neuron::Reset;
 use crate::surrogate::Surrogate;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A training run.
@@ -47,6 +48,9 @@ pub struct Recipe {
     /// How synapses are pruned.
     #[serde(default)]
     pub sparsity: Sparsity,
+    /// A network of these layers whose weights training starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<PathBuf>,
     /// Weights on a grid of few levels, where they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantize: Option<Quantize>,
@@ -59,7 +63,7 @@ pub struct Recipe {
 }
 
 /// Weights on a grid of few levels while they learn.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantize {
     /// Bits of a weight, its sign among them.
@@ -67,6 +71,9 @@ pub struct Quantize {
     /// From this epoch on (from 0).
     #[serde(default)]
     pub from: u32,
+    /// Bits of layers, by name, that have others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layers: BTreeMap<String, u8>,
 }
 
 /// Samples and how they become input.
@@ -325,6 +332,8 @@ pub enum Sparsity {
     /// None is.
     #[default]
     Dense,
+    /// Weights that are 0 stay 0: for a network to start from.
+    Keep,
     /// Gradient Rewiring (Chen et al., IJCAI 2021).
     GradR {
         /// Target of the prior.
@@ -338,6 +347,10 @@ pub enum Sparsity {
         /// Last epochs in which no synapse comes or goes, after the weakest beyond the target went.
         #[serde(default)]
         settle: u32,
+        /// Penalty that steering doesn't pass before its last epoch. Adam's direction is about 1 where gradients agree, so what pulls half as much leaves
+        /// only weights whose gradients agree, and shrinks these too.
+        #[serde(default = "quarter")]
+        most: f32,
     },
     /// Deep R (Bellec et al., ICLR 2018): as many synapses from the first step on.
     DeepR {
@@ -403,6 +416,7 @@ defaults! {
     betas -> (f32, f32) = (0.9, 0.999);
     epsilon -> f32 = 1e-8;
     penalty -> f32 = 1e-3;
+    quarter -> f32 = 0.25;
     least -> f32 = -0.1;
     eight -> u8 = 8;
     two_epochs -> u32 = 2;

@@ -16,8 +16,10 @@ use crate::random::{Purpose, permutation, stream};
 use crate::recipe::{Recipe, RecipeError, Sparsity};
 use crate::rewire::control::{Budget, Usage};
 use crate::rewire::{Clock, Rewiring, Synapses};
+use crate::start;
 use crate::tensor::Tensor;
 use serde::Serialize;
+use spikec_net::Network;
 
 /// Share of the wanted synapses that may be over when the best network is chosen.
 const OVER: f64 = 0.05;
@@ -123,7 +125,7 @@ pub struct Trainer {
     pub rewiring: Rewiring,
     /// Where it is.
     pub progress: Progress,
-    /// Digest of the training samples, and of what counts a budget.
+    /// Digest of the training samples, of the network that it starts from, and of what counts a budget.
     pub digest: [u8; 32],
     samples: Samples,
     encoding: Encoding,
@@ -139,7 +141,15 @@ impl Trainer {
     ///
     /// # Errors
     /// Layers, samples and targets that don't fit each other.
-    pub fn new(recipe: Recipe, mut samples: Samples) -> Result<Self, TrainError> {
+    pub fn new(recipe: Recipe, samples: Samples) -> Result<Self, TrainError> {
+        Self::starting(recipe, samples, None)
+    }
+
+    /// A run at its start, with the weights of a network.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`], and a network of other layers.
+    pub fn starting(recipe: Recipe, mut samples: Samples, network: Option<&Network>) -> Result<Self, TrainError> {
         let of = |e| TrainError::Samples("data.train", e);
         if let Some(shape) = &recipe.data.shape {
             samples.reshape(shape).map_err(of)?;
@@ -162,12 +172,17 @@ impl Trainer {
         held.sort_unstable();
         Plan::new(&recipe, samples.input())?.check_memory(Some(encoding.input_steps(&samples) as u32))?;
         let mut model = Model::new(&recipe, samples.input(), samples.class_count())?;
+        let mut digest = samples.digest;
+        if let Some(network) = network {
+            start::take(&mut model, network)?;
+            digest = *blake3::Hasher::new().update(&digest).update(&network.digest()).finalize().as_bytes();
+        }
         let rewiring = Rewiring::new(&recipe, &mut model.parameters_mut())?;
         Ok(Trainer {
             model,
             rewiring,
             progress: Progress::default(),
-            digest: samples.digest,
+            digest,
             samples,
             encoding,
             train,
@@ -255,7 +270,7 @@ impl Trainer {
         // Without samples held back there is nothing to choose by: the last one is taken.
         let score = validation.map_or(f64::INFINITY, |v| v.1);
         let better = self.progress.best.is_none_or(|(_, best)| score > best || score == f64::INFINITY);
-        let on_grid = self.recipe.quantize.is_none_or(|q| epoch > q.from);
+        let on_grid = self.recipe.quantize.as_ref().is_none_or(|q| epoch > q.from);
         let best = better && self.has_few(synapses, epoch) && fits && on_grid;
         if best {
             self.progress.best = Some((epoch, score));
@@ -317,7 +332,7 @@ impl Trainer {
     /// As few synapses as are wanted.
     fn has_few(&self, synapses: u64, epoch: u32) -> bool {
         match self.recipe.sparsity {
-            Sparsity::Dense | Sparsity::SoftDeepR { .. } => true,
+            Sparsity::Dense | Sparsity::Keep | Sparsity::SoftDeepR { .. } => true,
             Sparsity::Magnitude { until, .. } => epoch >= until,
             _ if self.recipe.sparsity.budget().is_some() => true,
             _ => synapses as f64 <= self.rewiring.wanted as f64 * (1.0 + OVER),

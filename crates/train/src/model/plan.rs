@@ -178,7 +178,7 @@ impl<'a> Plan<'a> {
             Sparsity::Dense => 0,
             // Costs as well.
             _ if self.recipe.sparsity.budget().is_some() => 9,
-            Sparsity::Magnitude { .. } => 1,
+            Sparsity::Magnitude { .. } | Sparsity::Keep => 1,
             Sparsity::GradR { .. } | Sparsity::DeepR { .. } | Sparsity::SoftDeepR { .. } => 5,
         };
         let finer = if self.recipe.quantize.is_some() { FLOAT } else { 0 };

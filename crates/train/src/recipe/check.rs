@@ -96,20 +96,27 @@ impl Recipe {
                 }
             }
         }
-        if let Some(q) = self.quantize {
-            let signed = || RecipeError::value("quantize.bits", q.bits, "2 to 8, the sign among them", "chips take 8 bits and fewer");
-            if !(2..=8).contains(&q.bits) {
-                return Err(signed());
+        if let Some(q) = &self.quantize {
+            let of = |(name, &bits): (&String, &u8)| (format!("quantize.layers.{name}"), bits);
+            for (key, bits) in std::iter::once(("quantize.bits".into(), q.bits)).chain(q.layers.iter().map(of)) {
+                if !(2..=8).contains(&bits) {
+                    return Err(RecipeError::value(key, bits, "2 to 8, the sign among them", "chips take 8 bits and fewer"));
+                }
             }
             if q.from >= self.epochs {
                 let hint = "a third or a quarter of the epochs on the grid is good for a start";
                 return Err(RecipeError::value("quantize.from", q.from, format!("fewer than the {} epochs", self.epochs), hint));
             }
             if let Some(Target::Budget { weight_bits, .. }) = self.sparsity.budget()
-                && *weight_bits != q.bits
+                && (*weight_bits != q.bits || !q.layers.is_empty())
             {
                 let hint = "the budget counts words of as many bits as the weights have: give both the same";
-                return Err(RecipeError::value("quantize.bits", q.bits, format!("{weight_bits}, as in sparsity.target"), hint));
+                return Err(RecipeError::value(
+                    "quantize.bits",
+                    q.bits,
+                    format!("{weight_bits} for all layers, as in sparsity.target"),
+                    hint,
+                ));
             }
             self.check_grid()?;
         }
@@ -163,13 +170,19 @@ impl Recipe {
         };
         match &self.sparsity {
             Sparsity::Dense => Ok(()),
-            &Sparsity::GradR { ref target, penalty, steer, settle } => {
+            Sparsity::Keep if self.start.is_some() => Ok(()),
+            Sparsity::Keep => {
+                let hint = "start: \"NET.nir\" has the zeros to keep";
+                Err(RecipeError::value("sparsity", "Keep without start", "a network to start from", hint))
+            }
+            &Sparsity::GradR { ref target, penalty, steer, settle, most } => {
                 target.check(self.epochs)?;
                 if matches!(target, Target::Budget { .. }) && steer == 0 {
                     let hint = "half the epochs or more are good for a start";
                     return Err(RecipeError::value("sparsity.steer", 0, "the epochs after which the budget should be met", hint));
                 }
                 positive("sparsity.penalty", penalty)?;
+                positive("sparsity.most", most)?;
                 epochs("sparsity.settle", settle, self.epochs - 1)?;
                 epochs("sparsity.steer", steer, self.epochs - settle)
             }

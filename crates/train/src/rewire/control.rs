@@ -19,9 +19,6 @@ const FALL: f64 = 4.0;
 const AHEAD: u64 = 4;
 /// Factors of the recipe's penalty within which it stays.
 const RANGE: (f64, f64) = (1e-3, 1e3);
-/// Penalty that steering doesn't pass before it should be at its end. Adam's direction is about 1 where gradients agree, so what pulls half as much leaves only weights whose gradients
-/// agree, and shrinks these too: accuracy collapses (784-800-10, MNIST: above 0.4).
-const MOST_PENALTY: f64 = 0.25;
 
 /// What a network takes of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -63,16 +60,17 @@ pub struct Control {
     pub before: f64,
     start: f32,
     steer: u32,
+    most: f32,
 }
 
 impl Control {
     /// Of a method; others than Grad R have none.
     pub fn new(method: &Sparsity, connectivity: f64) -> Self {
-        let (penalty, steer) = match method {
-            Sparsity::GradR { penalty, steer, .. } => (*penalty, *steer),
-            _ => (0.0, 0),
+        let (penalty, steer, most) = match method {
+            Sparsity::GradR { penalty, steer, most, .. } => (*penalty, *steer, *most),
+            _ => (0.0, 0, 0.0),
         };
-        Control { penalty, target: connectivity, before: 1.0, start: penalty, steer }
+        Control { penalty, target: connectivity, before: 1.0, start: penalty, steer, most }
     }
 
     /// Centre of the prior (mu), whose share above 0 is the target: `ln(2 c) / alpha` for c up to a half.
@@ -95,7 +93,7 @@ impl Control {
         let turn = (GAIN * (expected - wanted.ln())).clamp(-FALL * MOST, MOST);
         self.before = found;
         let start = f64::from(self.start);
-        let most = if then < 1.0 { MOST_PENALTY.max(start) } else { start * RANGE.1 };
+        let most = if then < 1.0 { start.max(self.most.into()) } else { start * RANGE.1 };
         self.penalty = (f64::from(self.penalty) * turn.exp()).clamp(start * RANGE.0, most) as f32;
     }
 

@@ -8,7 +8,7 @@
 //! Cost: one more copy of the weights; once an epoch, a pass over them for each of [`CANDIDATES`] steps.
 
 use crate::layers::{Parameter, Role};
-use crate::recipe::Quantize;
+use crate::recipe::{Quantize, RecipeError};
 use rayon::prelude::*;
 
 /// Steps that are tried for a layer, from this share of the one at which its largest weight is the last level to that one.
@@ -26,20 +26,30 @@ pub struct Grid {
     pub step: Vec<f32>,
     /// Of each parameter that is weights, what is behind it.
     pub fine: Vec<Vec<f32>>,
-    /// Levels to each side of 0.
-    levels: f32,
+    /// Of each parameter, levels to each side of 0.
+    levels: Vec<f32>,
 }
 
 impl Grid {
     /// Of a recipe, for these parameters.
-    pub fn new(quantize: &Quantize, parameters: &[&mut Parameter]) -> Self {
+    ///
+    /// # Errors
+    /// A layer that is none.
+    pub fn new(quantize: &Quantize, parameters: &[&mut Parameter]) -> Result<Self, RecipeError> {
+        let layer = |p: &Parameter| p.name.split('.').next().unwrap_or_default().to_string();
+        let names: Vec<String> = parameters.iter().filter(|p| p.role == Role::Weight).map(|p| layer(p)).collect();
+        if let Some(unknown) = quantize.layers.keys().find(|k| !names.contains(k)) {
+            let expected = format!("one of {}", names.join(", "));
+            return Err(RecipeError::value("quantize.layers", unknown, expected, "name layers with weights"));
+        }
+        let bits = |p: &Parameter| quantize.layers.get(&layer(p)).copied().unwrap_or(quantize.bits);
         let fine = |p: &&mut Parameter| if p.role == Role::Weight { vec![0.0; p.value.len()] } else { Vec::new() };
-        Grid {
+        Ok(Grid {
             from: quantize.from,
             step: vec![0.0; parameters.len()],
             fine: parameters.iter().map(fine).collect(),
-            levels: levels(quantize.bits),
-        }
+            levels: parameters.iter().map(|p| levels(bits(p))).collect(),
+        })
     }
 
     /// The finer weights in the place of those on the grid, for a method to change.
@@ -51,8 +61,8 @@ impl Grid {
 
     /// The weights on the grid in the place of the finer ones; `choose`: with other steps.
     pub fn put(&mut self, parameters: &mut [&mut Parameter], choose: bool) {
-        let levels = self.levels;
-        for ((p, fine), step) in parameters.iter_mut().zip(&mut self.fine).zip(&mut self.step).filter(|((_, fine), _)| !fine.is_empty()) {
+        let rows = parameters.iter_mut().zip(&mut self.fine).zip(&mut self.step).zip(&self.levels);
+        for (((p, fine), step), &levels) in rows.filter(|(((_, fine), _), _)| !fine.is_empty()) {
             if choose {
                 *step = best_step(&p.value, levels);
             }

@@ -4,14 +4,17 @@ mod budget;
 mod folder;
 mod pictures;
 
-use crate::args::TrainArgs;
+use crate::args::{NetworkArgs, TrainArgs};
 use crate::failure::Failure;
 use crate::files::{self, Files};
+use crate::load;
 use crate::save::NetworkFiles;
 use budget::Packer;
 use folder::Folder;
 use indicatif::{ProgressBar, ProgressStyle};
 use spikec_chip::bundle::DecoderKind;
+use spikec_import::Model;
+use spikec_net::Network;
 use spikec_train::data::{Samples, SamplesError};
 use spikec_train::export;
 use spikec_train::recipe::{Encoder, Recipe, RecipeError, Source, Target as Wanted};
@@ -32,7 +35,8 @@ pub fn run(args: &TrainArgs, json: bool) -> Result<u8, Failure> {
     let test = recipe.data.test.as_ref().map(|s| read(s, "data.test")).transpose()?;
     let failed = |e: &TrainError| Failure::file(&args.recipe, e).hint(e.hint());
     let packer = Packer::of(&recipe, &args.recipe)?;
-    let mut trainer = Trainer::new(recipe, train).map_err(|e| failed(&e))?;
+    let start = recipe.start.as_ref().map(|start| network(start, &args.recipe, &mut files)).transpose()?;
+    let mut trainer = Trainer::starting(recipe, train, start.as_ref()).map_err(|e| failed(&e))?;
     if let Some(packer) = packer {
         let digest = packer.digest();
         trainer = trainer.with_budget(Box::new(packer), digest);
@@ -161,9 +165,11 @@ fn next(net: &Path, recipe: &Recipe) -> String {
     };
     let (target, bits) = match recipe.sparsity.budget() {
         Some(Wanted::Budget { target, weight_bits, .. }) => (target.as_str(), *weight_bits),
-        _ => ("loihi1", recipe.quantize.map_or(8, |q| q.bits)),
+        _ => ("loihi1", recipe.quantize.as_ref().map_or(8, |q| q.bits)),
     };
-    let chip = if bits == 8 { target.to_string() } else { format!("{target} --weight-bits {bits}") };
+    let mut chip = if bits == 8 { target.to_string() } else { format!("{target} --weight-bits {bits}") };
+    let layers = recipe.quantize.iter().flat_map(|q| &q.layers);
+    layers.for_each(|(name, bits)| chip += &format!(" --layer-bits {name}={bits}"));
     format!("next: spikec compile {} --target {chip}{coding}{decoder} --steps {} -o OUT.spkb", net.display(), recipe.steps)
 }
 
@@ -242,6 +248,20 @@ fn samples(source: &Source, key: &str, recipe: &Path, files: &mut Files) -> Resu
         }
     };
     samples.map_err(|e| Failure::file(&path, format_args!("{e} ({key} of the recipe)")).hint(e.hint()))
+}
+
+/// Reads the network that training starts from; its path is relative to the recipe's folder.
+fn network(start: &Path, recipe: &Path, files: &mut Files) -> Result<Network, Failure> {
+    let network = recipe.parent().unwrap_or(Path::new("")).join(start);
+    files.read_also(&network)?;
+    let args = NetworkArgs { network, dt: None, convention: None, discretization: None, repair_edges: false };
+    match load::network(&args)?.0 {
+        Model::Trained(network) => Ok(network),
+        Model::Registers(_) => {
+            Err(Failure::file(&args.network, "is in a chip's integers, expected a network in floats (`start` of the recipe)")
+                .hint("start from the network that they were made from"))
+        }
+    }
 }
 
 fn recipe_failure(path: &Path, text: &str, e: &RecipeError) -> Failure {
