@@ -263,9 +263,16 @@ fn a_network_is_trained_on_with_its_zeros() {
     data(folder, 600);
     let sparse = "sparsity: GradR(target: Connectivity(0.3), penalty: 0.2, steer: 2, settle: 1)";
     good(&train(folder, &recipe("Poisson(seed: 4)", MLP, sparse), "first.nir", &[]));
-    let on = "start: \"first.nir\", sparsity: Keep, quantize: (bits: 3, layers: {\"fc2\": 5}, from: 1)";
+    let on = "start: \"first.nir\", sparsity: Keep, quantize: (bits: 4, layers: {\"fc1\": 3, \"fc2\": 5}, from: 1)";
     let out = good(&train(folder, &recipe("Poisson(seed: 4)", MLP, on), "on.nir", &[]));
-    assert!(out.contains("--weight-bits 3 --layer-bits fc2=5"), "{out}");
+    let command = out.split("next: spikec ").nth(1).unwrap().trim().replace("OUT.spkb", "net.spkb");
+    assert!(command.contains("--weight-bits 4") && command.contains("fc1=3") && command.contains("--layer-bits fc2=5"), "{command}");
+    good(&spikec(folder, &[&command.split(' ').collect::<Vec<_>>()[..], &["--report", "report.json"]].concat()));
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("report.json")).unwrap()).unwrap();
+    for (k, bits) in [3, 5].into_iter().enumerate() {
+        let layer = &report["quantization"]["projections"][k];
+        assert!(layer["bits"] == bits && layer["max_error_steps"].as_f64().unwrap() < 0.02, "{layer}");
+    }
     let mask = |run: &str| {
         let bytes = std::fs::read(folder.join(format!("{run}.run/best.safetensors"))).unwrap();
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();

@@ -5,7 +5,7 @@
 //! Invariant: the network that learns, is judged and is written is the one on the grid; its gradient is that of the weights on the grid, applied to the
 //! finer ones ("straight through": Bengio, Leonard, Courville, arXiv:1308.3432; for weights Hubara et al., arXiv:1609.07061). What is 0 because it is
 //! pruned is 0 on the grid; what is too weak for half a step is 0 there too, and comes back when it is stronger.
-//! Cost: one more copy of the weights; once an epoch, a pass over them for each of [`CANDIDATES`] steps.
+//! Cost: one more copy of the weights; once an epoch in the first half of those on the grid, a pass over them for each of [`CANDIDATES`] steps.
 
 use crate::layers::{Parameter, Role};
 use crate::recipe::{Quantize, RecipeError};

@@ -175,7 +175,9 @@ impl Rewiring {
         }
         self.change(parameters, factor, clock, epochs);
         if epoch >= grid.from {
-            grid.put(parameters, step.is_multiple_of(steps_in_epoch));
+            // In the second half the steps stay: each other choice moves weights that are between two levels.
+            let chooses = step.is_multiple_of(steps_in_epoch) && epoch <= grid.from + (epochs - grid.from) / 2;
+            grid.put(parameters, chooses);
         }
         self.grid = Some(grid);
     }

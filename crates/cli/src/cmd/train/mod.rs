@@ -146,13 +146,13 @@ fn finish(
         text +=
             "no epoch had as few synapses as the target: train longer, raise sparsity.penalty, or set sparsity.steer and sparsity.settle\n";
     }
-    text += &next(&args.output, &trainer.recipe);
+    text += &next(&args.output, &trainer.recipe, &network);
     super::print(&text);
     Ok(0)
 }
 
 /// What to do with the network.
-fn next(net: &Path, recipe: &Recipe) -> String {
+fn next(net: &Path, recipe: &Recipe, network: &Network) -> String {
     let coding = match recipe.data.encoder {
         Encoder::Direct { .. } => " --input-coding bias",
         Encoder::Poisson { .. } | Encoder::Latency { .. } => " --input-coding spikes",
@@ -169,7 +169,11 @@ fn next(net: &Path, recipe: &Recipe) -> String {
     };
     let mut chip = if bits == 8 { target.to_string() } else { format!("{target} --weight-bits {bits}") };
     let layers = recipe.quantize.iter().flat_map(|q| &q.layers);
-    layers.for_each(|(name, bits)| chip += &format!(" --layer-bits {name}={bits}"));
+    for (layer, bits) in layers {
+        // A projection has the names of all that it was made of.
+        let named = network.projections.iter().find(|p| p.name.split('+').any(|part| part == layer));
+        chip += &format!(" --layer-bits {}={bits}", named.map_or(layer, |p| &p.name));
+    }
     format!("next: spikec compile {} --target {chip}{coding}{decoder} --steps {} -o OUT.spkb", net.display(), recipe.steps)
 }
 
