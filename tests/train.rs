@@ -282,10 +282,17 @@ fn a_network_is_trained_on_with_its_zeros() {
     assert!(first.iter().zip(&then).all(|(a, b)| a >= b), "what was pruned is back");
     let count = |m: &[u8]| m.iter().filter(|b| **b != 0).count();
     assert!(2 * count(&then) > count(&first), "{} of {} synapses", count(&then), count(&first));
-    // Deep R starts from the same zeros, and moves synapses.
-    let deep = recipe("Poisson(seed: 4)", MLP, "start: \"first.nir\", sparsity: DeepR(target: Connectivity(0.3))");
-    good(&train(folder, &deep, "deep.nir", &[]));
-    assert!(first.iter().zip(mask("deep")).any(|(a, b)| *a < b), "no synapse grew");
+    // It can be pruned on; without a step of training it is what it was.
+    let less = "start: \"first.nir\", sparsity: Magnitude(target: Connectivity(0.1), until: 2, every: 4)";
+    good(&train(folder, &recipe("Poisson(seed: 4)", MLP, less), "less.nir", &[]));
+    assert!(count(&mask("less")) < count(&first) / 2);
+    let still = recipe("Poisson(seed: 4)", MLP, "start: \"first.nir\", sparsity: Keep").replace("lr: 0.005", "lr: 0.0");
+    good(&train(folder, &still, "still.nir", &[]));
+    let accuracy = |run: &str| {
+        let text = std::fs::read(folder.join(format!("{run}.run/result.json"))).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&text).unwrap()["test_accuracy"].as_f64().unwrap()
+    };
+    assert_eq!(accuracy("still"), accuracy("first"));
     let fails = |rest: &str, layers: &str, words: &[&str]| {
         let said = train(folder, &recipe("Poisson(seed: 4)", layers, rest), "bad.nir", &[]);
         let error = String::from_utf8_lossy(&said.stderr).into_owned();
@@ -293,6 +300,7 @@ fn a_network_is_trained_on_with_its_zeros() {
         assert!(!folder.join("bad.nir").exists() && !folder.join("bad.run").exists());
     };
     fails("sparsity: Keep", MLP, &["Keep without start"]);
+    fails("start: \"first.nir\", sparsity: DeepR(target: Connectivity(0.3))", MLP, &["`start`", "rewires", "Keep, Magnitude or Dense"]);
     fails(on, &MLP.replace("40", "41"), &["`start` is a matrix of 40 x", "expected a matrix of 41 x"]);
     fails(on, &MLP.replace(", Linear(outputs: 4), Lif()", ""), &["a network of 2 matrices, expected 1"]);
     fails(&on.replace("first.nir", "none.nir"), MLP, &["none.nir"]);

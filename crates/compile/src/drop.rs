@@ -9,9 +9,11 @@ use crate::families::bases;
 use crate::options::CompileOptions;
 use crate::quantize::agreement;
 use serde::Serialize;
+use spikec_chip::event::EventSign;
 use spikec_chip::target::{Family, Target};
 use spikec_chip::target_file::builtin;
 use spikec_net::{Float, Net, Projection, Synapses};
+use std::collections::BTreeSet;
 
 /// Inputs that were left out, for a core has no axons or rows for them (`--drop-inputs`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -136,10 +138,19 @@ pub fn offer(net: &Net<Float>, (rest, dropped): (&Net<Float>, &Dropped), options
 /// Other built-in targets whose cores take as many sources of a neuron as the net has; none where there are none.
 pub fn others(net: &Net<Float>, target: &Target) -> Option<String> {
     let most = inputs(net).into_iter().max().unwrap_or(0);
+    let bases = bases(net);
+    let speak = |p: &Projection<Float>| {
+        let base = bases[p.pre.index()] as usize;
+        p.synapses.rows().enumerate().filter(|(_, row)| !row.is_empty()).map(move |(i, _)| base + i).collect::<Vec<_>>()
+    };
+    let sources = net.projections.iter().flat_map(speak).collect::<BTreeSet<_>>().len();
     let holds = |other: &Target| match &other.family {
         Family::Packed(p) => *p.core.in_axons as usize >= most,
         Family::Crossbar(c) => *c.core.axons as usize >= most,
-        Family::EventCrossbar(e) => *e.core.rows as usize >= most + net.neuron_count() && *e.core.neurons as usize >= net.neuron_count(),
+        Family::EventCrossbar(e) => {
+            let rows = if *e.weights.sign == EventSign::EachRow { 2 * sources } else { sources };
+            *e.core.rows as usize >= rows && *e.core.neurons as usize >= net.neuron_count()
+        }
     };
     let others = builtin().iter().filter(|(name, text)| *name != target.name && Target::from_ron(text).is_ok_and(|t| holds(&t)));
     let others: Vec<&str> = others.map(|(name, _)| *name).collect();

@@ -347,7 +347,7 @@ pub enum Sparsity {
         /// Last epochs in which no synapse comes or goes, after the weakest beyond the target went.
         #[serde(default)]
         settle: u32,
-        /// Penalty that steering doesn't pass before its last epoch. Adam's direction is about 1 where gradients agree, so what pulls half as much leaves
+        /// Penalty that steering doesn't pass in its epochs. Adam's direction is about 1 where gradients agree, so what pulls half as much leaves
         /// only weights whose gradients agree, and shrinks these too.
         #[serde(default = "quarter")]
         most: f32,

@@ -118,7 +118,19 @@ impl Recipe {
                     hint,
                 ));
             }
+            if let Sparsity::GradR { settle, .. } = &self.sparsity
+                && self.sparsity.budget().is_some()
+                && q.from < self.epochs.saturating_sub(*settle)
+            {
+                let hint = "a budget counts weights as fine as they are until synapses settle: put them on the grid then";
+                let expected = format!("{} or more, where synapses settle", self.epochs.saturating_sub(*settle));
+                return Err(RecipeError::value("quantize.from", q.from, expected, hint));
+            }
             self.check_grid()?;
+        }
+        if self.start.is_some() && matches!(self.sparsity, Sparsity::GradR { .. } | Sparsity::DeepR { .. } | Sparsity::SoftDeepR { .. }) {
+            let hint = "methods that rewire draw their own synapses and signs: take Keep, Magnitude or Dense to train a network on";
+            return Err(RecipeError::value("start", "a network beside a method that rewires", "Keep, Magnitude or Dense", hint));
         }
         self.check_sparsity()
     }
@@ -135,7 +147,7 @@ impl Recipe {
                     let hint = "its factors become part of the weights, one for each channel: leave it out";
                     return refused(k, "BatchNorm", "layers that leave the weights on their grid", hint);
                 }
-                Layer::Pool { kernel, stride, .. } if stride.unwrap_or(*kernel) < *kernel => {
+                Layer::Pool { kind: Kind::Average, kernel, stride } if stride.unwrap_or(*kernel) < *kernel => {
                     return refused(
                         k,
                         "a pool of windows that overlap",

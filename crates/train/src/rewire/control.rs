@@ -93,7 +93,8 @@ impl Control {
         let turn = (GAIN * (expected - wanted.ln())).clamp(-FALL * MOST, MOST);
         self.before = found;
         let start = f64::from(self.start);
-        let most = if then < 1.0 { start.max(self.most.into()) } else { start * RANGE.1 };
+        let steering = step < u64::from(self.steer) * steps_in_epoch;
+        let most = if steering { start.max(self.most.into()) } else { start * RANGE.1 };
         self.penalty = (f64::from(self.penalty) * turn.exp()).clamp(start * RANGE.0, most) as f32;
     }
 

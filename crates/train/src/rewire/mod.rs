@@ -114,18 +114,9 @@ impl Rewiring {
                 let active = active.as_ref().map(|a| &a[before..before + p.value.len()]);
                 before += p.value.len();
                 match method {
-                    Sparsity::Dense => {
-                        p.value.iter_mut().for_each(|w| *w += 0.0);
-                        Synapses::All
-                    }
-                    Sparsity::Keep => {
-                        p.value.iter_mut().for_each(|w| *w += 0.0);
-                        Synapses::Masked(p.value.iter().map(|w| *w != 0.0).collect())
-                    }
-                    Sparsity::Magnitude { .. } => {
-                        p.value.iter_mut().for_each(|w| *w += 0.0);
-                        Synapses::Masked(vec![true; p.value.len()])
-                    }
+                    Sparsity::Dense => Synapses::All,
+                    Sparsity::Keep => Synapses::Masked(p.value.iter().map(|w| *w != 0.0).collect()),
+                    Sparsity::Magnitude { .. } => Synapses::Masked(vec![true; p.value.len()]),
                     _ => signed(&mut p.value, active, connectivity, costs),
                 }
             })
@@ -240,11 +231,10 @@ impl Rewiring {
 
 /// Strengths and signs of weights; those that are not active become 0, the others grow so that sums keep their spread.
 fn signed(value: &mut [f32], active: Option<&[bool]>, connectivity: f64, costs: bool) -> Synapses {
-    let sign: Vec<i8> = value.iter().map(|w| if w.is_sign_negative() { -1 } else { 1 }).collect();
+    let sign: Vec<i8> = value.iter().map(|w| if *w < 0.0 { -1 } else { 1 }).collect();
     let grow = if active.is_some() { (1.0 / connectivity.sqrt()) as f32 } else { 1.0 };
-    let strength: Vec<f32> = (0..value.len())
-        .map(|k| if active.is_none_or(|a| a[k]) && value[k] != 0.0 { value[k].abs() * grow } else { -f32::MIN_POSITIVE })
-        .collect();
+    let strength: Vec<f32> =
+        (0..value.len()).map(|k| if active.is_none_or(|a| a[k]) { value[k].abs() * grow } else { -f32::MIN_POSITIVE }).collect();
     value.iter_mut().zip(&strength).zip(&sign).for_each(|((w, &s), &sign)| *w = if s > 0.0 { f32::from(sign) * s } else { 0.0 });
     let cost = if costs { vec![1.0; value.len()] } else { Vec::new() };
     Synapses::Signed { strength, sign, cost }

@@ -172,6 +172,10 @@ fn next(net: &Path, recipe: &Recipe, network: &Network) -> String {
     for (layer, bits) in layers {
         // A projection has the names of all that it was made of.
         let named = network.projections.iter().find(|p| p.name.split('+').any(|part| part == layer));
+        // What analog values reach is computed on the host.
+        if named.is_some_and(|p| p.pre.index() == 0) && matches!(recipe.data.encoder, Encoder::Direct { .. }) {
+            continue;
+        }
         chip += &format!(" --layer-bits {}={bits}", named.map_or(layer, |p| &p.name));
     }
     format!("next: spikec compile {} --target {chip}{coding}{decoder} --steps {} -o OUT.spkb", net.display(), recipe.steps)
