@@ -8,7 +8,7 @@ use spikec_net::{
     FireRule, Float, FloatNeuron, FloatRules, Net, Population, PopulationId, Projection, ResetRule, Role, Synapses, code_inputs,
 };
 use spikec_sim::{Machine, Record, RunOptions};
-use spikec_verify::{Given, check_behaviour, check_image};
+use spikec_verify::{Given, ImageVerdict, check_behaviour, check_image};
 
 /// SplitMix64.
 struct Random(u64);
@@ -163,6 +163,15 @@ fn wide(r: &mut Random) -> (Net<Float>, Target) {
     (wide, target("ranc256"))
 }
 
+/// Another number of synapses that were left out than `absent`, none, and one that no number is, are found by `check`.
+fn declaration_is_checked(bundle: &spikec_chip::Bundle, absent: u64, check: &dyn Fn(&spikec_chip::Bundle) -> ImageVerdict) {
+    for (change, wanted) in [("+1", "dropped inputs"), ("none", "weight"), ("text", "dropped inputs")] {
+        let verdict = check(&misdeclared(bundle, change, absent));
+        let found = verdict.differences.iter().any(|d| d.to_string().contains(wanted));
+        assert!(!verdict.holds() && found, "{change}: {:?}", verdict.differences);
+    }
+}
+
 /// The bundle with another declaration of what was left out, none, or one that is no number.
 fn misdeclared(bundle: &spikec_chip::Bundle, change: &str, absent: u64) -> spikec_chip::Bundle {
     let mut lying = bundle.clone();
@@ -210,15 +219,7 @@ fn inputs_that_are_left_out_are_declared_and_told() {
                 && verdict.rounding.dropped_share > 0.0
                 && verdict.choices.line().contains("synapses left out")
         );
-        // Another number, none, and one that no chip without axons has.
-        for (change, wanted) in [("+1", "dropped inputs"), ("none", "weight"), ("text", "dropped inputs")] {
-            let verdict = check(&misdeclared(&done.bundle, change, report.absent));
-            assert!(
-                !verdict.holds() && verdict.differences.iter().any(|d| d.to_string().contains(wanted)),
-                "{change}: {:?}",
-                verdict.differences
-            );
-        }
+        declaration_is_checked(&done.bundle, report.absent, &check);
     }
     // What fits loses nothing.
     let fits = Target { name: "fits".into(), ..spikec_chip::find("ranc256").expect("it is built in") };
@@ -342,14 +343,7 @@ fn rows_that_an_event_crossbar_lacks_are_declared_and_told() {
         let verdict = check(&done.bundle);
         let lines: Vec<String> = verdict.differences.iter().map(ToString::to_string).collect();
         assert!(verdict.holds() && verdict.checked.dropped == report.absent, "{lines:#?}");
-        for (change, wanted) in [("+1", "dropped inputs"), ("none", "weight"), ("text", "dropped inputs")] {
-            let verdict = check(&misdeclared(&done.bundle, change, report.absent));
-            assert!(
-                !verdict.holds() && verdict.differences.iter().any(|d| d.to_string().contains(wanted)),
-                "{change}: {:?}",
-                verdict.differences
-            );
-        }
+        declaration_is_checked(&done.bundle, report.absent, &check);
     }
     // What fits loses nothing, and may not say that it does.
     let options = CompileOptions { drop_inputs: true, default_steps: Some(12), weight_error: 9.0, ..CompileOptions::default() };

@@ -3,9 +3,8 @@
 //! In: a recipe as it was read. Out: nothing, or the first value that makes no sense: its key, what was found and expected, a remedy.
 //! Invariant: what passes is finite and in its range; products of a layer's numbers don't overflow.
 
-use crate::layers::Kind;
-
 use super::{Encoder, Layer, Optimizer, Recipe, RecipeError, Schedule, Sparsity, Target};
+use crate::layers::Kind;
 
 /// Most steps of a sample.
 const MAX_STEPS: u32 = 4096;

@@ -5,8 +5,9 @@
 //! Invariant: the network that learns, is judged and is written is the one on the grid; its gradient is that of the weights on the grid, applied to the
 //! finer ones ("straight through": Bengio, Leonard, Courville, arXiv:1308.3432; for weights Hubara et al., arXiv:1609.07061). What is 0 because it is
 //! pruned is 0 on the grid; what is too weak for half a step is 0 there too, and comes back when it is stronger.
-//! Cost: one more copy of the weights; once an epoch in the first half of those on the grid, a pass over them for each of [`CANDIDATES`] steps.
+//! Cost: one more copy of the weights; once an epoch up to the middle of those on the grid, a pass over them for each of [`CANDIDATES`] steps.
 
+use super::PIECE;
 use crate::layers::{Parameter, Role};
 use crate::recipe::{Quantize, RecipeError};
 use rayon::prelude::*;
@@ -14,8 +15,6 @@ use rayon::prelude::*;
 /// Steps that are tried for a layer, from this share of the one at which its largest weight is the last level to that one.
 const CANDIDATES: u32 = 64;
 const LEAST: f32 = 0.1;
-/// Weights of a piece of work.
-const PIECE: usize = 4096;
 
 /// The grid of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +74,7 @@ impl Grid {
 }
 
 /// Levels to each side of 0 of weights with a sign.
-pub fn levels(bits: u8) -> f32 {
+fn levels(bits: u8) -> f32 {
     ((1u32 << (bits - 1)) - 1) as f32
 }
 

@@ -166,7 +166,7 @@ impl Rewiring {
         }
         self.change(parameters, factor, clock, epochs);
         if epoch >= grid.from {
-            // In the second half the steps stay: each other choice moves weights that are between two levels.
+            // After the middle the steps stay: each other choice moves weights that are between two levels.
             let chooses = step.is_multiple_of(steps_in_epoch) && epoch <= grid.from + (epochs - grid.from) / 2;
             grid.put(parameters, chooses);
         }

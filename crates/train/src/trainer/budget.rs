@@ -79,12 +79,16 @@ impl Trainer {
         let all = self.rewiring.count(&self.model.parameters());
         // At most twice as many: what grows is not worth much more.
         let (mut low, mut high, mut next) = (0, (2 * all).min(self.rewiring.weights()) + 1, all);
+        let mut fits = false;
         for round in 0.. {
             self.rewiring.show_strongest(&mut self.model.parameters_mut(), next);
             let usage = self.usage();
             self.model.parameters_mut().into_iter().zip(&before).for_each(|(p, before)| p.value.clone_from(before));
             let usage = usage?;
-            if usage.fits && usage.share <= FILLED {
+            // What does not fit and yet takes less than all has too few synapses to say anything.
+            let silent = !usage.fits && usage.share < 1.0;
+            fits |= usage.fits && usage.share <= FILLED;
+            if silent || (usage.fits && usage.share <= FILLED) {
                 low = next
             } else {
                 high = next
@@ -97,7 +101,7 @@ impl Trainer {
             let known = low + 1..high;
             next = if round < GUESSES && known.contains(&guess) { guess } else { low + (high - low) / 2 };
         }
-        if low == 0 {
+        if low == 0 || !fits {
             let why = "not even a network of few synapses fits it: it is too small for the network's neurons".into();
             return Err(TrainError::Budget { epoch: self.progress.epoch + 1, why });
         }
