@@ -161,6 +161,7 @@ fn a_killed_run_goes_on_as_if_it_had_not_been() {
         ("deepr", "DeepR(target: Connectivity(0.2), temperature: 1e-4)"),
         ("soft-deepr", "SoftDeepR(start: 0.5, penalty: 0.01, temperature: 1e-4)"),
         ("magnitude", "Magnitude(target: Connectivity(0.2), until: 3, every: 5)"),
+        ("stds", "Stds(target: Connectivity(0.2), until: 3, every: 5)"),
     ] {
         let text = recipe("Poisson(seed: 4)", layers, &format!("checkpoint_steps: 3, schedule: Cosine(), sparsity: {rest}"))
             .replace("epochs: 4", "epochs: 6");
@@ -300,7 +301,11 @@ fn a_network_is_trained_on_with_its_zeros() {
         assert!(!folder.join("bad.nir").exists() && !folder.join("bad.run").exists());
     };
     fails("sparsity: Keep", MLP, &["Keep without start"]);
-    fails("start: \"first.nir\", sparsity: DeepR(target: Connectivity(0.3))", MLP, &["`start`", "rewires", "Keep, Magnitude or Dense"]);
+    fails(
+        "start: \"first.nir\", sparsity: DeepR(target: Connectivity(0.3))",
+        MLP,
+        &["`start`", "rewires", "Keep, Magnitude, Stds or Dense"],
+    );
     fails(on, &MLP.replace("40", "41"), &["`start` is a matrix of 40 x", "expected a matrix of 41 x"]);
     fails(on, &MLP.replace(", Linear(outputs: 4), Lif()", ""), &["a network of 2 matrices, expected 1"]);
     fails(&on.replace("first.nir", "none.nir"), MLP, &["none.nir"]);
@@ -353,6 +358,7 @@ fn what_is_wrong_is_said() {
         ("GradR(target: Budget(target: \"loihi1\", cores: 1))".into(), &["sparsity.steer", "0"]),
         ("DeepR(target: Budget(target: \"loihi1\", cores: 1))".into(), &["DeepR", "GradR"]),
         ("Magnitude(target: Budget(target: \"loihi1\", cores: 1), until: 2)".into(), &["Magnitude", "GradR"]),
+        ("Stds(target: Budget(target: \"loihi1\", cores: 1), until: 2)".into(), &["Stds", "GradR"]),
     ] {
         let text = text.replace("sparsity: Dense", &format!("sparsity: {sparsity}"));
         fails(&text.replace("Direct()", "Poisson()"), "a.nir", &[], words);

@@ -99,6 +99,10 @@ fn visit(trainer: &mut Trainer, mut each: impl FnMut(String, Slot)) {
                 each(format!("{k}.sign"), Slot::Signs(sign));
                 each(format!("{k}.cost"), Slot::Floats(cost));
             }
+            Synapses::Soft { theta, width } => {
+                each(format!("{k}.theta"), Slot::Floats(theta));
+                each(format!("{k}.width"), Slot::Floats(width));
+            }
             Synapses::Masked(mask) => each(format!("{k}.mask"), Slot::Mask(mask)),
         }
     }
@@ -118,9 +122,9 @@ fn visit(trainer: &mut Trainer, mut each: impl FnMut(String, Slot)) {
 
 /// An array of a run.
 enum Slot<'a> {
-    Floats(&'a mut Vec<f32>),
-    Signs(&'a mut Vec<i8>),
-    Mask(&'a mut Vec<bool>),
+    Floats(&'a mut [f32]),
+    Signs(&'a mut [i8]),
+    Mask(&'a mut [bool]),
 }
 
 impl Trainer {
@@ -224,9 +228,9 @@ impl Trainer {
                 return;
             }
             match slot {
-                Slot::Floats(v) => *v = bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-                Slot::Signs(v) => *v = bytes.iter().map(|&b| b as i8).collect(),
-                Slot::Mask(v) => *v = bytes.iter().map(|&b| b != 0).collect(),
+                Slot::Floats(v) => v.iter_mut().zip(bytes.as_chunks::<4>().0).for_each(|(x, &b)| *x = f32::from_le_bytes(b)),
+                Slot::Signs(v) => v.iter_mut().zip(bytes).for_each(|(x, &b)| *x = b as i8),
+                Slot::Mask(v) => v.iter_mut().zip(bytes).for_each(|(x, &b)| *x = b != 0),
             }
         });
         if let Some(name) = lacking {

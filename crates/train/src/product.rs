@@ -1,10 +1,10 @@
 //! Products of activations with a matrix of weights and back, dense or by lists, whichever costs less.
 //!
 //! In: rows of activations (rows, inputs), weights (inputs, outputs), gradients. Out: rows and gradients.
-//! Invariant: work is cut into pieces of fixed size, and every sum runs over its whole length within one piece: the result does not
-//! depend on the number of threads. Where products are fused (`matrixmultiply`), it depends on the processor's kind.
+//! Invariant: every sum runs over its whole length, in its order, within one piece: the result does not depend on how work is cut, nor on the
+//! number of threads. Where products are fused (`matrixmultiply`), it depends on the processor's kind.
 
-use crate::sparse::{Lists, Pieces, density, gather, scatter};
+use crate::sparse::{Lists, Pieces, density, gather, parts, scatter};
 use crate::tensor::Tensor;
 use rayon::prelude::*;
 
@@ -12,8 +12,10 @@ use rayon::prelude::*;
 const LISTED: f64 = 0.5;
 /// Weights of up to this density are kept as lists too.
 const PRUNED: f64 = 0.1;
-/// Rows of a piece.
+/// Least rows of a piece.
 const ROWS: usize = 32;
+/// Pieces of a thread.
+const PIECES: usize = 4;
 
 /// A matrix with its strides (row, column).
 #[derive(Clone, Copy)]
@@ -79,8 +81,7 @@ impl Product {
         self.background = x.background;
         self.pruned = (density(weight, 0.0) <= PRUNED).then(|| Lists::of_rows(weight, outputs, 0.0));
         let sparse = density(&x.data, x.background) <= LISTED;
-        // Some rows for each piece, and not too many pieces.
-        let piece = ROWS.max(rows.div_ceil(64));
+        let piece = piece(rows);
         self.active = sparse.then(|| Pieces::of_rows(&x.data, inputs, x.background, piece));
         let base = self.base(weight, bias);
         y.par_chunks_mut(piece * outputs).enumerate().for_each(|(k, y)| {
@@ -91,11 +92,13 @@ impl Product {
             match (&self.active, &self.pruned) {
                 (Some(active), Some(pruned)) => {
                     let lists = &active.pieces[k];
-                    y.chunks_exact_mut(outputs).enumerate().for_each(|(r, row)| scatter(lists.list(r), pruned, row));
+                    y.chunks_exact_mut(outputs).enumerate().for_each(|(r, row)| {
+                        (0..active.parts).for_each(|part| scatter(lists.list(r * active.parts + part), pruned, row));
+                    });
                 }
                 (Some(active), None) => {
                     let lists = &active.pieces[k];
-                    gather(|r| std::iter::once(lists.list(r)), weight, outputs, y);
+                    gather(&parts(inputs), |part, r| lists.list(r * active.parts + part), weight, outputs, y);
                 }
                 _ => {
                     let rows = y.len() / outputs;
@@ -123,10 +126,10 @@ impl Product {
     pub fn weight_gradient(&self, x: &Tensor, dy: &[f32], gradient: &mut [f32]) {
         let (inputs, outputs) = (self.inputs, self.outputs);
         let rows = dy.len() / outputs;
-        let piece = ROWS.max(inputs.div_ceil(32));
+        let piece = piece(inputs);
         match &self.active {
             Some(active) => {
-                let columns = active.transposed(inputs);
+                let (columns, parts) = (active.transposed(inputs), active.row_parts(rows));
                 let base = (self.background != 0.0).then(|| {
                     let mut sums = column_sums(dy, outputs);
                     sums.iter_mut().for_each(|s| *s *= self.background);
@@ -137,7 +140,7 @@ impl Product {
                         Some(base) => out.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(base)),
                         None => out.fill(0.0),
                     }
-                    gather(|r| columns.iter().map(move |c| c.list(k * piece + r)), dy, outputs, out);
+                    gather(&parts, |part, r| columns[part].list(k * piece + r), dy, outputs, out);
                 });
             }
             None => gradient.par_chunks_mut(piece * outputs).enumerate().for_each(|(k, out)| {
@@ -167,6 +170,11 @@ impl Product {
             }
         });
     }
+}
+
+/// Rows of a piece: a few pieces for each thread, so that what is copied into the cache serves many rows. No sum depends on it.
+fn piece(rows: usize) -> usize {
+    rows.div_ceil(PIECES * rayon::current_num_threads()).max(ROWS)
 }
 
 /// Sums of the columns of (rows, `columns`), in pieces of rows.
@@ -199,6 +207,32 @@ mod tests {
             .collect()
     }
 
+    /// The same bits however work is cut.
+    #[test]
+    fn products_do_not_depend_on_threads() {
+        let mut r = Xoshiro256PlusPlus::seed_from_u64(6);
+        let (rows, inputs, outputs) = (700, 210, 150);
+        for (density, weights) in [(0.2, 1.0), (0.9, 1.0), (0.2, 0.05)] {
+            let data = random(&mut r, rows * inputs, density, -0.4, false);
+            let x = Tensor { batch: rows, steps: 1, size: inputs, data, background: -0.4 };
+            let w = random(&mut r, inputs * outputs, weights, 0.0, false);
+            let dy = random(&mut r, rows * outputs, 1.0, 0.0, false);
+            let on = |threads| {
+                let work = || {
+                    let mut p = Product::new(inputs, outputs);
+                    let (mut y, mut dw, mut dx) = (vec![0.0; dy.len()], vec![0.0; w.len()], vec![0.0; x.data.len()]);
+                    p.forward(&x, &w, None, &mut y);
+                    p.weight_gradient(&x, &dy, &mut dw);
+                    p.input_gradient(&w, &dy, &mut dx);
+                    [y, dw, dx].map(|all| all.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+                };
+                rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+            };
+            let one = on(1);
+            assert!(on(3) == one && on(5) == one, "density {density}, weights {weights}");
+        }
+    }
+
     /// All ways of computing agree with the plain sums, in f64.
     #[test]
     fn products_are_the_plain_sums() {
@@ -214,7 +248,7 @@ mod tests {
         .into_iter()
         .enumerate()
         {
-            let (rows, inputs, outputs) = (71, 53, 91);
+            let (rows, inputs, outputs) = (171, 153, 91);
             let x =
                 Tensor { batch: rows, steps: 1, size: inputs, data: random(&mut r, rows * inputs, density, background, ones), background };
             let w = random(&mut r, inputs * outputs, weights, 0.0, false);

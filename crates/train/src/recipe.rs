@@ -378,6 +378,22 @@ pub enum Sparsity {
         #[serde(default = "least")]
         least: f32,
     },
+    /// STDS (Chen et al., ICML 2022): a soft threshold grows until the target is reached; then no synapse comes or goes.
+    Stds {
+        /// Target.
+        target: Target,
+        /// Epoch from which on the threshold grows.
+        #[serde(default)]
+        from: u32,
+        /// Epoch in which the target is reached.
+        until: u32,
+        /// Training steps between.
+        #[serde(default = "some")]
+        every: u64,
+        /// A threshold for each layer, not one for all together.
+        #[serde(default)]
+        by_layer: bool,
+    },
     /// The smallest weights go, a few at a time (Zhu and Gupta, 2017).
     Magnitude {
         /// Target.
@@ -407,6 +423,7 @@ defaults! {
     two -> f32 = 2.0;
     three -> usize = 3;
     hundred -> u64 = 100;
+    some -> u64 = 25;
     unit -> f32 = 1.0;
     full -> f64 = 1.0;
     yes -> bool = true;

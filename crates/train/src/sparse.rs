@@ -5,6 +5,18 @@
 
 use crate::simd::wide;
 use rayon::prelude::*;
+use std::ops::Range;
+
+/// Columns that are summed up at once.
+const BLOCK: usize = 64;
+/// Rows of a source whose blocks stay in the first cache: 24 KiB.
+pub const PART: usize = 96;
+/// Rows of sums from which on a block of the source is worth its copy.
+const REUSED: usize = 32;
+
+/// A block of a part of a source.
+#[repr(align(64))]
+struct Tile([f32; PART * BLOCK]);
 
 /// Lists of indices, with a value for each or 1 for all.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,25 +49,32 @@ impl Lists {
 
     /// What differs from `background` in each row of (rows, `columns`), as differences from it.
     pub fn of_rows(data: &[f32], columns: usize, background: f32) -> Self {
+        Self::of_parts(data, columns, columns, background)
+    }
+
+    /// The same with lists of their own for each `part` columns of a row, one after the other.
+    pub fn of_parts(data: &[f32], columns: usize, part: usize, background: f32) -> Self {
         wide(
             #[inline(always)]
             || {
                 let mut lists = Lists { starts: vec![0], ..Lists::default() };
                 let mut ones = true;
-                let mut places = vec![0u32; columns];
+                let mut places = vec![0u32; part];
                 for row in data.chunks_exact(columns) {
-                    let mut n = 0;
-                    for (k, &x) in row.iter().enumerate() {
-                        places[n] = k as u32;
-                        n += usize::from(x != background);
+                    for (row, first) in row.chunks(part).zip((0u32..).step_by(part)) {
+                        let mut n = 0;
+                        for (&x, k) in row.iter().zip(first..) {
+                            places[n] = k;
+                            n += usize::from(x != background);
+                        }
+                        for &k in &places[..n] {
+                            let v = row[(k - first) as usize] - background;
+                            ones &= v == 1.0;
+                            lists.value.push(v);
+                        }
+                        lists.index.extend_from_slice(&places[..n]);
+                        lists.starts.push(lists.index.len() as u32);
                     }
-                    for &k in &places[..n] {
-                        let v = row[k as usize] - background;
-                        ones &= v == 1.0;
-                        lists.value.push(v);
-                    }
-                    lists.index.extend_from_slice(&places[..n]);
-                    lists.starts.push(lists.index.len() as u32);
                 }
                 if ones {
                     lists.value.clear();
@@ -67,15 +86,23 @@ impl Lists {
 
     /// The same values by columns; the index of row 0 is `first`.
     pub fn transposed(&self, columns: usize, first: usize) -> Self {
+        self.transposed_part(columns, first, 0..self.len(), 1)
+    }
+
+    /// The same of the lists `range`, of which `parts` after each other are a row; the index of the first row is `first`.
+    fn transposed_part(&self, columns: usize, first: usize, range: Range<usize>, parts: usize) -> Self {
         let mut starts = vec![0u32; columns + 1];
-        self.index.iter().for_each(|&c| starts[c as usize + 1] += 1);
+        let (from, to) = (self.starts[range.start] as usize, self.starts[range.end] as usize);
+        self.index[from..to].iter().for_each(|&c| starts[c as usize + 1] += 1);
         for c in 0..columns {
             starts[c + 1] += starts[c];
         }
         let mut next = starts.clone();
-        let mut out = Lists { starts, index: vec![0; self.index.len()], value: vec![0.0; self.value.len()] };
-        for row in 0..self.len() {
-            let (index, value) = self.list(row);
+        let n = to - from;
+        let mut out = Lists { starts, index: vec![0; n], value: vec![0.0; if self.value.is_empty() { 0 } else { n }] };
+        for (k, list) in range.enumerate() {
+            let row = k / parts;
+            let (index, value) = self.list(list);
             for (k, &c) in index.iter().enumerate() {
                 let at = next[c as usize] as usize;
                 next[c as usize] += 1;
@@ -89,11 +116,13 @@ impl Lists {
     }
 }
 
-/// Lists of the rows of a matrix, in pieces of some rows.
+/// Lists of the rows of a matrix, in pieces of some rows, those of a row in parts of [`PART`] columns.
 #[derive(Debug, Clone, Default)]
 pub struct Pieces {
     /// Rows of a piece (of the last: the rest).
     pub rows: usize,
+    /// Parts of a row.
+    pub parts: usize,
     /// The pieces.
     pub pieces: Vec<Lists>,
 }
@@ -101,14 +130,32 @@ pub struct Pieces {
 impl Pieces {
     /// Lists of (rows, `columns`), in parallel.
     pub fn of_rows(data: &[f32], columns: usize, background: f32, rows: usize) -> Self {
-        let pieces = data.par_chunks(rows * columns).map(|part| Lists::of_rows(part, columns, background)).collect();
-        Pieces { rows, pieces }
+        let pieces = data.par_chunks(rows * columns).map(|piece| Lists::of_parts(piece, columns, PART, background)).collect();
+        Pieces { rows, parts: columns.div_ceil(PART), pieces }
     }
 
-    /// By columns, each piece for itself: their lists follow each other.
-    pub fn transposed(&self, columns: usize) -> Vec<Lists> {
-        self.pieces.par_iter().enumerate().map(|(k, piece)| piece.transposed(columns, k * self.rows)).collect()
+    /// Rows of which [`Self::transposed`] makes lists, `rows` in all.
+    pub fn row_parts(&self, rows: usize) -> Vec<Range<usize>> {
+        let piece = |first: usize| parts(self.rows.min(rows - first)).into_iter().map(move |p| first + p.start..first + p.end);
+        (0..rows).step_by(self.rows).flat_map(piece).collect()
     }
+
+    /// By columns, each [`PART`] rows of a piece for themselves: their lists follow each other.
+    pub fn transposed(&self, columns: usize) -> Vec<Lists> {
+        let of = |(k, piece): (usize, &Lists)| {
+            let rows = piece.len() / self.parts;
+            let part = |p: Range<usize>| {
+                piece.transposed_part(columns, k * self.rows + p.start, p.start * self.parts..p.end * self.parts, self.parts)
+            };
+            parts(rows).into_iter().map(part).collect::<Vec<_>>()
+        };
+        self.pieces.par_iter().enumerate().flat_map(of).collect()
+    }
+}
+
+/// Parts of `n` rows.
+pub fn parts(n: usize) -> Vec<Range<usize>> {
+    (0..n).step_by(PART).map(|from| from..(from + PART).min(n)).collect()
 }
 
 /// Share of values that differ from `background`.
@@ -123,12 +170,19 @@ pub fn density(data: &[f32], background: f32) -> f64 {
     n as f64 / data.len().max(1) as f64
 }
 
-/// Adds to each row of `out` (rows, `columns`) the rows of `source` (any, `columns`) that its lists name, times their values.
-/// Columns are taken in blocks, so that a block of the source stays in the cache while all rows use it.
-pub fn gather<'a, I>(lists: impl Fn(usize) -> I, source: &[f32], columns: usize, out: &mut [f32])
-where
-    I: Iterator<Item = (&'a [u32], &'a [f32])>,
-{
+/// Adds to each row of `out` (rows, `columns`) the rows of `source` (any, `columns`) that its lists name, times their values; `list` gives
+/// the list of a part and a row, and a row's parts follow each other.
+/// `parts` are the rows of the source that each part names. Columns are taken in blocks and lists in parts, so that a block of a part of the
+/// source, copied to where loads are aligned, stays in the first cache while all rows use it.
+pub fn gather<'a>(
+    parts: &[Range<usize>],
+    list: impl Fn(usize, usize) -> (&'a [u32], &'a [f32]),
+    source: &[f32],
+    columns: usize,
+    out: &mut [f32],
+) {
+    let rows = out.len() / columns;
+    let mut tile = Tile([0.0; PART * BLOCK]);
     wide(
         #[inline(always)]
         || {
@@ -136,8 +190,20 @@ where
             macro_rules! blocks {
                 ($($width:literal)*) => {$(
                     while columns - at >= $width {
-                        for (r, row) in out.chunks_exact_mut(columns).enumerate() {
-                            block::<$width>(lists(r), source, columns, at, row);
+                        for (k, part) in parts.iter().enumerate() {
+                            let copied = $width == BLOCK && part.len() <= PART && rows >= REUSED;
+                            if copied {
+                                for (to, row) in tile.0.chunks_exact_mut(BLOCK).zip(part.clone()) {
+                                    to.copy_from_slice(&source[row * columns + at..][..BLOCK]);
+                                }
+                            }
+                            for (r, row) in out.chunks_exact_mut(columns).enumerate() {
+                                let row = &mut row[at..at + $width];
+                                match copied {
+                                    true => block::<$width>(list(k, r), part.start, &tile.0, BLOCK, row),
+                                    false => block::<$width>(list(k, r), 0, &source[at..], columns, row),
+                                }
+                            }
                         }
                         at += $width;
                     }
@@ -160,33 +226,29 @@ pub fn scatter((index, value): (&[u32], &[f32]), weights: &Lists, out: &mut [f32
     }
 }
 
-/// As [`gather`] for the columns from `at` on, `W` of them.
+/// As [`gather`] for a row of `W` columns of a source whose first row is called `first`.
 #[inline(always)]
-fn block<'a, const W: usize>(
-    lists: impl Iterator<Item = (&'a [u32], &'a [f32])>,
-    source: &[f32],
-    columns: usize,
-    at: usize,
-    out: &mut [f32],
-) {
+fn block<const W: usize>((index, value): (&[u32], &[f32]), first: usize, source: &[f32], columns: usize, out: &mut [f32]) {
+    if index.is_empty() {
+        return;
+    }
+    let row = |k: u32| -> &[f32; W] { source[(k as usize - first) * columns..][..W].try_into().expect("W values") };
     let mut sum = [0f32; W];
-    sum.copy_from_slice(&out[at..at + W]);
-    for (index, value) in lists {
-        if value.is_empty() {
-            for &k in index {
-                let row: &[f32; W] = source[k as usize * columns + at..][..W].try_into().expect("W values");
-                for l in 0..W {
-                    sum[l] += row[l];
-                }
+    sum.copy_from_slice(out);
+    if value.is_empty() {
+        for &k in index {
+            let row = row(k);
+            for l in 0..W {
+                sum[l] += row[l];
             }
-        } else {
-            for (&k, &v) in index.iter().zip(value) {
-                let row: &[f32; W] = source[k as usize * columns + at..][..W].try_into().expect("W values");
-                for l in 0..W {
-                    sum[l] += v * row[l];
-                }
+        }
+    } else {
+        for (&k, &v) in index.iter().zip(value) {
+            let row = row(k);
+            for l in 0..W {
+                sum[l] += v * row[l];
             }
         }
     }
-    out[at..at + W].copy_from_slice(&sum);
+    out.copy_from_slice(&sum);
 }

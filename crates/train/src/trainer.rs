@@ -315,7 +315,7 @@ impl Trainer {
             if !(finite(&moments.first) && finite(&moments.second)) {
                 return failed(format!("mean gradient of {}", p.name));
             }
-            if let Synapses::Signed { strength, .. } = synapses
+            if let Synapses::Signed { strength, .. } | Synapses::Soft { theta: strength, .. } = synapses
                 && !finite(strength)
             {
                 return failed(format!("strength of {}", p.name));
@@ -333,7 +333,7 @@ impl Trainer {
     fn has_few(&self, synapses: u64, epoch: u32) -> bool {
         match self.recipe.sparsity {
             Sparsity::Dense | Sparsity::Keep | Sparsity::SoftDeepR { .. } => true,
-            Sparsity::Magnitude { until, .. } => epoch >= until,
+            Sparsity::Magnitude { until, .. } | Sparsity::Stds { until, .. } => epoch >= until,
             _ if self.recipe.sparsity.budget().is_some() => true,
             _ => synapses as f64 <= self.rewiring.wanted as f64 * (1.0 + OVER),
         }

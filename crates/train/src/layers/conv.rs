@@ -133,7 +133,7 @@ impl Conv {
             }
             if this.sparse {
                 let lists = this.lists(x);
-                gather(|p| std::iter::once(lists.list(p)), &this.weight.value, n, y);
+                gather(&[0..patch], |_, p| lists.list(p), &this.weight.value, n, y);
             } else {
                 columns.resize(out.places() * patch, 0.0);
                 this.columns(x, columns);
@@ -155,7 +155,7 @@ impl Conv {
             for (x, dy) in x.chunks_exact(this.map.len()).zip(dy.chunks_exact(out.len())) {
                 if this.sparse {
                     let lists = this.lists(x).transposed(patch, 0);
-                    gather(|i| std::iter::once(lists.list(i)), dy, n, &mut gradient);
+                    gather(&[0..out.places()], |_, i| lists.list(i), dy, n, &mut gradient);
                 } else {
                     columns.resize(out.places() * patch, 0.0);
                     this.columns(x, &mut columns);

@@ -179,6 +179,7 @@ impl<'a> Plan<'a> {
             // Costs as well.
             _ if self.recipe.sparsity.budget().is_some() => 9,
             Sparsity::Magnitude { .. } | Sparsity::Keep => 1,
+            Sparsity::Stds { .. } => FLOAT,
             Sparsity::GradR { .. } | Sparsity::DeepR { .. } | Sparsity::SoftDeepR { .. } => 5,
         };
         let finer = if self.recipe.quantize.is_some() { FLOAT } else { 0 };

@@ -128,8 +128,8 @@ impl Recipe {
             self.check_grid()?;
         }
         if self.start.is_some() && matches!(self.sparsity, Sparsity::GradR { .. } | Sparsity::DeepR { .. } | Sparsity::SoftDeepR { .. }) {
-            let hint = "methods that rewire draw their own synapses and signs: take Keep, Magnitude or Dense to train a network on";
-            return Err(RecipeError::value("start", "a network beside a method that rewires", "Keep, Magnitude or Dense", hint));
+            let hint = "methods that rewire draw their own synapses and signs: take Keep, Magnitude, Stds or Dense to train a network on";
+            return Err(RecipeError::value("start", "a network beside a method that rewires", "Keep, Magnitude, Stds or Dense", hint));
         }
         self.check_sparsity()
     }
@@ -208,8 +208,8 @@ impl Recipe {
                 not_negative("sparsity.temperature", temperature)?;
                 within("sparsity.least", least.into(), ..=0.0, "0 or less", "leave it out for the default")
             }
-            &Sparsity::Magnitude { ref target, from, until, every, .. } => {
-                counted("Magnitude", target)?;
+            &Sparsity::Magnitude { ref target, from, until, every, .. } | &Sparsity::Stds { ref target, from, until, every, .. } => {
+                counted(if matches!(self.sparsity, Sparsity::Stds { .. }) { "Stds" } else { "Magnitude" }, target)?;
                 if until == 0 {
                     let hint = "it is the epoch in which the target is reached: nothing would be pruned";
                     return Err(RecipeError::value("sparsity.until", 0, format!("1 to {}", self.epochs), hint));
@@ -217,7 +217,7 @@ impl Recipe {
                 epochs("sparsity.until", until, self.epochs)?;
                 epochs("sparsity.from", from, until - 1)?;
                 if every == 0 {
-                    return Err(RecipeError::value("sparsity.every", 0, "at least 1", "100 steps are usual"));
+                    return Err(RecipeError::value("sparsity.every", 0, "at least 1", "leave it out for the default"));
                 }
                 Ok(())
             }

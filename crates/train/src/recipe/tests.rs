@@ -40,7 +40,7 @@ fn what_makes_no_sense_is_named() {
         ("epochs: 2", "epochs: 2, memory_gib: 0.0", ["memory_gib", "0", "positive"]),
         ("epochs: 2", "epochs: 2, quantize: (bits: 1)", ["quantize.bits", "1", "2 to 8"]),
         ("epochs: 2", "epochs: 2, quantize: (bits: 4, from: 2)", ["quantize.from", "2", "fewer than the 2 epochs"]),
-        ("epochs: 2", "epochs: 2, start: \"a.nir\"", ["start", "beside a method that rewires", "Keep, Magnitude or Dense"]),
+        ("epochs: 2", "epochs: 2, start: \"a.nir\"", ["start", "beside a method that rewires", "Keep, Magnitude, Stds or Dense"]),
         ("Lif(), ", "", ["layers[1] beside quantize", "right after a matrix", "neurons between"]),
         ("Lif(), ", "BatchNorm, Lif(), ", ["layers[1] beside quantize", "BatchNorm", "on their grid"]),
         ("Lif()", "Lief()", ["Lief", "Lif", "Linear"]),

@@ -9,11 +9,15 @@ pub(super) fn share(target: f64, step: u64, from: u64, until: u64) -> f64 {
     target + (1.0 - target) * (1.0 - progress.min(1.0)).powi(3)
 }
 
+/// Parameters that are pruned: each by itself, or all together.
+pub(super) fn groups(synapses: &[Synapses], by_layer: bool) -> Vec<Vec<usize>> {
+    let pruned: Vec<usize> = (0..synapses.len()).filter(|&k| !matches!(synapses[k], Synapses::All)).collect();
+    if by_layer { pruned.iter().map(|&k| vec![k]).collect() } else { vec![pruned] }
+}
+
 /// Keeps this share of the largest weights, of each parameter or of all together (of equals, the first).
 pub(super) fn prune(parameters: &mut [&mut Parameter], synapses: &mut [Synapses], keep: f64, by_layer: bool) {
-    let masked: Vec<usize> = (0..synapses.len()).filter(|&k| matches!(synapses[k], Synapses::Masked(_))).collect();
-    let groups: Vec<Vec<usize>> = if by_layer { masked.iter().map(|&k| vec![k]).collect() } else { vec![masked] };
-    for group in groups {
+    for group in groups(synapses, by_layer) {
         let mut sizes: Vec<f32> = group.iter().flat_map(|&k| parameters[k].value.iter().map(|w| w.abs())).collect();
         let stays = ((sizes.len() as f64 * keep).round() as usize).min(sizes.len());
         let goes = sizes.len() - stays;

@@ -8,6 +8,7 @@ mod deep_r;
 mod grad_r;
 pub mod grid;
 mod magnitude;
+mod stds;
 
 use crate::layers::{Parameter, Role};
 use crate::optim::{Moments, Rule};
@@ -34,6 +35,13 @@ pub enum Synapses {
         sign: Vec<i8>,
         /// Factor of the penalty of each weight; empty: 1.
         cost: Vec<f32>,
+    },
+    /// A hidden value behind a soft threshold: the weight is `sign(theta) max(|theta| - width, 0)` until synapses settle.
+    Soft {
+        /// Hidden values.
+        theta: Vec<f32>,
+        /// The threshold.
+        width: [f32; 1],
     },
     /// Which weights are synapses.
     Masked(Vec<bool>),
@@ -83,9 +91,8 @@ impl Rewiring {
         let method = recipe.sparsity.clone();
         let connectivity = match &method {
             Sparsity::Dense | Sparsity::Keep => 1.0,
-            Sparsity::GradR { target, .. } | Sparsity::DeepR { target, .. } | Sparsity::Magnitude { target, .. } => {
-                target.connectivity(weights)?
-            }
+            Sparsity::GradR { target, .. } | Sparsity::DeepR { target, .. } => target.connectivity(weights)?,
+            Sparsity::Magnitude { target, .. } | Sparsity::Stds { target, .. } => target.connectivity(weights)?,
             Sparsity::SoftDeepR { start, .. } => *start,
         };
         let costs = method.budget().is_some();
@@ -116,6 +123,7 @@ impl Rewiring {
                 match method {
                     Sparsity::Dense => Synapses::All,
                     Sparsity::Keep => Synapses::Masked(p.value.iter().map(|w| *w != 0.0).collect()),
+                    Sparsity::Stds { .. } => Synapses::Soft { theta: p.value.clone(), width: [0.0] },
                     Sparsity::Magnitude { .. } => Synapses::Masked(vec![true; p.value.len()]),
                     _ => signed(&mut p.value, active, connectivity, costs),
                 }
@@ -185,6 +193,13 @@ impl Rewiring {
             let (seed, step, parameter) = (self.seed, clock.step, k as u64);
             let noise = |temperature| deep_r::Noise { seed, step, parameter, temperature };
             let synapses = &mut self.synapses[k];
+            if let Synapses::Soft { width: [width], .. } = *synapses {
+                match self.settled {
+                    true => pieces(p, moments, synapses, |piece| stds::settled_step(piece, &rule)),
+                    false => pieces(p, moments, synapses, |piece| stds::step(piece, &rule, width)),
+                }
+                continue;
+            }
             if !matches!(synapses, Synapses::Signed { .. }) {
                 pieces(p, moments, synapses, |piece| plain(piece, &rule, decays));
                 continue;
@@ -201,7 +216,9 @@ impl Rewiring {
                 Sparsity::SoftDeepR { penalty, temperature, least, .. } => {
                     pieces(p, moments, synapses, |piece| deep_r::step(piece, &rule, penalty, Some(least), noise(temperature)));
                 }
-                Sparsity::Dense | Sparsity::Keep | Sparsity::Magnitude { .. } => unreachable!("they keep no strengths"),
+                Sparsity::Dense | Sparsity::Keep | Sparsity::Magnitude { .. } | Sparsity::Stds { .. } => {
+                    unreachable!("they keep no strengths")
+                }
             }
         }
         match self.method {
@@ -210,10 +227,14 @@ impl Rewiring {
                 deep_r::grow(parameters, &mut self.synapses, &mut self.moments, missing, self.weights, self.seed, clock.step);
             }
             Sparsity::Magnitude { from, until, every, by_layer, .. } => {
-                let (at, done) = (|epoch: u32| u64::from(epoch) * clock.steps_in_epoch, clock.step + 1);
-                if (done.is_multiple_of(every) && done < at(until)) || done == at(until) {
-                    let keep = magnitude::share(self.wanted as f64 / self.weights as f64, done, at(from), at(until));
+                if let Some(keep) = self.keeps(clock, from, until, every) {
                     magnitude::prune(parameters, &mut self.synapses, keep, by_layer);
+                }
+            }
+            Sparsity::Stds { from, until, every, by_layer, .. } => {
+                if let Some(keep) = self.keeps(clock, from, until, every) {
+                    stds::widen(parameters, &mut self.synapses, keep, by_layer);
+                    self.settled = clock.step + 1 == u64::from(until) * clock.steps_in_epoch;
                 }
             }
             Sparsity::GradR { .. } if !self.settled && (clock.step + 1).is_multiple_of(control::EVERY) => {
@@ -222,6 +243,13 @@ impl Rewiring {
             }
             _ => {}
         }
+    }
+
+    /// The share of weights that gradual pruning leaves after a step, where it prunes then.
+    fn keeps(&self, clock: Clock, from: u32, until: u32, every: u64) -> Option<f64> {
+        let (at, done) = (|epoch: u32| u64::from(epoch) * clock.steps_in_epoch, clock.step + 1);
+        let prunes = (done.is_multiple_of(every) && done < at(until)) || done == at(until);
+        prunes.then(|| magnitude::share(self.wanted as f64 / self.weights as f64, done, at(from), at(until)))
     }
 
     fn count_of(&self, parameters: &[&mut Parameter]) -> u64 {
@@ -266,6 +294,7 @@ fn pieces(p: &mut Parameter, moments: &mut Moments, synapses: &mut Synapses, wor
     let (strength, sign, cost, mask): (&mut [f32], &[i8], &[f32], &[bool]) = match synapses {
         Synapses::All => (&mut [], &[], &[], &[]),
         Synapses::Signed { strength, sign, cost } => (strength, sign, cost, &[]),
+        Synapses::Soft { theta, .. } => (theta, &[], &[], &[]),
         Synapses::Masked(mask) => (&mut [], &[], &[], mask),
     };
     let (second, strength) = (cut(&mut moments.second, n), cut(strength, n));

@@ -89,6 +89,62 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn stds_reaches_its_number_and_regrows_until_then(seed in 0u64..1000, target in 1u64..700, by_layer: bool) {
+        let recipe = recipe(4, &format!("optimizer: Adam(lr: 0.01), sparsity: Stds(target: Synapses({target}), from: 1, until: 3, every: 7, by_layer: {by_layer})"));
+        let mut all = parameters(seed, &[700, 90]);
+        let (mut mask, mut was, mut grown, mut turned, mut signs) = (None, vec![false; 700], 0, 0, vec![0f32; 700]);
+        run(&recipe, &mut all, 70, |rewiring, all| {
+            let now: Vec<bool> = all[0].value.iter().map(|w| *w == 0.0).collect();
+            if rewiring.settled {
+                assert_eq!(*mask.get_or_insert(now.clone()), now, "a synapse came or went");
+            } else {
+                let Synapses::Soft { theta, width: [width] } = &rewiring.synapses[0] else { panic!() };
+                for (w, theta) in all[0].value.iter().zip(theta) {
+                    assert_eq!(*w, if theta.abs() > *width { theta.signum() * (theta.abs() - width) } else { 0.0 });
+                }
+            }
+            grown += was.iter().zip(&now).filter(|(was, now)| **was && !**now).count();
+            was = now;
+            for (sign, w) in signs.iter_mut().zip(&all[0].value).filter(|(_, w)| **w != 0.0) {
+                turned += usize::from(*sign * w.signum() < 0.0);
+                *sign = w.signum();
+            }
+            assert!(all[0].value.iter().all(|w| w.to_bits() != (-0.0f32).to_bits()), "a zero has a sign");
+        });
+        prop_assert!(mask.is_some() && grown > 0 && turned > 0);
+        prop_assert!(active(&all).abs_diff(target) <= u64::from(by_layer));
+    }
+}
+
+/// Plain descent of the hidden values, step by step, as the paper's formula says.
+#[test]
+fn stds_is_its_formula() {
+    let recipe = recipe(1, "optimizer: Sgd(lr: 0.125), sparsity: Stds(target: Synapses(20), until: 1, every: 25)");
+    let mut all = parameters(5, &[64]);
+    let mut rewiring = Rewiring::new(&recipe, &mut all.iter_mut().collect::<Vec<_>>()).unwrap();
+    let mut theta = all[0].value.clone();
+    let mut random = stream(3, Purpose::Noise, &[]);
+    let mut width = 0f32;
+    for step in 0..99u64 {
+        all[0].gradient.iter_mut().for_each(|g| *g = random.random_range(-0.2f32..0.2));
+        theta.iter_mut().zip(&all[0].gradient).for_each(|(t, g)| *t -= 0.125 * g);
+        rewiring.step(&mut all.iter_mut().collect::<Vec<_>>(), 1.0, Clock { epoch: 0, step, steps_in_epoch: 100 }, 1);
+        if (step + 1).is_multiple_of(25) {
+            let progress = (step + 1) as f64 / 100.0;
+            let stays = (64.0 * (20.0 / 64.0 + 44.0 / 64.0 * (1.0 - progress).powi(3))).round() as usize;
+            let mut sizes: Vec<f32> = theta.iter().map(|t| t.abs()).collect();
+            sizes.sort_unstable_by(f32::total_cmp);
+            width = width.max(sizes[64 - stays - 1]);
+        }
+        let expected: Vec<f32> = theta.iter().map(|t| if t.abs() > width { t.signum() * (t.abs() - width) } else { 0.0 }).collect();
+        assert_eq!(all[0].value, expected, "step {step}");
+    }
+}
+
 /// Without a gradient, strengths end up around the prior's centre, and none is a synapse: with noise, its share above 0 is the target.
 #[test]
 fn grad_r_approaches_the_target_of_its_prior() {
@@ -136,6 +192,7 @@ fn weights_learn_on_a_grid_by_every_method() {
         "GradR(target: Synapses(300), penalty: 0.01, steer: 3, settle: 2)",
         "DeepR(target: Synapses(300), penalty: 0.01)",
         "Magnitude(target: Synapses(300), until: 3, every: 20)",
+        "Stds(target: Synapses(300), until: 3, every: 20)",
     ] {
         let recipe = recipe(6, &format!("optimizer: Adam(lr: 0.01), quantize: (bits: 3, from: 2), sparsity: {sparsity}"));
         let mut all = parameters(5, &[900, 100]);
