@@ -66,6 +66,11 @@ fn mnist_predictions_are_nearly_those_of_the_float_network() {
 }
 
 #[test]
+fn the_quickstarts_folder_does_what_it_says() {
+    run("quickstart");
+}
+
+#[test]
 fn the_quickstart_prints_what_the_readme_says() {
     let folder = tempfile::tempdir().unwrap();
     let out = spikec(folder.path(), &["quickstart"]).ok().out;

@@ -13,8 +13,8 @@ use spikec_report::run::RunReport;
 use spikec_sim::{Level, RunOptions};
 use std::path::Path;
 
-const NETWORK: &[u8] = include_bytes!("../../../../examples/mnist-gradr-poisson/net.nir");
-const SAMPLES: &[u8] = include_bytes!("../../../../examples/mnist-gradr-poisson/samples.npz");
+const NETWORK: &[u8] = include_bytes!("../../../../examples/quickstart/net.nir");
+const SAMPLES: &[u8] = include_bytes!("../../../../examples/quickstart/samples.npz");
 
 /// Runs the command.
 pub fn run(args: &QuickstartArgs, json: bool) -> Result<u8, Failure> {
