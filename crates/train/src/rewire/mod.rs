@@ -91,8 +91,10 @@ impl Rewiring {
         let method = recipe.sparsity.clone();
         let connectivity = match &method {
             Sparsity::Dense | Sparsity::Keep => 1.0,
-            Sparsity::GradR { target, .. } | Sparsity::DeepR { target, .. } => target.connectivity(weights)?,
-            Sparsity::Magnitude { target, .. } | Sparsity::Stds { target, .. } => target.connectivity(weights)?,
+            Sparsity::GradR { target, .. }
+            | Sparsity::DeepR { target, .. }
+            | Sparsity::Magnitude { target, .. }
+            | Sparsity::Stds { target, .. } => target.connectivity(weights)?,
             Sparsity::SoftDeepR { start, .. } => *start,
         };
         let costs = method.budget().is_some();
