@@ -8,6 +8,7 @@ use crate::product::{column_sums, dense_product};
 use crate::sparse::{Lists, density, gather};
 use crate::tensor::{Shape, Tensor};
 use rayon::prelude::*;
+use std::slice::from_ref;
 
 /// Activations of up to this density are summed by lists.
 const LISTED: f64 = 0.35;
@@ -133,7 +134,7 @@ impl Conv {
             }
             if this.sparse {
                 let lists = this.lists(x);
-                gather(&[0..patch], |_, p| lists.list(p), &this.weight.value, n, y);
+                gather(from_ref(&(0..patch)), |_, p| lists.list(p), &this.weight.value, n, y);
             } else {
                 columns.resize(out.places() * patch, 0.0);
                 this.columns(x, columns);
@@ -155,7 +156,7 @@ impl Conv {
             for (x, dy) in x.chunks_exact(this.map.len()).zip(dy.chunks_exact(out.len())) {
                 if this.sparse {
                     let lists = this.lists(x).transposed(patch, 0);
-                    gather(&[0..out.places()], |_, i| lists.list(i), dy, n, &mut gradient);
+                    gather(from_ref(&(0..out.places())), |_, i| lists.list(i), dy, n, &mut gradient);
                 } else {
                     columns.resize(out.places() * patch, 0.0);
                     this.columns(x, &mut columns);
