@@ -388,7 +388,7 @@ pub enum Sparsity {
         /// Epoch in which the target is reached.
         until: u32,
         /// Training steps between.
-        #[serde(default = "some")]
+        #[serde(default = "twenty_five")]
         every: u64,
         /// A threshold for each layer, not one for all together.
         #[serde(default)]
@@ -423,7 +423,7 @@ defaults! {
     two -> f32 = 2.0;
     three -> usize = 3;
     hundred -> u64 = 100;
-    some -> u64 = 25;
+    twenty_five -> u64 = 25;
     unit -> f32 = 1.0;
     full -> f64 = 1.0;
     yes -> bool = true;

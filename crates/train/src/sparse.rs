@@ -182,7 +182,7 @@ pub fn gather<'a>(
     out: &mut [f32],
 ) {
     let rows = out.len() / columns;
-    let mut tile = Tile([0.0; PART * BLOCK]);
+    let mut tile = (columns >= BLOCK && rows >= REUSED).then_some(Tile([0.0; PART * BLOCK]));
     wide(
         #[inline(always)]
         || {
@@ -191,17 +191,17 @@ pub fn gather<'a>(
                 ($($width:literal)*) => {$(
                     while columns - at >= $width {
                         for (k, part) in parts.iter().enumerate() {
-                            let copied = $width == BLOCK && part.len() <= PART && rows >= REUSED;
-                            if copied {
+                            let mut copied = tile.as_mut().filter(|_| $width == BLOCK && part.len() <= PART);
+                            if let Some(tile) = &mut copied {
                                 for (to, row) in tile.0.chunks_exact_mut(BLOCK).zip(part.clone()) {
                                     to.copy_from_slice(&source[row * columns + at..][..BLOCK]);
                                 }
                             }
                             for (r, row) in out.chunks_exact_mut(columns).enumerate() {
                                 let row = &mut row[at..at + $width];
-                                match copied {
-                                    true => block::<$width>(list(k, r), part.start, &tile.0, BLOCK, row),
-                                    false => block::<$width>(list(k, r), 0, &source[at..], columns, row),
+                                match &copied {
+                                    Some(tile) => block::<$width>(list(k, r), part.start, &tile.0, BLOCK, row),
+                                    None => block::<$width>(list(k, r), 0, &source[at..], columns, row),
                                 }
                             }
                         }
