@@ -344,7 +344,7 @@ pub enum Sparsity {
         /// Epochs after which the target should be met: the penalty is steered towards it; 0: it stays as it is.
         #[serde(default)]
         steer: u32,
-        /// Last epochs in which no synapse comes or goes, after the weakest beyond the target went.
+        /// Last epochs without a prior: in their first third the weakest synapses beyond the target go, then none comes or goes.
         #[serde(default)]
         settle: u32,
         /// Penalty that steering doesn't pass in its epochs. Adam's direction is about 1 where gradients agree, so what pulls half as much leaves

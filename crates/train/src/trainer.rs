@@ -204,6 +204,12 @@ impl Trainer {
         self.train.len()
     }
 
+    /// Of the next step.
+    fn clock(&self) -> Clock {
+        let Progress { epoch, step, .. } = self.progress;
+        Clock { epoch, step, steps_in_epoch: self.steps_in_epoch() }
+    }
+
     /// True when all epochs are done.
     pub fn done(&self) -> bool {
         self.progress.epoch >= self.recipe.epochs
@@ -236,7 +242,7 @@ impl Trainer {
             return Err(not_finite(format!("gradient of {}", p.name)));
         }
         let rate = factor(self.recipe.schedule, epoch, self.recipe.epochs, step, steps_in_epoch);
-        let clock = Clock { epoch, step, steps_in_epoch };
+        let clock = self.clock();
         self.rewiring.step(&mut self.model.parameters_mut(), rate, clock, self.recipe.epochs);
         let p = &mut self.progress;
         p.judged.loss += judged.loss;

@@ -2,7 +2,7 @@
 
 use spikec_net::Network;
 use spikec_train::data::Samples;
-use spikec_train::recipe::Recipe;
+use spikec_train::recipe::{Quantize, Recipe};
 use spikec_train::rewire::control::{Budget, Usage};
 use spikec_train::trainer::Trainer;
 
@@ -82,9 +82,20 @@ fn training_meets_a_budget_and_spares_what_is_dear() {
 /// The synapses that settle fill the budget, and a run that goes on from a checkpoint ends the same; none is best but what was counted and fits.
 #[test]
 fn settling_fills_a_budget_and_resumes() {
+    settling_fills(None);
+}
+
+/// The same where weights learn on a grid from when they begin to settle.
+#[test]
+fn settling_fills_a_budget_on_a_grid_and_resumes() {
+    settling_fills(Some(Quantize { bits: 8, from: 13, layers: Default::default() }));
+}
+
+fn settling_fills(quantize: Option<Quantize>) {
     let text = |trainer: Trainer| trainer.with_budget(Box::new(Prices), [0; 32]);
     let recipe = || {
         let mut recipe = recipe(", settle: 3");
+        recipe.quantize = quantize.clone();
         // Still beyond the budget when synapses settle.
         recipe.epochs = 16;
         if let spikec_train::recipe::Sparsity::GradR { steer, target: spikec_train::recipe::Target::Budget { every, .. }, .. } =
@@ -98,7 +109,7 @@ fn settling_fills_a_budget_and_resumes() {
     let (mut epochs, mut cut) = (Vec::new(), Vec::new());
     while !whole.done() {
         epochs.extend(whole.step().unwrap());
-        if matches!(whole.progress.step, 7 | 300 | 800) {
+        if matches!(whole.progress.step, 7 | 300 | 740 | 800) {
             cut.push(whole.checkpoint().unwrap());
         }
     }
@@ -109,7 +120,7 @@ fn settling_fills_a_budget_and_resumes() {
     let settled: Vec<f64> = epochs[13..].iter().map(|e| e.budget.unwrap().share).collect();
     assert!(settled.iter().all(|s| (0.93..=1.0).contains(s)), "{settled:?}");
     assert!(epochs[13..].iter().any(|e| e.best));
-    assert_eq!(cut.len(), 3);
+    assert_eq!(cut.len(), 4);
     for bytes in cut {
         let mut other = text(Trainer::new(recipe(), samples()).unwrap());
         other.restore(&bytes).unwrap();

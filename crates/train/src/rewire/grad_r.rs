@@ -3,7 +3,8 @@
 //! `s theta <- s theta - rate d - penalty rate cost sign(theta - mu) s`, `w = s max(theta, 0)`: the gradient of a pruned weight is still
 //! taken, at w = 0, so it may regrow, with its own sign.
 
-use super::{PIECE, Piece, Synapses};
+use super::control::EVERY;
+use super::{Clock, PIECE, Piece, Synapses};
 use crate::layers::Parameter;
 use crate::optim::{Moments, Rule};
 
@@ -49,14 +50,66 @@ pub(super) fn settled_step(piece: Piece, rule: &Rule) {
     }
 }
 
-/// The weakest synapses beyond `wanted` go (of equals, the last); where there are fewer, others grow, to the share `strength` of their layer's mean.
-pub(super) fn settle(synapses: &mut [Synapses], parameters: &mut [&mut Parameter], moments: &[Moments], wanted: u64, strength: f32) {
+/// Where a step is between the first in which synapses only go and the first in which none does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settling {
+    /// Steps since the first.
+    done: u64,
+    /// Steps from the first to the last.
+    all: u64,
+}
+
+impl Settling {
+    /// Of a step: the first third of the last `settle` epochs is for it.
+    pub(super) fn at(Clock { step, steps_in_epoch, .. }: Clock, epochs: u32, settle: u32) -> Option<Self> {
+        let first = u64::from(epochs.saturating_sub(settle)) * steps_in_epoch;
+        let all = (u64::from(settle.min(epochs)) * steps_in_epoch / 3).saturating_sub(1);
+        Some(Settling { done: step.checked_sub(first)?, all }).filter(|s| s.done <= all)
+    }
+
+    /// It is the first step.
+    pub fn begins(&self) -> bool {
+        self.done == 0
+    }
+
+    /// It is the last one: the number that is wanted is reached.
+    pub fn ends(&self) -> bool {
+        self.done == self.all
+    }
+
+    /// Synapses go in this step.
+    pub(super) fn prunes(&self) -> bool {
+        self.done.is_multiple_of(EVERY) || self.ends()
+    }
+
+    /// How many of the synapses that are found stay: what is beyond the number wanted falls with the cube of the time left, as in gradual
+    /// magnitude pruning. Where there are fewer, all that is missing grows at once.
+    pub(super) fn keeps(&self, found: u64, wanted: u64) -> u64 {
+        let Some(excess) = found.checked_sub(wanted) else { return wanted };
+        // Until the next look, of what was left since the last one.
+        let left = |done: u64| 1.0 - done.min(self.all) as f64 / self.all.max(1) as f64;
+        let before = if self.begins() { 1.0 } else { left((self.done - 1) / EVERY * EVERY) };
+        let share = if self.ends() { 0.0 } else { (left(self.done) / before).powi(3) };
+        wanted + (excess as f64 * share).round() as u64
+    }
+}
+
+/// The weakest synapses beyond those that `keep` says (of the number found) go (of equals, the last); where there are fewer, others grow, to the
+/// share `strength` of their layer's mean.
+pub(super) fn settle(
+    synapses: &mut [Synapses],
+    parameters: &mut [&mut Parameter],
+    moments: &[Moments],
+    keep: impl Fn(u64) -> u64,
+    strength: f32,
+) {
     let mut all: Vec<f32> = Vec::new();
     for s in synapses.iter() {
         if let Synapses::Signed { strength, .. } = s {
             all.extend(strength.iter().filter(|t| **t > 0.0));
         }
     }
+    let wanted = keep(all.len() as u64);
     let excess = (all.len() as u64).saturating_sub(wanted) as usize;
     if excess == 0 {
         return grow(synapses, parameters, moments, wanted as usize - all.len(), strength);

@@ -58,6 +58,13 @@ impl Grid {
         }
     }
 
+    /// A copy of the finer weights in the place of those on the grid, where there are such.
+    pub(super) fn show_fine(&self, parameters: &mut [&mut Parameter]) {
+        for ((p, fine), _) in parameters.iter_mut().zip(&self.fine).zip(&self.step).filter(|(_, step)| **step > 0.0) {
+            p.value.copy_from_slice(fine);
+        }
+    }
+
     /// The weights on the grid in the place of the finer ones; `choose`: with other steps.
     pub fn put(&mut self, parameters: &mut [&mut Parameter], choose: bool) {
         let rows = parameters.iter_mut().zip(&mut self.fine).zip(&mut self.step).zip(&self.levels);

@@ -16,6 +16,7 @@ use crate::random::{Purpose, permutation, stream};
 use crate::recipe::{Optimizer, Recipe, RecipeError, Sparsity};
 use crate::simd::wide;
 use control::Control;
+pub use grad_r::Settling;
 use grid::Grid;
 use rayon::prelude::*;
 
@@ -156,15 +157,33 @@ impl Rewiring {
         parameters.iter().filter(of).map(|p| p.value.par_iter().filter(|w| **w != 0.0).count() as u64).sum()
     }
 
-    /// True where the next step of epoch `epoch` (from 0) settles which weights are synapses.
-    pub fn settles(&self, epoch: u32, epochs: u32) -> bool {
-        matches!(self.method, Sparsity::GradR { settle, .. } if settle > 0 && epoch + settle >= epochs) && !self.settled
+    /// Where a step is in settling which weights are synapses, of Grad R to an end that is wanted.
+    pub fn settling(&self, clock: Clock, epochs: u32) -> Option<Settling> {
+        let Sparsity::GradR { settle: settle @ 1.., .. } = self.method else { return None };
+        Settling::at(clock, epochs, settle).filter(|_| !self.settled)
     }
 
-    /// What the parameters would be with `n` synapses, the strongest alone or more than there are; no state is changed.
+    /// Settles on this many synapses.
+    pub(crate) fn settle_on(&mut self, synapses: u64) {
+        self.control.target = synapses as f64 / self.weights as f64;
+    }
+
+    /// Weights that would be synapses if the grid were finer.
+    pub(crate) fn strong(&self) -> u64 {
+        let of = |s: &Synapses| match s {
+            Synapses::Signed { strength, .. } => strength.iter().filter(|t| **t > 0.0).count() as u64,
+            _ => 0,
+        };
+        self.synapses.iter().map(of).sum()
+    }
+
+    /// What the parameters would be with `n` synapses, the strongest alone or more than there are, as fine as they are; no state is changed.
     pub(crate) fn show_strongest(&self, parameters: &mut [&mut Parameter], n: u64) {
+        if let Some(grid) = &self.grid {
+            grid.show_fine(parameters);
+        }
         // What grows counts as what is there.
-        grad_r::settle(&mut self.synapses.clone(), parameters, &self.moments, n, 1.0);
+        grad_r::settle(&mut self.synapses.clone(), parameters, &self.moments, |_| n, 1.0);
     }
 
     /// Changes the parameters by their gradients. `factor` is the schedule's.
@@ -186,9 +205,13 @@ impl Rewiring {
     /// The change itself, of weights as fine as they are.
     fn change(&mut self, parameters: &mut [&mut Parameter], factor: f32, clock: Clock, epochs: u32) {
         let rule = Rule::new(&self.optimizer, factor, clock.step + 1);
-        if self.settles(clock.epoch, epochs) {
-            grad_r::settle(&mut self.synapses, parameters, &self.moments, self.wanted, grad_r::WEAK);
-            self.settled = true;
+        let settling = self.settling(clock, epochs);
+        if let Some(at) = settling {
+            let wanted = (self.control.target * self.weights as f64).round() as u64;
+            if at.prunes() {
+                grad_r::settle(&mut self.synapses, parameters, &self.moments, |found| at.keeps(found, wanted), grad_r::WEAK);
+            }
+            self.settled = at.ends();
         }
         for (k, p) in parameters.iter_mut().enumerate() {
             let (moments, decays) = (&mut self.moments[k], p.role == Role::Weight);
@@ -207,7 +230,9 @@ impl Rewiring {
                 continue;
             }
             match self.method {
-                Sparsity::GradR { .. } if self.settled => pieces(p, moments, synapses, |piece| grad_r::settled_step(piece, &rule)),
+                Sparsity::GradR { .. } if self.settled || settling.is_some() => {
+                    pieces(p, moments, synapses, |piece| grad_r::settled_step(piece, &rule))
+                }
                 Sparsity::GradR { .. } => {
                     let (penalty, centre) = (self.control.penalty, self.control.centre());
                     pieces(p, moments, synapses, |piece| grad_r::step(piece, &rule, penalty, centre));
@@ -239,7 +264,7 @@ impl Rewiring {
                     self.settled = clock.step + 1 == u64::from(until) * clock.steps_in_epoch;
                 }
             }
-            Sparsity::GradR { .. } if !self.settled && (clock.step + 1).is_multiple_of(control::EVERY) => {
+            Sparsity::GradR { .. } if !self.settled && settling.is_none() && (clock.step + 1).is_multiple_of(control::EVERY) => {
                 let found = self.count_of(parameters) as f64 / self.weights as f64;
                 self.control.steer(found, clock.step + 1, clock.steps_in_epoch);
             }

@@ -62,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn deep_r_keeps_its_number(seed in 0u64..1000, target in 1u64..700, temperature in 0f32..1e-3) {
+    fn deep_r_keeps_its_number(seed in 0u64..1000, target in 50u64..700, temperature in 0f32..1e-3) {
         let recipe = recipe(1, &format!(
             "seed: {seed}, optimizer: Adam(lr: 0.01), sparsity: DeepR(target: Synapses({target}), penalty: 0.1, temperature: {temperature})"));
         let mut all = parameters(seed, &[700, 90]);
@@ -183,6 +183,30 @@ fn steering_and_settling_reach_the_number() {
     });
     assert!(end.control.penalty > 0.01, "the penalty was too small for the target");
     assert!((40..=60).contains(&active(&all)), "{} synapses", active(&all));
+}
+
+/// From many synapses: what is beyond the target goes by the cube of the time left, nothing comes, and neither does in the steps after.
+#[test]
+fn settling_far_above_the_number_takes_its_time() {
+    let recipe = recipe(6, "optimizer: Adam(lr: 0.01), sparsity: GradR(target: Synapses(60), penalty: 0.01, settle: 3)");
+    let mut all = parameters(5, &[1900, 100]);
+    let (first, last) = (3 * 500, 3 * 500 + 499);
+    let (mut step, mut start, mut was) = (0u64, 0, Vec::new());
+    let end = run(&recipe, &mut all, 500, |rewiring, all| {
+        let now: Vec<bool> = all[..2].iter().flat_map(|p| p.value.iter().map(|w| *w != 0.0)).collect();
+        assert_eq!(rewiring.settled, step >= last);
+        if step < first {
+            start = active(all);
+        } else {
+            assert!(was.iter().zip(&now).all(|(was, now)| *was || !*now), "a synapse came in step {step}");
+            let left = 1.0 - ((step.min(last) - first) / 25 * 25) as f64 / 499.0;
+            let wanted = if step < last { 60.0 + (start - 60) as f64 * left.powi(3) } else { 60.0 };
+            assert!((active(all) as f64 - wanted).abs() <= 2.0, "{} synapses in step {step}, {wanted} expected", active(all));
+        }
+        (step, was) = (step + 1, now);
+    });
+    assert!(start > 600, "{start} synapses are not far above");
+    assert!(end.settled && active(&all) == 60);
 }
 
 #[test]

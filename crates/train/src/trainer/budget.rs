@@ -1,7 +1,7 @@
 //! A budget in the loop of training: what the network takes moves the target, scales penalties, and says how many synapses stay in the end.
 //!
 //! In: the recipe's budget, and a [`Budget`] that counts. Out: the control's target, costs, the number of synapses to settle on.
-//! Invariant: all that the next step depends on is in the checkpoint: the target, the costs, and (once settled) the strengths.
+//! Invariant: all that the next step depends on is in the checkpoint: the target (while synapses settle, the number that stays), the costs, and the strengths.
 
 use super::{TrainError, Trainer};
 use crate::export;
@@ -35,14 +35,16 @@ impl Trainer {
         budget.usage(&network).map_err(failed)
     }
 
-    /// Before the first step of all, the target; before the first of those in which no synapse comes or goes, how many stay.
+    /// Before the first step of all, the target; before synapses begin to settle, and before they have settled, how many stay.
     pub(super) fn before_step(&mut self) -> Result<(), TrainError> {
         if self.progress.step == 0 {
             let usage = self.usage()?;
             self.aim(usage)?;
         }
-        if self.rewiring.settles(self.progress.epoch, self.recipe.epochs) {
-            self.rewiring.wanted = self.most_that_fit()?;
+        let settling = self.rewiring.settling(self.clock(), self.recipe.epochs);
+        if settling.is_some_and(|at| at.begins() || at.ends()) {
+            let most = self.most_that_fit()?;
+            self.rewiring.settle_on(most);
         }
         Ok(())
     }
@@ -54,7 +56,7 @@ impl Trainer {
             return Ok(None);
         }
         let usage = self.usage()?;
-        if !self.rewiring.settled {
+        if !self.rewiring.settled && self.rewiring.settling(self.clock(), self.recipe.epochs).is_none() {
             self.aim(usage)?;
         }
         Ok(Some(usage))
@@ -76,7 +78,7 @@ impl Trainer {
     /// The largest number of synapses with which the network fits when the weakest go or others grow, within one in 200.
     fn most_that_fit(&mut self) -> Result<u64, TrainError> {
         let before: Vec<Vec<f32>> = self.model.parameters().iter().map(|p| p.value.clone()).collect();
-        let all = self.rewiring.count(&self.model.parameters());
+        let all = self.rewiring.strong();
         // At most twice as many: what grows is not worth much more.
         let (mut low, mut high, mut next) = (0, (2 * all).min(self.rewiring.weights()) + 1, all);
         let mut fits = false;
