@@ -207,10 +207,13 @@ fn a_network_is_trained_into_a_budget() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     data(folder, 600);
-    for (name, budget, words) in [("words", "memory: 90", 90), ("core", "cores: 1, memory: 200, weight_bits: 4", 200)] {
+    let soft = "Linear(outputs: 40), If(reset: Soft), Linear(outputs: 4), If(reset: Soft)";
+    for (name, layers, budget, words) in
+        [("words", MLP, "memory: 90", 90), ("core", MLP, "cores: 1, memory: 200, weight_bits: 4", 200), ("soft", soft, "memory: 120", 120)]
+    {
         let target = format!("Budget(target: \"loihi1\", {budget})");
         let rest = format!("sparsity: GradR(target: {target}, penalty: 0.2, steer: 12, settle: 6)");
-        let text = recipe("Poisson(seed: 4)", MLP, &rest).replace("epochs: 4", "epochs: 24");
+        let text = recipe("Poisson(seed: 4)", layers, &rest).replace("epochs: 4", "epochs: 24");
         let net = format!("{name}.nir");
         let out = good(&train(folder, &text, &net, &[]));
         let result: serde_json::Value =
@@ -353,6 +356,10 @@ fn what_is_wrong_is_said() {
         (format!("GradR(target: Budget(target: \"tinyodin\", cores: 1), {steered})"), &["tinyodin", "family", "Packed"]),
         (format!("GradR(target: Budget(target: \"loihi1\", cores: 0), {steered})"), &["sparsity.target.cores", "0"]),
         (format!("GradR(target: Budget(target: \"loihi1\", cores: 129), {steered})"), &["sparsity.target.cores", "129", "128"]),
+        (
+            format!("GradR(target: Budget(target: \"loihi1\", cores: 1, weight_bits: 9), {steered})"),
+            &["loihi1", "found 9", "sparsity.target.weight_bits"],
+        ),
         (format!("GradR(target: Budget(target: \"loihi1\"), {steered})"), &["sparsity.target", "cores or memory"]),
         (format!("GradR(target: Budget(target: \"loihi1\", cores: 1, chips: 1), {steered})"), &["chips", "cores"]),
         ("GradR(target: Budget(target: \"loihi1\", cores: 1))".into(), &["sparsity.steer", "0"]),

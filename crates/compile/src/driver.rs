@@ -152,6 +152,11 @@ impl CompileError {
     pub fn does_not_fit(&self) -> bool {
         !self.findings().is_empty()
     }
+    /// The first finding that fewer synapses and neurons would not mend: what no register of the chip can be, or can hold.
+    pub fn beyond_registers(&self) -> Option<&Finding> {
+        let registers = ["C10", "C11", "C12", "C13", "C14", "C17"];
+        self.findings().iter().find(|f| f.severity == Severity::Error && registers.contains(&f.code))
+    }
 }
 
 /// A bundle with its report.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Version of the format.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Why a checkpoint is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

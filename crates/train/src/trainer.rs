@@ -341,7 +341,8 @@ impl Trainer {
             Sparsity::Dense | Sparsity::Keep | Sparsity::SoftDeepR { .. } => true,
             Sparsity::Magnitude { until, .. } | Sparsity::Stds { until, .. } => epoch >= until,
             _ if self.recipe.sparsity.budget().is_some() => true,
-            _ => synapses as f64 <= self.rewiring.wanted as f64 * (1.0 + OVER),
+            Sparsity::GradR { settle: 1.., .. } => self.rewiring.settled,
+            _ => synapses as f64 <= self.rewiring.wanted() as f64 * (1.0 + OVER),
         }
     }
 
@@ -355,6 +356,11 @@ impl Trainer {
             samples.reshape(shape).map_err(of)?;
         }
         self.encoding.check(&samples).map_err(of)?;
+        let (steps, expected) = (self.encoding.input_steps(&samples), self.encoding.input_steps(&self.samples));
+        if steps != expected {
+            let said = |steps| if steps == 1 { "values that are the same in all steps" } else { "values or spikes of each step" };
+            return Err(RecipeError::value("data.test", said(steps), said(expected), "give the test set of the same data").into());
+        }
         if samples.input() != self.samples.input() || samples.class_count() > self.samples.class_count() {
             let said = |s: &Samples| format!("samples of shape {:?} in {} classes", s.shape, s.class_count());
             let expected = format!("{} at most, as for training", said(&self.samples));

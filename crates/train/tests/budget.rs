@@ -106,13 +106,22 @@ fn settling_fills(quantize: Option<Quantize>) {
         recipe
     };
     let mut whole = text(Trainer::new(recipe(), samples()).unwrap());
-    let (mut epochs, mut cut) = (Vec::new(), Vec::new());
+    let (mut epochs, mut cut, mut there) = (Vec::new(), Vec::new(), Vec::new());
     while !whole.done() {
         epochs.extend(whole.step().unwrap());
+        // The first step of the 14th epoch to the last one before the synapses have settled.
+        if whole.progress.step > 13 * 56 && !whole.rewiring.settled {
+            there.push((whole.rewiring.count(&whole.model.parameters()), whole.rewiring.wanted()));
+        }
         if matches!(whole.progress.step, 7 | 300 | 740 | 800) {
             cut.push(whole.checkpoint().unwrap());
         }
     }
+    // What is beyond the first count goes by and by (on a grid a weak one may be 0 and come back).
+    let (all, wanted) = there[0];
+    assert!(there.len() == 55 && all > wanted + wanted / 10, "{there:?}");
+    assert!(there.iter().all(|(n, w)| *n >= wanted && *w == wanted) && there.is_sorted_by(|a, b| a.0 + 8 >= b.0), "{there:?}");
+    assert!(there.last().unwrap().0 < wanted + (all - wanted) / 8, "{there:?}");
     for (k, e) in epochs.iter().enumerate() {
         assert_eq!(e.budget.is_some(), (k + 1) % 2 == 0 || k >= 13, "epoch {}", k + 1);
         assert!(!e.best || e.budget.is_some_and(|u| u.fits), "{e:?}");

@@ -4,6 +4,7 @@
 //! taken, at w = 0, so it may regrow, with its own sign.
 
 use super::control::EVERY;
+use super::magnitude::left;
 use super::{Clock, PIECE, Piece, Synapses};
 use crate::layers::Parameter;
 use crate::optim::{Moments, Rule};
@@ -50,6 +51,9 @@ pub(super) fn settled_step(piece: Piece, rule: &Rule) {
     }
 }
 
+/// Least looks on the way, where there are as many steps.
+const LOOKS: u64 = 8;
+
 /// Where a step is between the first in which synapses only go and the first in which none does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settling {
@@ -79,17 +83,24 @@ impl Settling {
 
     /// Synapses go in this step.
     pub(super) fn prunes(&self) -> bool {
-        self.done.is_multiple_of(EVERY) || self.ends()
+        self.done.is_multiple_of(self.every()) || self.ends()
+    }
+
+    /// Steps between two looks; few where there are few.
+    fn every(&self) -> u64 {
+        EVERY.min((self.all / LOOKS).max(1))
     }
 
     /// How many of the synapses that are found stay: what is beyond the number wanted falls with the cube of the time left, as in gradual
-    /// magnitude pruning. Where there are fewer, all that is missing grows at once.
+    /// magnitude pruning. Where there are fewer, all that is missing grows in the first step or, if still missing, in the last.
     pub(super) fn keeps(&self, found: u64, wanted: u64) -> u64 {
-        let Some(excess) = found.checked_sub(wanted) else { return wanted };
-        // Until the next look, of what was left since the last one.
-        let left = |done: u64| 1.0 - done.min(self.all) as f64 / self.all.max(1) as f64;
-        let before = if self.begins() { 1.0 } else { left((self.done - 1) / EVERY * EVERY) };
-        let share = if self.ends() { 0.0 } else { (left(self.done) / before).powi(3) };
+        let Some(excess) = found.checked_sub(wanted) else { return if self.begins() || self.ends() { wanted } else { found } };
+        if self.ends() {
+            return wanted;
+        }
+        // Of what was left after the last look.
+        let left = |done: u64| left(done as f64 / self.all as f64);
+        let share = left(self.done) / left(self.done.saturating_sub(self.every()));
         wanted + (excess as f64 * share).round() as u64
     }
 }

@@ -69,7 +69,8 @@ impl Grid {
     pub fn put(&mut self, parameters: &mut [&mut Parameter], choose: bool) {
         let rows = parameters.iter_mut().zip(&mut self.fine).zip(&mut self.step).zip(&self.levels);
         for (((p, fine), step), &levels) in rows.filter(|(((_, fine), _), _)| !fine.is_empty()) {
-            if choose {
+            // What comes back in a layer that was empty when its step was chosen needs one.
+            if choose || (*step == 0.0 && p.value.iter().any(|w| *w != 0.0)) {
                 *step = best_step(&p.value, levels);
             }
             let step = *step;

@@ -3,10 +3,15 @@
 use super::Synapses;
 use crate::layers::Parameter;
 
+/// Share of what has to go that is still there: the cube of the share of time that is left.
+pub(super) fn left(progress: f64) -> f64 {
+    (1.0 - progress.min(1.0)).powi(3)
+}
+
 /// Share of weights that stay after `step` steps: `target + (1 - target) (1 - progress)^3` from step `from` to `until`.
 pub(super) fn share(target: f64, step: u64, from: u64, until: u64) -> f64 {
     let progress = step.saturating_sub(from) as f64 / until.saturating_sub(from).max(1) as f64;
-    target + (1.0 - target) * (1.0 - progress.min(1.0)).powi(3)
+    target + (1.0 - target) * left(progress)
 }
 
 /// Parameters that are pruned: each by itself, or all together.

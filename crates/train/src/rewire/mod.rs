@@ -76,8 +76,6 @@ pub struct Rewiring {
     pub grid: Option<Grid>,
     /// No synapse comes or goes any more.
     pub settled: bool,
-    /// Synapses that are wanted.
-    pub wanted: u64,
     weights: u64,
     seed: u64,
 }
@@ -140,7 +138,6 @@ impl Rewiring {
             grid: recipe.quantize.as_ref().map(|q| Grid::new(q, parameters)).transpose()?,
             method,
             settled: false,
-            wanted,
             weights,
             seed: recipe.seed,
         })
@@ -149,6 +146,11 @@ impl Rewiring {
     /// Weights that could be synapses.
     pub fn weights(&self) -> u64 {
         self.weights
+    }
+
+    /// Synapses that are wanted.
+    pub fn wanted(&self) -> u64 {
+        (self.control.target * self.weights as f64).round() as u64
     }
 
     /// Weights that are synapses.
@@ -207,7 +209,7 @@ impl Rewiring {
         let rule = Rule::new(&self.optimizer, factor, clock.step + 1);
         let settling = self.settling(clock, epochs);
         if let Some(at) = settling {
-            let wanted = (self.control.target * self.weights as f64).round() as u64;
+            let wanted = self.wanted();
             if at.prunes() {
                 grad_r::settle(&mut self.synapses, parameters, &self.moments, |found| at.keeps(found, wanted), grad_r::WEAK);
             }
@@ -250,7 +252,7 @@ impl Rewiring {
         }
         match self.method {
             Sparsity::DeepR { .. } => {
-                let missing = self.wanted.saturating_sub(self.count_of(parameters));
+                let missing = self.wanted().saturating_sub(self.count_of(parameters));
                 deep_r::grow(parameters, &mut self.synapses, &mut self.moments, missing, self.weights, self.seed, clock.step);
             }
             Sparsity::Magnitude { from, until, every, by_layer, .. } => {
@@ -276,7 +278,7 @@ impl Rewiring {
     fn keeps(&self, clock: Clock, from: u32, until: u32, every: u64) -> Option<f64> {
         let (at, done) = (|epoch: u32| u64::from(epoch) * clock.steps_in_epoch, clock.step + 1);
         let prunes = (done.is_multiple_of(every) && done < at(until)) || done == at(until);
-        prunes.then(|| magnitude::share(self.wanted as f64 / self.weights as f64, done, at(from), at(until)))
+        prunes.then(|| magnitude::share(self.wanted() as f64 / self.weights as f64, done, at(from), at(until)))
     }
 
     fn count_of(&self, parameters: &[&mut Parameter]) -> u64 {

@@ -81,16 +81,20 @@ impl Trainer {
         let all = self.rewiring.strong();
         // At most twice as many: what grows is not worth much more.
         let (mut low, mut high, mut next) = (0, (2 * all).min(self.rewiring.weights()) + 1, all);
-        let mut fits = false;
+        let mut most = 0;
         for round in 0.. {
             self.rewiring.show_strongest(&mut self.model.parameters_mut(), next);
-            let usage = self.usage();
+            let (usage, there) = (self.usage(), self.rewiring.count(&self.model.parameters()));
             self.model.parameters_mut().into_iter().zip(&before).for_each(|(p, before)| p.value.clone_from(before));
             let usage = usage?;
             // What does not fit and yet takes less than all has too few synapses to say anything.
             let silent = !usage.fits && usage.share < 1.0;
-            fits |= usage.fits && usage.share <= FILLED;
-            if silent || (usage.fits && usage.share <= FILLED) {
+            let fits = usage.fits && usage.share <= FILLED;
+            if fits {
+                // Fewer than asked for, where no more would grow.
+                most = most.max(there);
+            }
+            if silent || fits {
                 low = next
             } else {
                 high = next
@@ -103,11 +107,11 @@ impl Trainer {
             let known = low + 1..high;
             next = if round < GUESSES && known.contains(&guess) { guess } else { low + (high - low) / 2 };
         }
-        if low == 0 || !fits {
+        if most == 0 {
             let why = "not even a network of few synapses fits it: it is too small for the network's neurons".into();
             return Err(TrainError::Budget { epoch: self.progress.epoch + 1, why });
         }
-        Ok(low)
+        Ok(most)
     }
 
     /// Penalties in proportion to costs, whose mean is 1.

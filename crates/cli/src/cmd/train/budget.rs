@@ -9,10 +9,11 @@ use crate::load;
 use spikec_chip::Target;
 use spikec_chip::bundle::DecoderKind;
 use spikec_chip::target::Family;
-use spikec_compile::{CompileError, CompileOptions, Input, compile};
+use spikec_compile::{CompileError, CompileOptions, Input, SoftReset, compile};
 use spikec_fit::list::Lists;
 use spikec_net::{Float, InputKind, Net, Network, Operator};
-use spikec_train::recipe::{Loss, Recipe, Target as Wanted};
+use spikec_train::neuron::Reset;
+use spikec_train::recipe::{Layer, Loss, Recipe, Target as Wanted};
 use spikec_train::rewire::control::{Budget, Usage};
 use std::path::Path;
 
@@ -35,9 +36,7 @@ impl Packer {
     /// For a recipe's budget; `None` where it has none. The chip's file, if it is one, lies relative to the recipe.
     pub fn of(recipe: &Recipe, path: &Path) -> Result<Option<Self>, Failure> {
         let Some(Wanted::Budget { target, cores, memory, weight_bits, .. }) = recipe.sparsity.budget() else { return Ok(None) };
-        let place = path.parent().unwrap_or(Path::new("")).join(target);
-        let name = if load::is_target_file(target) { place.to_string_lossy().into_owned() } else { target.clone() };
-        let target = load::target(&name)?;
+        let target = load::target(&target_name(target, path))?;
         if !matches!(target.family, Family::Packed(_)) {
             let (name, family) = (&target.name, target.family.name());
             let message = format!("`sparsity.target.target` is {name} of the family {family}, expected one of the family Packed");
@@ -53,9 +52,32 @@ impl Packer {
             weight_bits: *weight_bits,
             decoder: decoder(recipe),
             default_steps: Some(recipe.steps),
+            soft_reset: soft_reset(recipe),
             ..CompileOptions::default()
         };
         Ok(Some(Packer { target, cores: *cores, words: *memory, options }))
+    }
+
+    /// The chip can be this network, however little is left of it: neurons, and bits of weights.
+    ///
+    /// # Errors
+    /// What it can't be; what is only too large is no error.
+    pub fn check(&self, network: &Network, path: &Path) -> Result<(), Failure> {
+        let thin = thin(network);
+        let net = thin.elaborate(InputKind::Spikes).map_err(|e| Failure::file(path, &e).hint(e.hint()))?;
+        let input = Input::Trained { net: &net, digest: thin.digest() };
+        let Err(e) = compile(input, &self.target, &self.options, &mut |_| ()) else { return Ok(()) };
+        let cannot = |what: String, remedy: String| {
+            let message = format!("`sparsity.target`: {} can't be this network, however much is pruned: {what}", self.target.name);
+            Err(Failure::file(path, message).hint(remedy))
+        };
+        match e.beyond_registers() {
+            Some(f) => {
+                cannot(f.to_string(), format!("change the layers, or take another target (of a network that is there: {})", f.remedy))
+            }
+            None if e.does_not_fit() || matches!(e, CompileError::NothingLeft(_)) => Ok(()),
+            None => cannot(e.to_string(), format!("{} (here: sparsity.target.weight_bits)", e.hint())),
+        }
     }
 
     /// What decides the counts, to be told apart when a run is resumed.
@@ -77,6 +99,12 @@ impl Packer {
     }
 }
 
+/// A target's name, or its file, which lies relative to the recipe at `path`.
+pub fn target_name(target: &str, path: &Path) -> String {
+    let place = || path.parent().unwrap_or(Path::new("")).join(target).to_string_lossy().into_owned();
+    if load::is_target_file(target) { place() } else { target.into() }
+}
+
 /// The decoder that the loss trains for.
 pub fn decoder(recipe: &Recipe) -> DecoderKind {
     match (recipe.loss, recipe.vote) {
@@ -84,6 +112,30 @@ pub fn decoder(recipe: &Recipe) -> DecoderKind {
         (_, 1) => DecoderKind::Count,
         (_, vote) => DecoderKind::Vote(vote as u32),
     }
+}
+
+/// The network with the strongest weight of each row alone: one input for each neuron, one weight for each channel of a kernel.
+fn thin(network: &Network) -> Network {
+    let mut thin = network.clone();
+    for operator in thin.projections.iter_mut().flat_map(|p| &mut p.operators) {
+        let (weight, outputs) = match operator {
+            Operator::Linear { weight, outputs, .. } => (weight, *outputs),
+            Operator::Conv(c) => (&mut c.weight, c.outputs),
+            _ => continue,
+        };
+        let row = weight.len() / (outputs as usize).max(1);
+        for row in weight.chunks_mut(row.max(1)) {
+            let strongest = (0..row.len()).max_by(|&a, &b| row[a].abs().total_cmp(&row[b].abs()));
+            row.iter_mut().enumerate().for_each(|(k, w)| *w = if Some(k) == strongest { *w } else { 0.0 });
+        }
+    }
+    thin
+}
+
+/// What stands for soft reset: of neurons without a leak no current can hold what a spike leaves.
+pub fn soft_reset(recipe: &Recipe) -> SoftReset {
+    let keeps = recipe.layers.iter().any(|layer| matches!(layer, Layer::If { reset: Reset::Soft, .. }));
+    if keeps { SoftReset::Leak } else { SoftReset::Exact }
 }
 
 /// Words of the lists of a net's projection `name`.
@@ -136,7 +188,7 @@ impl Budget for Packer {
                 Ok(Usage { words, cores: Some(cores), share: if fits { share } else { share.max(BEYOND) }, fits })
             }
             Err(CompileError::NothingLeft(_)) => Ok(Usage { words: 0, cores: Some(0), share: SILENT, fits: false }),
-            Err(e) if e.does_not_fit() => Ok(Usage { share: far.share.max(BEYOND), ..far }),
+            Err(e) if e.does_not_fit() && e.beyond_registers().is_none() => Ok(Usage { share: far.share.max(BEYOND), ..far }),
             Err(e) => Err(format!("{e} ({})", e.hint())),
         }
     }

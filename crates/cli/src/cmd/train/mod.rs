@@ -13,6 +13,7 @@ use budget::Packer;
 use folder::Folder;
 use indicatif::{ProgressBar, ProgressStyle};
 use spikec_chip::bundle::DecoderKind;
+use spikec_compile::SoftReset;
 use spikec_import::Model;
 use spikec_net::Network;
 use spikec_train::data::{Samples, SamplesError};
@@ -39,6 +40,7 @@ pub fn run(args: &TrainArgs, json: bool) -> Result<u8, Failure> {
     let mut trainer = Trainer::starting(recipe, train, start.as_ref()).map_err(|e| failed(&e))?;
     if let Some(packer) = packer {
         let digest = packer.digest();
+        packer.check(&export::network(&trainer.model, &trainer.recipe.name), &args.recipe)?;
         trainer = trainer.with_budget(Box::new(packer), digest);
     }
     let test = test.map(|samples| trainer.check_test(samples)).transpose().map_err(|e| failed(&e))?;
@@ -146,13 +148,13 @@ fn finish(
         text +=
             "no epoch had as few synapses as the target: train longer, raise sparsity.penalty, or set sparsity.steer and sparsity.settle\n";
     }
-    text += &next(&args.output, &trainer.recipe, &network);
+    text += &next(args, &trainer.recipe, &network);
     super::print(&text);
     Ok(0)
 }
 
 /// What to do with the network.
-fn next(net: &Path, recipe: &Recipe, network: &Network) -> String {
+fn next(args: &TrainArgs, recipe: &Recipe, network: &Network) -> String {
     let coding = match recipe.data.encoder {
         Encoder::Direct { .. } => " --input-coding bias",
         Encoder::Poisson { .. } | Encoder::Latency { .. } => " --input-coding spikes",
@@ -164,10 +166,10 @@ fn next(net: &Path, recipe: &Recipe, network: &Network) -> String {
         _ => String::new(),
     };
     let (target, bits) = match recipe.sparsity.budget() {
-        Some(Wanted::Budget { target, weight_bits, .. }) => (target.as_str(), *weight_bits),
-        _ => ("loihi1", recipe.quantize.as_ref().map_or(8, |q| q.bits)),
+        Some(Wanted::Budget { target, weight_bits, .. }) => (budget::target_name(target, &args.recipe), *weight_bits),
+        _ => ("loihi1".into(), recipe.quantize.as_ref().map_or(8, |q| q.bits)),
     };
-    let mut chip = if bits == 8 { target.to_string() } else { format!("{target} --weight-bits {bits}") };
+    let mut chip = if bits == 8 { target } else { format!("{target} --weight-bits {bits}") };
     let layers = recipe.quantize.iter().flat_map(|q| &q.layers);
     for (layer, bits) in layers {
         // A projection has the names of all that it was made of.
@@ -178,7 +180,9 @@ fn next(net: &Path, recipe: &Recipe, network: &Network) -> String {
         }
         chip += &format!(" --layer-bits {}={bits}", named.map_or(layer, |p| &p.name));
     }
-    format!("next: spikec compile {} --target {chip}{coding}{decoder} --steps {} -o OUT.spkb", net.display(), recipe.steps)
+    let reset = if budget::soft_reset(recipe) == SoftReset::Leak { " --reset leak" } else { "" };
+    let net = args.output.display();
+    format!("next: spikec compile {net} --target {chip}{coding}{decoder}{reset} --steps {} -o OUT.spkb", recipe.steps)
 }
 
 /// What a network takes of a chip.
