@@ -201,17 +201,13 @@ impl Encoding {
 
     /// True where all that a network gets of these samples is spikes.
     pub fn spikes(&self, samples: &Samples) -> bool {
-        match (self.encoder, &samples.frames) {
-            (Encoder::Poisson { .. } | Encoder::Latency { .. }, _) => true,
-            (_, Frames::Steps(list)) => list.iter().all(|s| matches!(s, Stimulus::Spikes(_))),
-            _ => false,
-        }
+        let given = |frames: &Frames| matches!(frames, Frames::Steps(list) if list.iter().all(|s| matches!(s, Stimulus::Spikes(_))));
+        self.encoder.spikes() || given(&samples.frames)
     }
 
     /// Steps of an encoded sample: 1 where its input is the same in all.
     pub fn input_steps(&self, samples: &Samples) -> usize {
-        let spiking = matches!(self.encoder, Encoder::Poisson { .. } | Encoder::Latency { .. });
-        if spiking || matches!(samples.frames, Frames::Steps(_)) { self.steps } else { 1 }
+        if self.encoder.spikes() || matches!(samples.frames, Frames::Steps(_)) { self.steps } else { 1 }
     }
 
     /// The samples `ids` as a batch; in training (`epoch`) augmented and, where asked for, with fresh spikes.

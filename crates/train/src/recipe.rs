@@ -150,6 +150,13 @@ pub enum Encoder {
     },
 }
 
+impl Encoder {
+    /// It makes spikes of values, other ones in each step.
+    pub fn spikes(&self) -> bool {
+        matches!(self, Encoder::Poisson { .. } | Encoder::Latency { .. })
+    }
+}
+
 /// Random affine maps: turned, shifted, scaled.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -28,6 +28,11 @@ impl Shape {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// A map with a place for each square window of side `kernel`, every `stride` places, with `padding` places of 0 around the map.
+    pub fn windows(&self, kernel: usize, stride: usize, padding: usize) -> Self {
+        let side = |n: usize| (n + 2 * padding - kernel) / stride + 1;
+        Shape { channels: self.channels, height: side(self.height), width: side(self.width) }
+    }
     /// Places of the map.
     pub fn places(&self) -> usize {
         self.height * self.width

@@ -60,8 +60,7 @@ impl Conv {
 
     /// Map that goes out.
     pub fn out(&self) -> Shape {
-        let side = |n: usize| (n + 2 * self.padding - self.kernel) / self.stride + 1;
-        Shape { channels: self.outputs, height: side(self.map.height), width: side(self.map.width) }
+        Shape { channels: self.outputs, ..self.map.windows(self.kernel, self.stride, self.padding) }
     }
 
     /// Values of a patch.

@@ -36,8 +36,7 @@ impl Pool {
 
     /// Map that goes out.
     pub fn out(&self) -> Shape {
-        let side = |n: usize| (n - self.kernel) / self.stride + 1;
-        Shape { channels: self.map.channels, height: side(self.map.height), width: side(self.map.width) }
+        self.map.windows(self.kernel, self.stride, 0)
     }
 
     /// Calls `visit` with each value that goes out and each that it comes from.

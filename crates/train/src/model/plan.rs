@@ -4,7 +4,7 @@
 //! Invariant: nothing that grows with a recipe's numbers is allocated here; what [`Plan::check_memory`] passes stays below the recipe's limit.
 
 use crate::layers::Kind;
-use crate::recipe::{Encoder, Layer, Optimizer, Recipe, RecipeError, Sparsity};
+use crate::recipe::{Layer, Optimizer, Recipe, RecipeError, Sparsity};
 use crate::tensor::Shape;
 
 /// Most values of a layer, and most weights of one.
@@ -226,8 +226,7 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// What it takes, what it may, and how to make it less.
     pub fn check_memory(&self, steps: Option<u32>) -> Result<(), RecipeError> {
-        let spiking = matches!(self.recipe.data.encoder, Encoder::Poisson { .. } | Encoder::Latency { .. });
-        let steps = steps.unwrap_or(if spiking { self.recipe.steps } else { 1 });
+        let steps = steps.unwrap_or(if self.recipe.data.encoder.spikes() { self.recipe.steps } else { 1 });
         let memory = self.memory(steps, rayon::current_num_threads());
         let gib = |bytes: u128| bytes as f64 / (1u64 << 30) as f64;
         let limit = self.recipe.memory_gib;
@@ -282,6 +281,5 @@ fn window(key: &str, map: Shape, kernel: usize, stride: usize, padding: usize, r
         );
         return Err(RecipeError::value(key, found, expected, remedy));
     }
-    let side = |n: usize| (n + 2 * padding - kernel) / stride + 1;
-    Ok(Shape { channels: map.channels, height: side(map.height), width: side(map.width) })
+    Ok(map.windows(kernel, stride, padding))
 }

@@ -249,7 +249,7 @@ fn weights_learn_on_a_grid_by_every_method() {
 #[test]
 fn an_empty_layer_comes_back_on_its_grid() {
     let recipe = recipe(6, "quantize: (bits: 3)");
-    let mut all = vec![Parameter::new("w".into(), Role::Weight, vec![0.0; 5])];
+    let mut all = [Parameter::new("w".into(), Role::Weight, vec![0.0; 5])];
     let mut grid = Grid::new(recipe.quantize.as_ref().unwrap(), &all.iter_mut().collect::<Vec<_>>()).unwrap();
     let mut all: Vec<&mut Parameter> = all.iter_mut().collect();
     grid.put(&mut all, true);

@@ -138,9 +138,9 @@ pub fn soft_reset(recipe: &Recipe) -> SoftReset {
     if keeps { SoftReset::Leak } else { SoftReset::Exact }
 }
 
-/// Words of the lists of a net's projection `name`.
-fn words_of(net: &Net<Float>, name: &str, lists: &Lists) -> f64 {
-    let rows = net.projections.iter().filter(|p| p.name == name).flat_map(|p| p.synapses.rows());
+/// Words of the lists of a net's projection `name`, or of all.
+fn words_of(net: &Net<Float>, name: Option<&str>, lists: &Lists) -> f64 {
+    let rows = net.projections.iter().filter(|p| name.is_none_or(|name| p.name == name)).flat_map(|p| p.synapses.rows());
     rows.map(|row| lists.cost(&row.posts().collect::<Vec<_>>())).sum()
 }
 
@@ -173,8 +173,7 @@ impl Budget for Packer {
     fn usage(&mut self, network: &Network) -> Result<Usage, String> {
         let net = network.elaborate(InputKind::Spikes).map_err(|e| e.to_string())?;
         let lists = self.lists(&net);
-        let rows = net.projections.iter().flat_map(|p| p.synapses.rows());
-        let estimate: f64 = rows.map(|row| lists.cost(&row.posts().collect::<Vec<_>>())).sum();
+        let estimate = words_of(&net, None, &lists);
         let far = Usage { words: estimate as u64, cores: None, share: self.share(estimate), fits: false };
         if far.share > FAR {
             return Ok(far);
@@ -209,7 +208,7 @@ impl Budget for Packer {
                         // Its weights are in several lists: each costs its part of all of them.
                         if let Some(weight) = operator.weights() {
                             let there = weight.iter().filter(|w| **w != 0.0).count().max(1);
-                            let each = words_of(&net, &projection.name, &lists).max(lists.words_of_one()) / there as f64;
+                            let each = words_of(&net, Some(&projection.name), &lists).max(lists.words_of_one()) / there as f64;
                             costs.push(vec![each as f32; weight.len()]);
                         }
                     }
